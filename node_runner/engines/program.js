@@ -1,0 +1,78 @@
+'use strict';
+
+const { loadTensorflow } = require('../tensorflow');
+const { NDArray } = require('../ndarray');
+
+/**
+ * @typedef {import('@tensorflow/tfjs-node').Tensor} Tensor
+ * @typedef {{name: string, tensor: string, dtype: string, shape: (number | null)[]}} TensorSpec
+ * @typedef {{inputs: TensorSpec[], output: TensorSpec}} Signature
+ */
+
+/**
+ * A SavedModel that Python traced, run through TensorFlow's own session.
+ *
+ * The native binding is called directly: tfjs-node's public SavedModel class parses every constant of the graph in
+ * JavaScript to learn names that Python has already told us, and knows no uint8 or byte strings as inputs.
+ */
+class Program {
+  /** @param {{folder: string, signatures: Record<string, Signature>}} description */
+  constructor(description) {
+    this.signatures = description.signatures;
+    this.backend = /** @type {any} */ (loadTensorflow().backend());
+    this.session = this.backend.binding.loadSavedModel(description.folder, 'serve');
+  }
+
+  /**
+   * @param {string} signatureName
+   * @param {(NDArray | Tensor)[]} inputs in the signature's order
+   * @returns {Tensor} the caller's to dispose
+   */
+  run(signatureName, inputs) {
+    const signature = this.signatures[signatureName];
+    if (!signature) throw new RangeError(`The program has no signature ${signatureName}, only ${Object.keys(this.signatures).join(', ')}`);
+    const { binding } = this.backend;
+    /** @type {number[]} */
+    const temporary = [];
+    try {
+      const ids = inputs.map((input, position) => {
+        if (!(input instanceof NDArray)) return this.backend.getInputTensorIds([input])[0];
+        const id = createNativeTensor(binding, input, signature.inputs[position]);
+        temporary.push(id);
+        return id;
+      });
+      const names = signature.inputs.map((spec) => spec.tensor).join(',');
+      const [output] = binding.runSavedModel(this.session, ids, names, signature.output.tensor);
+      return this.backend.createOutputTensor(output);
+    } finally {
+      for (const id of temporary) binding.deleteTensor(id);
+    }
+  }
+
+  dispose() {
+    this.backend.binding.deleteSavedModel(this.session);
+  }
+}
+
+/**
+ * @param {any} binding
+ * @param {NDArray} array
+ * @param {TensorSpec} spec
+ * @returns {number} the native tensor's id
+ */
+function createNativeTensor(binding, array, spec) {
+  if (array.dtype !== spec.dtype) throw new TypeError(`Input ${spec.name} is ${array.dtype}, not ${spec.dtype}`);
+  /** @type {Record<string, number>} */
+  const types = {
+    bool: binding.TF_BOOL,
+    float32: binding.TF_FLOAT,
+    int32: binding.TF_INT32,
+    string: binding.TF_STRING,
+    uint8: binding.TF_UINT8,
+  };
+  const type = types[spec.dtype];
+  if (type === undefined) throw new TypeError(`Input ${spec.name} has the dtype ${spec.dtype}, which programs do not take`);
+  return binding.createTensor(array.shape, type, array.data);
+}
+
+module.exports = { Program };

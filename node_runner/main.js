@@ -1,0 +1,47 @@
+'use strict';
+
+/**
+ * The bundled Node.js program. Python starts it with two inherited descriptors as its arguments: the socket of the protocol and
+ * the pipe that ends with Python.
+ */
+
+const { startWatchdog } = require('./watchdog');
+const { serve } = require('./rpc/server');
+
+/**
+ * Each method loads its modules on its first call, so that the process is ready at once.
+ *
+ * @type {Record<string, () => import('./rpc/protocol').Method>}
+ */
+const methods = {
+  echo: () => require('./methods/echo').echo,
+  'features.create': () => require('./methods/features').create,
+  'features.dispose': () => require('./methods/features').dispose,
+  'features.extract': () => require('./methods/features').extract,
+  'features.put': () => require('./methods/features').put,
+  'features.read': () => require('./methods/features').read,
+  'model.dispose': () => require('./methods/model').dispose,
+  'model.loadGraph': () => require('./methods/model').loadGraph,
+  'model.loadLayers': () => require('./methods/model').loadLayers,
+  'model.predict': () => require('./methods/model').predict,
+  'model.weights': () => require('./methods/model').weights,
+  'program.dispose': () => require('./methods/program').dispose,
+  'program.load': () => require('./methods/program').load,
+  'program.run': () => require('./methods/program').run,
+  'script.call': () => require('./methods/script').call,
+  'training.create': () => require('./methods/training').create,
+  'training.dispose': () => require('./methods/training').dispose,
+  'training.epoch': () => require('./methods/training').epoch,
+  'training.evaluate': () => require('./methods/training').evaluate,
+  'training.restore': () => require('./methods/training').restore,
+  'training.setWeights': () => require('./methods/training').setWeights,
+  'training.state': () => require('./methods/training').state,
+  'training.weights': () => require('./methods/training').weights,
+};
+
+const [socketFd, lifelineFd] = process.argv.slice(2).map(Number);
+if (!Number.isInteger(socketFd) || !Number.isInteger(lifelineFd)) {
+  process.stderr.write('This program is started by the Python package pybridge.\n');
+  process.exit(64);
+}
+startWatchdog(lifelineFd, () => serve(socketFd, methods));

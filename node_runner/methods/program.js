@@ -1,0 +1,60 @@
+'use strict';
+
+const { Program } = require('../engines/program');
+const { Handles } = require('../handles');
+const { NDArray } = require('../ndarray');
+
+/** @typedef {import('@tensorflow/tfjs-node').Tensor} Tensor */
+
+/** @type {Handles<Program>} */
+const programs = new Handles('program');
+
+/**
+ * @param {ConstructorParameters<typeof Program>[0]} description
+ * @returns {number}
+ */
+function load(description) {
+  return programs.add(new Program(description));
+}
+
+/**
+ * @param {{stages: number[], signature: string, inputs: NDArray[]}} params
+ * @returns {NDArray}
+ */
+function run({ stages, signature, inputs }) {
+  const output = runChain(stages, signature, inputs);
+  try {
+    return NDArray.fromTensor(output);
+  } finally {
+    output.dispose();
+  }
+}
+
+/** @param {{program: number}} params */
+function dispose({ program }) {
+  programs.remove(program)?.dispose();
+}
+
+/**
+ * Runs programs one after the other; what passes between them stays in TensorFlow.
+ *
+ * @param {number[]} stages
+ * @param {string} signature of the first stage
+ * @param {NDArray[]} inputs
+ * @returns {Tensor} the caller's to dispose
+ */
+function runChain(stages, signature, inputs) {
+  const [first, ...others] = stages.map((stage) => programs.get(stage));
+  let output = first.run(signature, inputs);
+  for (const stage of others) {
+    const input = output;
+    try {
+      output = stage.run('default', [input]);
+    } finally {
+      input.dispose();
+    }
+  }
+  return output;
+}
+
+module.exports = { load, run, dispose, runChain };

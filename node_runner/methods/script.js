@@ -1,0 +1,50 @@
+'use strict';
+
+/** Runs the exported functions of a user's own JavaScript files. */
+
+const fs = require('node:fs');
+const { pathToFileURL } = require('node:url');
+const { INVALID_PARAMS } = require('../rpc/protocol');
+const { RpcError } = require('../rpc/errors');
+
+/**
+ * Call an exported function, sync or async, of a CommonJS or ES module. Its `this` has `signal`, an AbortSignal that fires when
+ * the caller gives up, and `progress(value)`. The module is loaded once.
+ *
+ * @param {{path: string, function: string, args?: unknown[]}} params  `path` is absolute
+ * @param {import('../rpc/protocol').CallContext} context
+ */
+async function call({ path, function: name, args = [] }, context) {
+  if (typeof path !== 'string' || typeof name !== 'string' || !Array.isArray(args)) {
+    throw new RpcError(INVALID_PARAMS, 'script.call needs a path, the name of a function, and a list of arguments');
+  }
+  if (!fs.existsSync(path)) throw new RpcError(INVALID_PARAMS, `there is no file ${path}`);
+  const exported = await import(pathToFileURL(path).href);
+  return findFunction(exported, name, path).apply(context, args);
+}
+
+/**
+ * @param {any} exported  the module's namespace; `default` holds the exports of a CommonJS module
+ * @param {string} name
+ * @param {string} path
+ * @returns {Function}
+ */
+function findFunction(exported, name, path) {
+  for (const owner of [exported, exported.default]) {
+    if (owner && Object.hasOwn(owner, name) && typeof owner[name] === 'function') return owner[name];
+  }
+  const names = new Set([exported, exported.default].flatMap(functionNames));
+  throw new RpcError(
+    INVALID_PARAMS,
+    `${path} exports no function ${JSON.stringify(name)}`,
+    names.size ? `It exports: ${[...names].sort().join(', ')}.` : 'It exports no functions at all.',
+  );
+}
+
+/** @param {any} owner */
+function functionNames(owner) {
+  if (!owner || !['object', 'function'].includes(typeof owner)) return [];
+  return Object.keys(owner).filter((key) => typeof owner[key] === 'function');
+}
+
+module.exports = { call };

@@ -1,0 +1,158 @@
+'use strict';
+
+/**
+ * Answers the calls that come over the pipe.
+ *
+ * @typedef {import('./protocol').Message} Message
+ * @typedef {import('./protocol').Method} Method
+ * @typedef {import('./tensors').EncodedTensor} EncodedTensor
+ * @typedef {import('../ndarray').NDArray} NDArray
+ */
+
+const net = require('node:net');
+const protocol = require('./protocol');
+const { RpcError, toErrorObject } = require('./errors');
+const { FrameReader } = require('./frame_reader');
+const { writeFrame } = require('./frame_writer');
+const { pack, unpack } = require('./values');
+
+/**
+ * Serve methods over an inherited socket until the other side closes it; then the process exits.
+ *
+ * @param {number} fd
+ * @param {Record<string, () => Method>} methods  each name with a function that loads the method on its first call
+ */
+function serve(fd, methods) {
+  /** @type {Map<number, AbortController>} */
+  const running = new Map();
+  /** @type {Record<string, Method>} */
+  const loaded = {};
+
+  const reader = new FrameReader({
+    onFrame: receive,
+    onBadFrame: (error, id) => fail(id, error),
+    onLost: (reason) => {
+      process.stderr.write(`pybridge: ${reason}\n`);
+      process.exit(protocol.PROTOCOL_EXIT_CODE);
+    },
+  });
+  const onread = {
+    buffer: () => reader.nextBuffer(),
+    /** @param {number} count */
+    callback: (count) => {
+      reader.received(count);
+      return true;
+    },
+  };
+  // The types know `onread` only for connect(), the documentation for the constructor too.
+  const options = /** @type {net.SocketConstructorOpts} */ ({ fd, readable: true, writable: true, onread });
+  const socket = new net.Socket(options);
+  socket.on('end', leave);
+  socket.on('error', leave);
+  socket.on('close', leave);
+  socket.resume();
+
+  send({ jsonrpc: '2.0', method: 'hello', params: hello() }, []);
+
+  function leave() {
+    for (const controller of running.values()) controller.abort();
+    process.exit();
+  }
+
+  /**
+   * @param {any} message
+   * @param {NDArray[]} tensors
+   * @param {boolean} hasPlaceholders
+   */
+  function receive(message, tensors, hasPlaceholders) {
+    const problem = problemOf(message);
+    if (problem) {
+      fail(Number.isInteger(message?.id) ? message.id : null, new RpcError(protocol.INVALID_REQUEST, problem));
+      return;
+    }
+    if (message.id === undefined) {
+      if (message.method === '$/cancel') running.get(message.params?.id)?.abort();
+      return;
+    }
+    void answer(message, tensors, hasPlaceholders);
+  }
+
+  /**
+   * @param {{id: number, method: string, params: unknown}} request
+   * @param {NDArray[]} tensors
+   * @param {boolean} hasPlaceholders
+   */
+  async function answer({ id, method, params }, tensors, hasPlaceholders) {
+    const controller = new AbortController();
+    const { signal } = controller;
+    running.set(id, controller);
+    try {
+      const run = load(method);
+      const result = await run(hasPlaceholders ? unpack(params, tensors) : params, { signal, progress });
+      // The caller has gone on: a large result would cross for nothing.
+      if (signal.aborted) throw new RpcError(protocol.CANCELLED, `${method} was cancelled`);
+      const packed = pack(result, 'the result');
+      send({ jsonrpc: '2.0', id, result: packed.json }, packed.tensors);
+    } catch (error) {
+      fail(id, error);
+    } finally {
+      running.delete(id);
+    }
+
+    /** @param {unknown} value */
+    function progress(value) {
+      if (signal.aborted || !running.has(id)) return;
+      const packed = pack(value, 'the progress value');
+      send({ jsonrpc: '2.0', method: '$/progress', params: { id, value: packed.json } }, packed.tensors);
+    }
+  }
+
+  /** @param {string} name */
+  function load(name) {
+    if (Object.hasOwn(loaded, name)) return loaded[name];
+    if (!Object.hasOwn(methods, name)) {
+      throw new RpcError(
+        protocol.METHOD_NOT_FOUND,
+        `there is no method ${JSON.stringify(name)}`,
+        `Known methods: ${Object.keys(methods).sort().join(', ')}.`,
+      );
+    }
+    loaded[name] = methods[name]();
+    return loaded[name];
+  }
+
+  /**
+   * @param {number|null} id
+   * @param {unknown} error
+   */
+  function fail(id, error) {
+    send({ jsonrpc: '2.0', id, error: toErrorObject(error) }, []);
+  }
+
+  /**
+   * @param {Message} message
+   * @param {EncodedTensor[]} tensors
+   */
+  function send(message, tensors) {
+    writeFrame(socket, message, tensors);
+  }
+}
+
+/** @returns {import('./protocol').Hello} */
+function hello() {
+  return { protocol: protocol.PROTOCOL_VERSION, pid: process.pid, nodeVersion: process.versions.node };
+}
+
+/**
+ * @param {any} message
+ * @returns {string|undefined}
+ */
+function problemOf(message) {
+  if (message === null || typeof message !== 'object' || Array.isArray(message)) return 'a message is not an object';
+  if (message.jsonrpc !== '2.0') return 'a message is not JSON-RPC 2.0';
+  if (typeof message.method !== 'string') return 'a message has no method';
+  if (message.id !== undefined && !Number.isSafeInteger(message.id)) return 'the id of a request is not an integer';
+  return undefined;
+}
+
+module.exports = { serve };

@@ -1,0 +1,92 @@
+"""Every error that pybridge raises on purpose.
+
+Each message says what happened and where; ``hint`` says what to do next and is printed below the message.
+"""
+
+from __future__ import annotations
+
+
+class BridgeError(Exception):
+    """Base class of all errors raised by pybridge.
+
+    Args:
+        message: What happened, and where.
+        hint: What the reader can do about it.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  {self.hint}" if self.hint else self.message
+
+
+class NodeNotFoundError(BridgeError):
+    """No suitable Node.js executable was found."""
+
+
+class SetupError(BridgeError):
+    """The Node.js side could not be installed or compiled."""
+
+
+class NodeCrashedError(BridgeError):
+    """The Node.js process ended while it was needed.
+
+    Attributes:
+        exit_code: Its exit code, or None where a signal ended it.
+        signal_name: The signal that ended it, such as ``"SIGKILL"``, or None.
+        stderr_tail: The last lines that it wrote to stderr.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        exit_code: int | None = None,
+        signal_name: str | None = None,
+        stderr_tail: str = "",
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = exit_code
+        self.signal_name = signal_name
+        self.stderr_tail = stderr_tail
+
+
+class RemoteError(BridgeError):
+    """JavaScript code threw an error.
+
+    Attributes:
+        name: The JavaScript error's name, such as ``"TypeError"``.
+        remote_message: The JavaScript error's message.
+        remote_stack: The JavaScript stack.
+        code: The JSON-RPC error code.
+    """
+
+    def __init__(self, name: str, message: str, *, stack: str = "", code: int = 0, hint: str | None = None) -> None:
+        described = f"{name} in Node.js: {message}"
+        if stack:
+            described += "\n\nJavaScript stack:\n" + stack
+        super().__init__(described, hint=hint)
+        self.name = name
+        self.remote_message = message
+        self.remote_stack = stack
+        self.code = code
+
+
+class CallTimeoutError(BridgeError, TimeoutError):
+    """A call took longer than the caller allowed. The connection stays usable."""
+
+
+class ModelFormatError(BridgeError):
+    """A model file is damaged, unsafe, or of a kind that cannot be used for what was asked."""
+
+
+class DataError(BridgeError, ValueError):
+    """Images, labels or arrays cannot be used as they are."""
+
+
+class ParityError(BridgeError):
+    """Two runtimes disagree by more than the tolerance."""

@@ -1,0 +1,17 @@
+"""Programs: what Node computes, traced once from Keras into SavedModels that Python and Node both run.
+
+A program is a folder with a TensorFlow SavedModel that holds no variables, and ``program.json``, which names its signatures.
+Python traces it in a process of its own, so that neither TensorFlow's start-up nor its memory burdens the caller.
+"""
+
+from pybridge.programs.cache import programs_for
+from pybridge.programs.program import Program, Signature, TensorSpec
+from pybridge.programs.reference import run_reference
+
+__all__ = [
+    "Program",
+    "Signature",
+    "TensorSpec",
+    "programs_for",
+    "run_reference",
+]

@@ -1,0 +1,105 @@
+"""The description of a traced program: its signatures and the names of their tensors in the graph."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pybridge.errors import ModelFormatError
+
+MANIFEST = "program.json"
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output of a signature.
+
+    Attributes:
+        name: Its name for callers.
+        tensor: The graph tensor's name, such as ``"images:0"``.
+        dtype: A numpy dtype name, or ``"string"``.
+        shape: Its shape, with None where the size is free.
+    """
+
+    name: str
+    tensor: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One way to call a program: inputs in order, one output."""
+
+    inputs: tuple[TensorSpec, ...]
+    output: TensorSpec
+
+
+@dataclass(frozen=True)
+class Program:
+    """A SavedModel without variables, and how to call it.
+
+    Attributes:
+        folder: The SavedModel's folder.
+        signatures: What it computes, by name.
+    """
+
+    folder: Path
+    signatures: dict[str, Signature]
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """The shape of one example's output; the same for every signature."""
+        shape = next(iter(self.signatures.values())).output.shape[1:]
+        return tuple(int(size) for size in shape if size is not None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The program as Node's ``program.load`` and the reference process take it."""
+        return {
+            "folder": str(self.folder),
+            "signatures": {name: asdict(signature) for name, signature in self.signatures.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, description: dict[str, Any]) -> Program:
+        """The inverse of ``to_dict``."""
+        signatures = {
+            name: Signature(
+                inputs=tuple(_tensor_spec(spec) for spec in signature["inputs"]),
+                output=_tensor_spec(signature["output"]),
+            )
+            for name, signature in description["signatures"].items()
+        }
+        return cls(Path(description["folder"]), signatures)
+
+    @classmethod
+    def read(cls, folder: Path) -> Program:
+        """Reads a traced program.
+
+        Raises:
+            ModelFormatError: The folder holds no complete program.
+        """
+        try:
+            signatures = json.loads((folder / MANIFEST).read_text("utf-8"))
+            return cls.from_dict({"folder": str(folder), "signatures": signatures})
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelFormatError(
+                f"{folder} holds no complete traced program: {error}",
+                hint="Delete the folder; it is traced anew when it is next needed.",
+            ) from error
+
+    def write_manifest(self) -> None:
+        """Writes ``program.json`` beside the SavedModel."""
+        text = json.dumps(self.to_dict()["signatures"], indent=1)
+        (self.folder / MANIFEST).write_text(text, "utf-8")
+
+
+def _tensor_spec(description: dict[str, Any]) -> TensorSpec:
+    return TensorSpec(
+        name=description["name"],
+        tensor=description["tensor"],
+        dtype=description["dtype"],
+        shape=tuple(description["shape"]),
+    )

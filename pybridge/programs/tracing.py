@@ -1,0 +1,134 @@
+"""Traces preprocessing and models into SavedModels. Imports TensorFlow, so it runs in the TensorFlow process only."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from pybridge.data.preprocessing import Preprocessing
+from pybridge.models.layers_model import LayersModel
+from pybridge.models.to_keras import to_keras
+from pybridge.programs.program import Program, Signature, TensorSpec
+
+
+def trace_preprocessing(preprocessing: Preprocessing, folder: Path) -> Program:
+    """Traces decoding, orientation, cropping, resizing and scaling.
+
+    Signature ``files`` takes encoded images (JPEG, PNG, GIF, BMP) with their EXIF orientations, ``pixels`` takes decoded
+    ``uint8`` images of one size. Both take a crop box for each image, ``[y0, x0, y1, x1]`` as shares of the area that the
+    preprocessing keeps, whether to mirror it, and a factor for its brightness; ``[0, 0, 1, 1]``, False and 1 leave the image
+    as it is. The output is ``float32`` of shape ``(images, height, width, 3)``. `Preprocessing` says what is computed.
+    """
+    height, width = preprocessing.height, preprocessing.width
+
+    def crop_resize_scale(image: tf.Tensor, box: tf.Tensor, flip: tf.Tensor, brightness: tf.Tensor) -> tf.Tensor:
+        target = tf.constant([height, width], tf.float32)
+        size = tf.cast(tf.shape(image)[:2], tf.float32)
+        kept = target * tf.reduce_min(size / target) if preprocessing.crop == "centre" else size
+        kept *= preprocessing.crop_fraction
+        origin = (size - kept) / 2.0 + box[:2] * kept
+        extent = tf.maximum((box[2:] - box[:2]) * kept, 1.0)
+        scale = target / extent
+        resized = tf.raw_ops.ScaleAndTranslate(
+            images=image[tf.newaxis],
+            size=[height, width],
+            scale=scale,
+            translation=-origin * scale,
+            kernel_type="triangle",
+            antialias=True,
+        )[0]
+        mirrored = tf.where(flip, tf.reverse(resized, [1]), resized)
+        lit = tf.clip_by_value(mirrored * brightness, 0.0, 255.0)
+        return (lit - tf.constant(preprocessing.mean, tf.float32)) / tf.constant(preprocessing.std, tf.float32)
+
+    def from_file(arguments: tuple[tf.Tensor, ...]) -> tf.Tensor:
+        encoded, orientation, *view = arguments
+        image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+        return crop_resize_scale(_upright(image, orientation), *view)
+
+    def from_pixels(arguments: tuple[tf.Tensor, ...]) -> tf.Tensor:
+        return crop_resize_scale(*arguments)
+
+    def mapped(one: Any) -> Any:
+        output = tf.TensorSpec((height, width, 3), tf.float32)
+        return lambda *arguments: tf.map_fn(one, arguments, fn_output_signature=output, parallel_iterations=32)
+
+    view = [("boxes", tf.float32, (None, 4)), ("flips", tf.bool, (None,)), ("brightness", tf.float32, (None,))]
+    return _save(
+        folder,
+        {
+            "files": (
+                mapped(from_file),
+                [("images", tf.string, (None,)), ("orientations", tf.int32, (None,)), *view],
+            ),
+            "pixels": (mapped(from_pixels), [("images", tf.uint8, (None, None, None, 3)), *view]),
+        },
+    )
+
+
+def trace_model(model: LayersModel, folder: Path) -> Program:
+    """Traces a one-input, one-output model in inference mode, its weights folded into constants.
+
+    Signature ``default`` takes ``float32`` inputs of the model's own shape.
+    """
+    keras_model = to_keras(model)
+    shape = tuple(keras_model.inputs[0].shape)
+
+    def infer(inputs: tf.Tensor) -> tf.Tensor:
+        return keras_model(inputs, training=False)
+
+    return _save(folder, {"default": (infer, [("inputs", tf.float32, shape)])})
+
+
+def _upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """Undoes an EXIF orientation (1 to 8; table in CIPA DC-008, tag 0x0112)."""
+    turns: list[Any] = [
+        lambda: image,
+        lambda: tf.reverse(image, [1]),
+        lambda: tf.reverse(image, [0, 1]),
+        lambda: tf.reverse(image, [0]),
+        lambda: tf.transpose(image, [1, 0, 2]),
+        lambda: tf.reverse(tf.transpose(image, [1, 0, 2]), [1]),
+        lambda: tf.reverse(tf.transpose(image, [1, 0, 2]), [0, 1]),
+        lambda: tf.reverse(tf.transpose(image, [1, 0, 2]), [0]),
+    ]
+    turned = tf.switch_case(tf.clip_by_value(orientation, 1, 8) - 1, turns)
+    turned.set_shape((None, None, 3))
+    return turned
+
+
+def _save(folder: Path, functions: dict[str, tuple[Any, list[tuple[str, Any, tuple[int | None, ...]]]]]) -> Program:
+    """Freezes each function into one graph and saves them side by side, without variables."""
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    signatures: dict[str, Signature] = {}
+    graph = tf.Graph()
+    for signature_name, (function, inputs) in functions.items():
+        specs = [tf.TensorSpec(shape, dtype, name=name) for name, dtype, shape in inputs]
+        frozen = convert_variables_to_constants_v2(tf.function(function).get_concrete_function(*specs))
+        with graph.as_default():
+            tf.import_graph_def(frozen.graph.as_graph_def(), name=signature_name)
+        signatures[signature_name] = Signature(
+            inputs=tuple(_spec(signature_name, name, tensor) for (name, _, _), tensor in zip(inputs, frozen.inputs, strict=True)),
+            output=_spec(signature_name, "output", frozen.outputs[0]),
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+    with tf.compat.v1.Session(graph=graph) as session:
+        builder = tf.compat.v1.saved_model.builder.SavedModelBuilder(str(folder))
+        builder.add_meta_graph_and_variables(session, ["serve"])
+        builder.save()
+    program = Program(folder, signatures)
+    program.write_manifest()
+    return program
+
+
+def _spec(signature_name: str, name: str, tensor: tf.Tensor) -> TensorSpec:
+    return TensorSpec(
+        name=name,
+        tensor=f"{signature_name}/{tensor.name}",
+        dtype=tensor.dtype.name,
+        shape=tuple(tensor.shape.as_list()),
+    )

@@ -1,0 +1,357 @@
+"""One connection: matches answers to calls, for any number of threads, and survives whatever interrupts a caller."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import math
+import os
+import queue
+import socket
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from pybridge.errors import BridgeError, CallTimeoutError, DataError, RemoteError
+from pybridge.rpc import protocol
+from pybridge.rpc.frames import FrameReader, IncomingFrame, OutgoingFrame, encode_frame
+from pybridge.rpc.protocol import ProtocolError
+from pybridge.rpc.values import pack, unpack
+
+_log = logging.getLogger("pybridge.rpc")
+
+# Linux queues up to this much as one unit: all of it, or nothing. A frame of this size can therefore be sent by a
+# thread that Ctrl-C may interrupt at any instruction. (unix_stream_sendmsg splits at SKB_MAX_ALLOC, 16 KiB less its
+# bookkeeping.)
+_WHOLE_FRAME_BYTES: Final = 12 * 1024
+
+_open_connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+
+class PendingCall:
+    """A call that was sent. ``result`` waits for its answer; ``cancel`` gives it up from any thread."""
+
+    def __init__(self, connection: Connection, call_id: int, method: str) -> None:
+        self.method = method
+        self.id = call_id
+        self.abandoned = False
+        self._connection = connection
+        self._events: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        self._outcome: tuple[str, Any] | None = None
+
+    def result(self, timeout: float | None = None, on_progress: Callable[[Any], object] | None = None) -> Any:
+        """Wait for the answer.
+
+        Args:
+            timeout: Seconds to wait; None waits as long as it takes.
+            on_progress: Called in this thread with each progress value; what it raises cancels the call.
+
+        Raises:
+            RemoteError: The JavaScript method threw.
+            NodeCrashedError: Node.js ended first.
+            CallTimeoutError: The time ran out. The call is cancelled, the connection stays usable.
+        """
+        deadline = None if timeout is None else time.monotonic() + _checked_timeout(timeout)
+        try:
+            while self._outcome is None:
+                kind, content = self._next_event(timeout, deadline)
+                if kind != "progress":
+                    self._outcome = kind, content
+                elif on_progress is not None:
+                    on_progress(_value_of(content, "params", "value"))
+        except BaseException:
+            self.abandon()
+            raise
+        kind, content = self._outcome
+        if kind == "lost":
+            raise content()
+        error = content.message.get("error")
+        if error is not None:
+            raise _remote_error(error)
+        return _value_of(content, "result")
+
+    def cancel(self) -> None:
+        """Give the call up: Node is told through the method's AbortSignal, and a waiting thread gets a BridgeError."""
+        self.abandon()
+        self.deliver("lost", lambda: BridgeError(f"The call of {self.method} was cancelled."))
+
+    def abandon(self) -> None:
+        """Tell Node that nobody waits any more; a late answer is dropped."""
+        if self._outcome is None and not self.abandoned:
+            self.abandoned = True
+            self._connection.forget(self)
+
+    def deliver(self, kind: str, content: Any) -> None:
+        """Hand over an event: ``progress`` or ``answer`` with a frame, ``lost`` with a function that makes an error."""
+        self._events.put((kind, content))
+
+    def _next_event(self, timeout: float | None, deadline: float | None) -> tuple[str, Any]:
+        remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
+        try:
+            return self._events.get(timeout=remaining)
+        except queue.Empty:
+            raise CallTimeoutError(
+                f"{self.method} did not answer within {timeout:g} s; the call was cancelled.",
+                hint="Allow more time with timeout=..., or None to wait as long as it takes.",
+            ) from None
+
+
+class Connection:
+    """Calls over one socket.
+
+    A reader thread completes the calls. Small frames leave from the calling thread; the others, and those that find the
+    socket full, from a writer thread, so that an interrupted caller never leaves half a frame behind.
+
+    Args:
+        sock: This side's end; the connection owns it.
+        describe_end: Called once, in the reader thread, when the other side is gone, with what was wrong with its last
+            frame, or None at a plain end. It answers with a function that makes the error for one pending call.
+    """
+
+    def __init__(
+        self, sock: socket.socket, describe_end: Callable[[ProtocolError | None], Callable[[], BridgeError]]
+    ) -> None:
+        self._sock = sock
+        self._describe_end = describe_end
+        self._owner_pid = os.getpid()
+        self._ids = itertools.count(1)
+        self._pending: dict[int, PendingCall] = {}
+        self._make_loss: Callable[[], BridgeError] | None = None
+        self._hello: queue.SimpleQueue[IncomingFrame | None] = queue.SimpleQueue()
+        self._send_lock = threading.Lock()
+        self._outbox: deque[tuple[OutgoingFrame, PendingCall | None]] = deque()
+        self._outbox_ticket: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._read_frames, name="pybridge-reader", daemon=True),
+            threading.Thread(target=self._write_frames, name="pybridge-writer", daemon=True),
+        ]
+        _open_connections.add(self)
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def usable(self) -> bool:
+        """Whether calls can be sent: the other side has not been seen to end."""
+        return self._make_loss is None
+
+    def wait_for_hello(self, timeout: float) -> protocol.Hello | None:
+        """Wait for the other side's greeting; None if it ended first.
+
+        Raises:
+            CallTimeoutError: It did not come in ``timeout`` seconds.
+            ProtocolError: The first frame was another one.
+        """
+        try:
+            frame = self._hello.get(timeout=_checked_timeout(timeout))
+        except queue.Empty:
+            raise CallTimeoutError(f"Node.js did not say hello within {timeout:g} s.") from None
+        if frame is None:
+            return None
+        params = frame.message.get("params")
+        if frame.message.get("method") != "hello" or not isinstance(params, dict):
+            raise ProtocolError(f"The first message from Node.js was {frame.message!r:.80} instead of hello.")
+        return protocol.Hello(
+            protocol=params.get("protocol", 0), pid=params.get("pid", 0), nodeVersion=str(params.get("nodeVersion"))
+        )
+
+    def loss(self) -> BridgeError | None:
+        """Wait until the reader has seen the end of the connection, and say why it ended."""
+        self._threads[0].join()
+        return self._make_loss() if self._make_loss else None
+
+    def submit(self, method: str, params: Mapping[str, Any] | None = None) -> PendingCall:
+        """Send a call without waiting for its answer.
+
+        Raises:
+            DataError: Something in ``params`` cannot cross.
+            NodeCrashedError: The other side is gone.
+        """
+        if os.getpid() != self._owner_pid:
+            raise BridgeError(
+                f"This connection to Node.js belongs to process {self._owner_pid}; a forked child cannot use it.",
+                hint="Create a new Node() in the child process.",
+            )
+        packed, tensors = pack(params if params is not None else {})
+        call = PendingCall(self, next(self._ids), method)
+        message = {"jsonrpc": "2.0", "id": call.id, "method": method, "params": packed}
+        frame = encode_frame(message, tensors)
+        self._pending[call.id] = call
+        # The reader publishes the loss before it empties _pending, so one of the two always sees the other.
+        if self._make_loss is not None:
+            self._pending.pop(call.id, None)
+            raise self._make_loss()
+        try:
+            self._send(frame, call)
+        except BaseException:
+            call.abandon()
+            raise
+        return call
+
+    def call(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        on_progress: Callable[[Any], object] | None = None,
+    ) -> Any:
+        """Call a method of the Node runner and wait for its result; see ``PendingCall.result`` for what it raises.
+
+        Example:
+            >>> connection.call("echo", {"value": np.arange(3)})
+            array([0, 1, 2])
+        """
+        return self.submit(method, params).result(timeout, on_progress)
+
+    def forget(self, call: PendingCall) -> None:
+        """Drop a pending call and tell the other side."""
+        if self._pending.pop(call.id, None) is not None:
+            message = {"jsonrpc": "2.0", "method": "$/cancel", "params": {"id": call.id}}
+            self._send(encode_frame(message, []), None)
+
+    def stop_sending(self) -> None:
+        """Tell the other side that no call will follow, so that it can end by itself."""
+        self._shut_down(socket.SHUT_WR)
+
+    def close(self) -> None:
+        """End both directions and the threads. Safe to call twice and from any thread."""
+        self._shut_down(socket.SHUT_RDWR)
+        self._outbox_ticket.put(False)
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(timeout=5)
+        self._sock.close()
+        _open_connections.discard(self)
+
+    def close_in_forked_child(self) -> None:
+        """Give back the inherited descriptor, which would otherwise keep the pipe open when the parent is gone."""
+        self._sock.close()
+
+    def _shut_down(self, how: int) -> None:
+        # The other side, or an earlier close, may have been faster.
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(how)
+
+    def _send(self, frame: OutgoingFrame, call: PendingCall | None) -> None:
+        with self._send_lock:
+            if not self._outbox and frame.nbytes <= _WHOLE_FRAME_BYTES:
+                try:
+                    if frame.try_send(self._sock):
+                        return
+                except OSError:
+                    # The reader sees the same end and fails this call with the reason.
+                    return
+            # The ticket first: if Ctrl-C strikes between the two lines, the writer finds nothing to do, and no frame
+            # waits without a ticket.
+            self._outbox_ticket.put(True)
+            self._outbox.append((frame, call))
+
+    def _write_frames(self) -> None:
+        while self._outbox_ticket.get():
+            with self._send_lock:
+                entry = self._outbox[0] if self._outbox else None
+            if entry is None:
+                continue
+            frame, call = entry
+            if call is None or not call.abandoned:
+                try:
+                    frame.send(self._sock)
+                except OSError:
+                    return
+            with self._send_lock:
+                self._outbox.popleft()
+            # A large array must not live on in this frame until the next one comes.
+            del entry, frame, call
+
+    def _read_frames(self) -> None:
+        problem = None
+        try:
+            reader = FrameReader(self._sock)
+            frame = reader.read()
+            self._hello.put(frame)
+            while frame is not None:
+                del frame
+                frame = reader.read()
+                if frame is not None:
+                    self._dispatch(frame)
+        except ProtocolError as error:
+            problem = error
+        except MemoryError:
+            problem = ProtocolError("Node.js sent a tensor that does not fit into memory.")
+        except (EOFError, OSError):
+            pass
+        make_loss = self._describe_end(problem)
+        self._make_loss = make_loss
+        self._hello.put(None)
+        for call in list(self._pending.values()):
+            call.deliver("lost", make_loss)
+        self._pending.clear()
+
+    def _dispatch(self, frame: IncomingFrame) -> None:
+        message = frame.message
+        if "method" in message:
+            params = message.get("params")
+            if message["method"] == "$/progress" and isinstance(params, dict):
+                call = self._pending.get(params.get("id", 0))
+                if call is not None:
+                    call.deliver("progress", frame)
+                return
+            _log.warning("Node.js sent the unknown notification %.80r.", message["method"])
+            return
+        call_id = message.get("id")
+        if call_id is None:
+            self._fail_all(message)
+            return
+        if type(call_id) is not int or ("result" not in message and not isinstance(message.get("error"), dict)):
+            raise ProtocolError(f"An answer has no valid id or neither result nor error: {message!r:.80}.")
+        call = self._pending.pop(call_id, None)
+        if call is not None:
+            call.deliver("answer", frame)
+
+    def _fail_all(self, message: dict[str, Any]) -> None:
+        """Node could not tell which call it failed to understand; any of them would otherwise wait for ever."""
+        error = message.get("error")
+        described = error.get("message") if isinstance(error, dict) else message
+        _log.error("Node.js could not understand a message: %.200s", described)
+        while self._pending:
+            _, call = self._pending.popitem()
+            call.deliver("lost", lambda: ProtocolError(f"Node.js could not understand a message: {described}"))
+
+
+def _checked_timeout(timeout: float) -> float:
+    if math.isnan(timeout) or timeout < 0:
+        raise DataError(f"timeout must be a number of seconds, at least 0, or None; found {timeout!r}.")
+    return min(timeout, threading.TIMEOUT_MAX)
+
+
+def _value_of(frame: IncomingFrame, *path: str) -> Any:
+    value: Any = frame.message
+    for key in path:
+        value = value.get(key)
+    return unpack(value, frame.tensors) if frame.has_placeholders else value
+
+
+def _remote_error(error: Mapping[str, Any]) -> RemoteError:
+    data = error.get("data")
+    data = data if isinstance(data, dict) else {}
+    code = error.get("code")
+    hint = data.get("hint")
+    return RemoteError(
+        str(data.get("name", "Error")),
+        str(error.get("message", "")),
+        stack=str(data.get("stack", "")),
+        code=code if isinstance(code, int) else protocol.INTERNAL_ERROR,
+        hint=str(hint) if hint else None,
+    )
+
+
+def _close_in_forked_child() -> None:
+    for connection in list(_open_connections):
+        connection.close_in_forked_child()
+
+
+os.register_at_fork(after_in_child=_close_in_forked_child)

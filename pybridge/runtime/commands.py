@@ -1,0 +1,119 @@
+"""Running the programs that set-up needs: output kept, time shown, nothing left running."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pybridge.runtime.cache import Report
+
+_SECONDS_BETWEEN_REPORTS = 5.0
+_TAIL_LINES = 25
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a program ended.
+
+    Attributes:
+        code: Its exit code; negative for a signal's number.
+        stdout: What it wrote to stdout.
+        stderr: What it wrote to stderr.
+        seconds: How long it ran.
+        timed_out: Whether it was ended because it took too long.
+    """
+
+    code: int
+    stdout: str
+    stderr: str
+    seconds: float
+    timed_out: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether it ended with exit code 0."""
+        return self.code == 0
+
+    def tail(self) -> str:
+        """Return the last lines of what it wrote, for an error message."""
+        lines = [line.rstrip() for line in f"{self.stdout}\n{self.stderr}".splitlines() if line.strip()]
+        return "\n".join(f"    {line[:400]}" for line in lines[-_TAIL_LINES:])
+
+    def ending(self) -> str:
+        """Say how it ended, such as ``"exit code 1"`` or ``"killed by SIGKILL"``."""
+        if self.timed_out:
+            return f"no end after {self.seconds:.0f} s"
+        if self.code >= 0:
+            return f"exit code {self.code}"
+        with suppress(ValueError):
+            return f"killed by {signal.Signals(-self.code).name}"
+        return f"killed by signal {-self.code}"
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    timeout: float,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    title: str = "",
+    report: Report | None = None,
+) -> Outcome:
+    """Run a program to its end.
+
+    Args:
+        command: The program and its arguments.
+        timeout: Seconds after which it is killed with everything that it started.
+        cwd: Its working folder.
+        env: Variables on top of this process's environment.
+        title: What it does; reported with the elapsed time every few seconds.
+        report: Receives these lines.
+
+    Returns:
+        How it ended.
+
+    Raises:
+        OSError: Where the program cannot be started.
+    """
+    started = time.monotonic()
+    # Its own session, so that on Ctrl-C or a timeout the whole family can be ended: npm and compilers start children.
+    process = subprocess.Popen(
+        [str(part) for part in command],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        while True:
+            elapsed = time.monotonic() - started
+            if elapsed >= timeout:
+                _end_family(process)
+                stdout, stderr = process.communicate()
+                return Outcome(process.returncode, stdout, stderr, elapsed, timed_out=True)
+            try:
+                stdout, stderr = process.communicate(timeout=min(_SECONDS_BETWEEN_REPORTS, timeout - elapsed))
+            except subprocess.TimeoutExpired:
+                if report is not None:
+                    report(f"{title} {time.monotonic() - started:.0f} s")
+                continue
+            return Outcome(process.returncode, stdout, stderr, time.monotonic() - started)
+    except BaseException:
+        _end_family(process)
+        process.wait()
+        raise
+
+
+def _end_family(process: subprocess.Popen[str]) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)

@@ -1,0 +1,205 @@
+"""Runs the frozen part once for each image, in Node, and keeps the activations there."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pybridge.data import Augmentation, ImageSet, iter_batches
+from pybridge.errors import DataError
+from pybridge.programs import Program
+from pybridge.progress import progress
+from pybridge.rpc import PendingCall
+from pybridge.runner import Runner
+
+logger = logging.getLogger(__name__)
+
+# One batch is computed while the next crosses the pipe.
+_IN_FLIGHT = 2
+_NAMED_IN_ERRORS = 10
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """Inputs of the preprocessing program for some images, in one view.
+
+    Attributes:
+        signature: ``files`` or ``pixels``.
+        inputs: The signature's inputs, in order.
+        rows: int32, where each image's features belong in the store.
+        images: The images' positions in the image set.
+    """
+
+    signature: str
+    inputs: list[Any]
+    rows: NDArray[np.int32]
+    images: NDArray[np.int64]
+
+
+def image_batches(
+    images: ImageSet, *, batch_size: int = 32, augmentation: Augmentation | None = None, seed: int = 0
+) -> Iterator[ImageBatch]:
+    """Batches of images as the preprocessing program takes them, one view after the other."""
+    views = augmentation.views if augmentation else 1
+    for view in range(views):
+        random = np.random.default_rng([seed, view])
+        boxes, flips, brightness = _view(len(images), view, augmentation, random)
+        start = 0
+        for signature, leading, count in _portions(images, batch_size):
+            part = slice(start, start + count)
+            positions = np.arange(start, start + count)
+            rows = (positions * views + view).astype(np.int32)
+            yield ImageBatch(signature, [*leading, boxes[part], flips[part], brightness[part]], rows, positions)
+            start += count
+
+
+class FeatureExtractor:
+    """Runs chains of programs over images in one Node process; each program is loaded there once.
+
+    Args:
+        runner: The Node process. After a crash the programs are loaded anew into its successor.
+    """
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._generation = 0
+        self._handles: dict[Path, int] = {}
+
+    def extract(
+        self,
+        stages: Sequence[Program],
+        images: ImageSet,
+        *,
+        batch_size: int = 32,
+        augmentation: Augmentation | None = None,
+        seed: int = 0,
+        description: str = "Features",
+        skip_unreadable: bool = False,
+    ) -> tuple[int, NDArray[np.int64]]:
+        """Fills a new feature store in Node with what a chain of programs makes of the images.
+
+        Args:
+            stages: The preprocessing program, then the frozen part.
+            images: Files or pixels.
+            batch_size: Images in one call.
+            augmentation: Which further views to compute of each image.
+            seed: Of the augmentation.
+            description: Names the work in the progress bar.
+            skip_unreadable: Leave out images that cannot be decoded instead of raising.
+
+        Returns:
+            The store's handle, whose row ``i * views + v`` is view ``v`` of image ``i``; and the positions of the images
+            that could be read.
+
+        Raises:
+            DataError: Images cannot be decoded; every one of them is found first, and they are named.
+        """
+        views = augmentation.views if augmentation else 1
+        handles = self._load(stages)
+        shape = list(stages[-1].output_shape)
+        store: int = self._runner.call("features.create", {"rows": len(images) * views, "shape": shape})
+        unreadable: dict[int, str] = {}
+        running: deque[tuple[ImageBatch, PendingCall]] = deque()
+        with progress(len(images) * views, description, "image") as bar:
+
+            def finish_oldest() -> None:
+                batch, call = running.popleft()
+                for failure in call.result()["failures"]:
+                    unreadable[int(batch.images[failure["index"]])] = failure["message"]
+                bar.update(len(batch.rows))
+
+            try:
+                for batch in image_batches(images, batch_size=batch_size, augmentation=augmentation, seed=seed):
+                    if len(running) == _IN_FLIGHT:
+                        finish_oldest()
+                    parameters = {
+                        "store": store,
+                        "stages": handles,
+                        "signature": batch.signature,
+                        "inputs": batch.inputs,
+                        "rows": batch.rows,
+                    }
+                    running.append((batch, self._runner.submit("features.extract", parameters)))
+                while running:
+                    finish_oldest()
+            except BaseException:
+                for _, call in running:
+                    call.cancel()
+                raise
+        if unreadable:
+            _report(images, unreadable, raising=not skip_unreadable)
+        readable = np.array([position for position in range(len(images)) if position not in unreadable], dtype=np.int64)
+        return store, readable
+
+    def compute(
+        self, stages: Sequence[Program], images: ImageSet, *, batch_size: int = 32, description: str = "Predicting"
+    ) -> NDArray[np.float32]:
+        """What a chain of programs makes of the images: float32 of shape (images, ...).
+
+        Raises:
+            DataError: Images cannot be decoded; they are named.
+        """
+        store, _ = self.extract(stages, images, batch_size=batch_size, description=description)
+        try:
+            return self.read(store, np.arange(len(images), dtype=np.int32))
+        finally:
+            self.release(store)
+
+    def read(self, store: int, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Rows of a feature store: float32 of shape (rows, ...)."""
+        values: NDArray[np.float32] = self._runner.call("features.read", {"store": store, "rows": rows})
+        return values
+
+    def release(self, *stores: int) -> None:
+        """Frees feature stores."""
+        for store in stores:
+            self._runner.call("features.dispose", {"store": store})
+
+    def _load(self, stages: Sequence[Program]) -> list[int]:
+        self._runner.start()
+        if self._generation != self._runner.generation:
+            self._generation = self._runner.generation
+            self._handles = {}
+        for stage in stages:
+            if stage.folder not in self._handles:
+                self._handles[stage.folder] = self._runner.call("program.load", stage.to_dict())
+        return [self._handles[stage.folder] for stage in stages]
+
+
+def _portions(images: ImageSet, batch_size: int) -> Iterator[tuple[str, list[Any], int]]:
+    if isinstance(images.images, np.ndarray):
+        for start in range(0, len(images), batch_size):
+            pixels = images.images[start : start + batch_size]
+            yield "pixels", [pixels], len(pixels)
+        return
+    for batch in iter_batches(images.images, batch_size):
+        yield "files", [batch.data, batch.orientations], len(batch.data)
+
+
+def _view(
+    count: int, view: int, augmentation: Augmentation | None, random: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
+    chosen = augmentation or Augmentation(views=1)
+    boxes, flips = chosen.sample(count, view, random)
+    return boxes, flips, chosen.sample_brightness(count, view, random)
+
+
+def _report(images: ImageSet, unreadable: dict[int, str], *, raising: bool) -> None:
+    named = [
+        f"  {images.source(position)}: {message.splitlines()[0]}"
+        for position, message in sorted(unreadable.items())[:_NAMED_IN_ERRORS]
+    ]
+    more = len(unreadable) - len(named)
+    text = f"{len(unreadable)} of {len(images)} images cannot be decoded:\n" + "\n".join(named)
+    text += f"\n  and {more} more" if more > 0 else ""
+    if not raising:
+        logger.warning("%s\nThey are left out.", text)
+        return
+    raise DataError(text, hint="Repair or remove them, or leave them out with skip_unreadable=True (--skip-unreadable).")

@@ -1,0 +1,165 @@
+"""The epoch loop: order, best weights, early stopping, checkpoints, progress."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pybridge.errors import NodeCrashedError
+from pybridge.progress import progress
+from pybridge.training.callbacks import Callback, EarlyStopping, Loop, signed
+from pybridge.training.history import History
+from pybridge.training.trainer import Examples, Trainer, Weights
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How long and in which portions a model trains.
+
+    Args:
+        epochs: Epochs at most.
+        batch_size: Examples in a step.
+        learning_rate: Of the first epoch.
+        seed: Of the order of examples and the choice of views.
+        patience: Epochs without improvement before training stops early; None to train all epochs.
+        monitor: The metric by which weights are judged; None for ``val_loss``, or ``loss`` without validation data.
+    """
+
+    epochs: int
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    seed: int = 0
+    patience: int | None = 5
+    monitor: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.epochs < 0:
+            raise ValueError(f"epochs must not be negative, but is {self.epochs}")
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, but is {self.batch_size}")
+
+
+@dataclass
+class FitState:
+    """Where a training stands after an epoch; enough to continue it to the same end.
+
+    Attributes:
+        history: The finished epochs.
+        trainer: The trainer's state after the last of them.
+        best_weights: The weights of ``history.best_epoch``.
+        learning_rate: Of the next epoch.
+    """
+
+    history: History
+    trainer: dict[str, Any]
+    best_weights: Weights
+    learning_rate: float
+
+
+@dataclass
+class FitResult:
+    """What `fit` leaves: the history, and whether Ctrl-C ended it. The trainer holds the best weights."""
+
+    history: History = field(default_factory=History)
+    interrupted: bool = False
+
+
+def fit(
+    trainer: Trainer,
+    training: Examples,
+    validation: Examples | None,
+    settings: FitSettings,
+    *,
+    callbacks: Sequence[Callback] = (),
+    resume: FitState | None = None,
+    on_epoch: Callable[[FitState], None] | None = None,
+    description: str = "Training",
+) -> FitResult:
+    """Trains until the epochs are over or the monitored metric stops improving; the trainer then holds the best weights.
+
+    The order of the examples and the choice of views depend on the seed and the epoch's number alone, so that a continued
+    training goes the way of an uninterrupted one.
+
+    Args:
+        trainer: What trains.
+        training: Data to train on.
+        validation: Data to judge by, or None.
+        settings: How long, and in which portions.
+        callbacks: Called around the epochs, after the loop's own bookkeeping.
+        resume: The state after an earlier epoch, to go on from.
+        on_epoch: Told the state after each epoch; saves it.
+        description: Names the work in the progress bar.
+
+    Returns:
+        The history. On Ctrl-C the best weights so far are kept and ``interrupted`` is True; without a finished epoch
+        KeyboardInterrupt is raised.
+    """
+    history = resume.history if resume else History()
+    loop = Loop(settings.epochs, resume.learning_rate if resume else settings.learning_rate, history)
+    best = resume.best_weights if resume else trainer.weights()
+    monitor = settings.monitor or ("val_loss" if validation is not None else "loss")
+    if resume:
+        trainer.restore(resume.trainer)
+    everyone = [*([EarlyStopping(monitor, settings.patience)] if settings.patience is not None else []), *callbacks]
+    for callback in everyone:
+        callback.loop = loop
+        callback.on_train_begin({})
+    if resume and history.rows:
+        _early_stopping_of(everyone, history)
+    interrupted = False
+    try:
+        with progress(max(settings.epochs - len(history), 0), description, "epoch") as bar:
+            for epoch in range(len(history), settings.epochs):
+                if loop.stop_training:
+                    break
+                for callback in everyone:
+                    callback.on_epoch_begin(epoch, {})
+                order, views = _order(settings.seed, epoch, training)
+                logs = trainer.train_epoch(
+                    training, order, views, batch_size=settings.batch_size, learning_rate=loop.learning_rate
+                )
+                if validation is not None:
+                    measured, _ = trainer.evaluate(validation, batch_size=settings.batch_size)
+                    logs = {**logs, **{f"val_{name}": value for name, value in measured.items()}}
+                logs = {**logs, "learning_rate": loop.learning_rate}
+                if not history.rows or signed(logs, monitor) < signed(history.best, monitor):
+                    best, history.best_epoch = trainer.weights(), epoch + 1
+                history.rows.append({"epoch": epoch + 1, **logs})
+                for callback in everyone:
+                    callback.on_epoch_end(epoch, dict(logs))
+                if on_epoch:
+                    on_epoch(FitState(history, trainer.state(), best, loop.learning_rate))
+                bar.update()
+                bar.set_postfix(**{name: f"{value:.3f}" for name, value in logs.items() if name != "learning_rate"})
+    except KeyboardInterrupt:
+        if not history.rows:
+            raise
+        interrupted = True
+        logger.warning("Stopped after %d epochs; the weights of epoch %s are kept.", len(history), history.best_epoch)
+    except NodeCrashedError as error:
+        error.hint = f"{len(history)} epochs were finished; `pybridge train ... --resume` goes on from the last of them."
+        raise
+    trainer.set_weights(best)
+    for callback in everyone:
+        callback.on_train_end({})
+    return FitResult(history, interrupted)
+
+
+def _order(seed: int, epoch: int, examples: Examples) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    random = np.random.default_rng([seed, epoch])
+    order = random.permutation(len(examples)).astype(np.int32)
+    return order, random.integers(examples.views, size=len(examples), dtype=np.int32)
+
+
+def _early_stopping_of(callbacks: Sequence[Callback], history: History) -> None:
+    """Lets early stopping see a history that had already ended by it."""
+    for callback in callbacks:
+        if isinstance(callback, EarlyStopping):
+            callback.on_epoch_end(len(history) - 1, history.rows[-1])

@@ -1,0 +1,234 @@
+"""Run directories: everything a training leaves, loadable at every moment.
+
+While training runs, ``run.json`` says so, the model folder holds the model as training began, and the checkpoint what was
+learned since. At the end the model is replaced, and ``run.json`` last of all: it then names every file with its SHA-256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pybridge.data.preprocessing import Preprocessing
+from pybridge.errors import BridgeError, ModelFormatError
+from pybridge.models.layers_model import LayersModel
+from pybridge.training.checkpoint import read_checkpoint
+from pybridge.training.history import History
+
+FORMAT_VERSION = 1
+RUN_FILE = "run.json"
+HISTORY_FILE = "history.jsonl"
+MODEL_FOLDER = "model"
+CHECKPOINT_FOLDER = "checkpoints"
+REPORT_FILE = "report.html"
+
+
+@dataclass
+class RunRecord:
+    """What ``run.json`` says of a run.
+
+    Attributes:
+        status: ``training`` until the last epoch and its model are on disk, then ``finished``.
+        base: The base model's name and origin.
+        class_names: The labels, in the order of the model's outputs.
+        preprocessing: What turns a picture into the model's input.
+        cut: The last frozen layer, or None where every layer trained.
+        settings: The classifier's parameters.
+        seed: The seed in use, drawn if none was given.
+        versions: Of pybridge, TensorFlow, TensorFlow.js, Node.js and Python.
+        metrics: Of the kept weights.
+        data: Counts and provenance of the images.
+        history: The finished epochs.
+    """
+
+    status: str
+    base: dict[str, Any]
+    class_names: tuple[str, ...]
+    preprocessing: Preprocessing
+    cut: str | None
+    settings: dict[str, Any]
+    seed: int
+    versions: dict[str, str]
+    metrics: dict[str, float] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    history: History = field(default_factory=History)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``run.json`` holds it, without the history's rows and the files' hashes."""
+        plain = {**asdict(self), "class_names": list(self.class_names), "preprocessing": self.preprocessing.to_dict()}
+        del plain["history"]
+        plain["labels"] = plain.pop("class_names")
+        return {
+            "format": "pybridge-run",
+            "version": FORMAT_VERSION,
+            **plain,
+            "epochs_finished": len(self.history),
+            "best_epoch": self.history.best_epoch,
+        }
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any], rows: list[dict[str, float]]) -> RunRecord:
+        """The inverse of `to_dict`; ``rows`` are those of ``history.jsonl``."""
+        return cls(
+            status=plain["status"],
+            base=plain["base"],
+            class_names=tuple(plain["labels"]),
+            preprocessing=Preprocessing.from_dict(plain["preprocessing"]),
+            cut=plain["cut"],
+            settings=plain["settings"],
+            seed=plain["seed"],
+            versions=plain["versions"],
+            metrics=plain["metrics"],
+            data=plain["data"],
+            history=History(rows, plain["best_epoch"]),
+        )
+
+
+class RunDirectory:
+    """A folder with one training's files.
+
+    Args:
+        path: The folder. It is made when something is first written.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser()
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of what continues a killed training."""
+        return self.path / CHECKPOINT_FOLDER
+
+    def exists(self) -> bool:
+        """Whether there is a run, finished or not."""
+        return (self.path / RUN_FILE).exists()
+
+    def check_vacant(self) -> None:
+        """Makes sure that writing a run here would destroy nothing.
+
+        Raises:
+            BridgeError: The folder holds something.
+        """
+        if self.path.is_dir() and not any(self.path.iterdir()):
+            return
+        if self.path.exists():
+            raise BridgeError(
+                f"{self.path} exists already" + (" and holds a run" if self.exists() else ""),
+                hint="Choose another folder, remove it, or go on with an unfinished run by --resume (resume=True).",
+            )
+
+    def write(self, record: RunRecord, model: LayersModel | None = None, report: str | None = None) -> None:
+        """Writes a run's files; a reader finds the former state or the new one.
+
+        Args:
+            record: What ``run.json`` shall say.
+            model: The model, if it is new.
+            report: The text of ``report.html``, if it is new.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        if model is not None:
+            # Weight files carry their hash in their names, so that the old model stays whole until model.json is replaced.
+            model.write(self.path / MODEL_FOLDER)
+        _replace(self.path / HISTORY_FILE, "".join(_line(row) for row in record.history.rows).encode())
+        if report is not None:
+            _replace(self.path / REPORT_FILE, report.encode())
+        plain = {**record.to_dict(), "files": {name: _sha256(self.path / name) for name in sorted(self._files())}}
+        _replace(self.path / RUN_FILE, (json.dumps(plain, indent=2, ensure_ascii=False) + "\n").encode())
+
+    def append_epoch(self, row: dict[str, float]) -> None:
+        """Adds an epoch's line to ``history.jsonl``."""
+        with (self.path / HISTORY_FILE).open("a", encoding="utf-8") as file:
+            file.write(_line(row))
+
+    def read(self) -> tuple[RunRecord, LayersModel]:
+        """Reads a run. The files of a finished one must be those that were written; an unfinished one gives the best weights
+        so far.
+
+        Raises:
+            ModelFormatError: There is no run, or a file was altered or is missing.
+        """
+        plain = self._read_record()
+        try:
+            record = RunRecord.from_dict(plain, self._read_history())
+            if record.status == "finished":
+                for name, expected in plain["files"].items():
+                    self._check(name, expected)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ModelFormatError(
+                f"{self.path / RUN_FILE} is damaged: {type(error).__name__}: {error}", hint="Restore the run from a copy."
+            ) from error
+        model = LayersModel.read(self.path / MODEL_FOLDER)
+        checkpoint = None if record.status == "finished" else read_checkpoint(self.checkpoints)
+        if checkpoint is None:
+            return record, model
+        record.history = checkpoint.history
+        return record, replace(model, weights={**model.weights, **checkpoint.best_weights})
+
+    def _read_record(self) -> dict[str, Any]:
+        try:
+            plain = json.loads((self.path / RUN_FILE).read_text("utf-8"))
+        except FileNotFoundError:
+            raise ModelFormatError(
+                f"{self.path} is not a run directory: it has no {RUN_FILE}",
+                hint="`pybridge train FOLDER --out RUN` makes one.",
+            ) from None
+        except (OSError, ValueError) as error:
+            raise ModelFormatError(f"{self.path / RUN_FILE} cannot be read: {error}") from error
+        if not isinstance(plain, dict) or plain.get("format") != "pybridge-run":
+            raise ModelFormatError(f"{self.path / RUN_FILE} is not a run's record")
+        if plain.get("version") != FORMAT_VERSION:
+            raise ModelFormatError(
+                f"{self.path} has run format {plain.get('version')}; this pybridge reads {FORMAT_VERSION}",
+                hint="Update pybridge.",
+            )
+        return plain
+
+    def _check(self, name: str, expected: str) -> None:
+        path = (self.path / name).resolve()
+        if not path.is_relative_to(self.path.resolve()):
+            raise ModelFormatError(f"{self.path / RUN_FILE} names {name!r}, which lies outside the run")
+        if not path.is_file():
+            raise ModelFormatError(f"{path} is missing", hint="Restore the run from a copy.")
+        if _sha256(path) != expected:
+            raise ModelFormatError(
+                f"{path} was altered after training: its SHA-256 is not that in {RUN_FILE}",
+                hint="Restore the run from a copy.",
+            )
+
+    def _read_history(self) -> list[dict[str, float]]:
+        path = self.path / HISTORY_FILE
+        lines = path.read_text("utf-8").splitlines(keepends=True) if path.exists() else []
+        # A line without its end was being written when the process died.
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def _files(self) -> Iterable[str]:
+        for path in self.path.rglob("*"):
+            name = path.relative_to(self.path).as_posix()
+            if path.is_file() and name != RUN_FILE and not path.name.startswith(".") and path.suffix != ".part":
+                yield name
+
+
+def _line(row: dict[str, float]) -> str:
+    return json.dumps(row) + "\n"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    partial = path.with_name(f"{path.name}.part")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
