@@ -44,4 +44,13 @@ if (!Number.isInteger(socketFd) || !Number.isInteger(lifelineFd)) {
   process.stderr.write('This program is started by the Python package pybridge.\n');
   process.exit(64);
 }
+keepConsoleComplete();
 startWatchdog(lifelineFd, () => serve(socketFd, methods));
+
+/** Writing to a full pipe waits for Python instead of queueing, or process.exit() would lose the last lines before a crash. */
+function keepConsoleComplete() {
+  for (const stream of [process.stdout, process.stderr]) {
+    const { _handle: handle } = /** @type {any} */ (stream);
+    handle?.setBlocking?.(true);
+  }
+}

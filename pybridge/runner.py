@@ -140,9 +140,7 @@ class Runner:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.close()
 
     def _replace_process(self) -> None:
@@ -153,9 +151,7 @@ class Runner:
 
             self._runtime = ensure()
         environment = {**os.environ, **self._runtime.environment(), **self._env}
-        process = NodeProcess(
-            [self._runtime.node, self._runtime.main_js], environment, startup_timeout=self._startup_timeout
-        )
+        process = NodeProcess([self._runtime.node, self._runtime.main_js], environment, startup_timeout=self._startup_timeout)
         # Runs when this object is collected and at exit, whichever comes first; must not refer to this object.
         self._finalizer = weakref.finalize(self, process.close)
         self._process = process

@@ -38,9 +38,7 @@ def from_arrays(x: Any, y: Any, class_names: Sequence[str] | None = None) -> Ima
     if class_names is None:
         found, labels = np.unique(values, return_inverse=True)
         if len(found) < 2:
-            raise DataError(
-                f"all labels are {found[0]!s}: there is only one class", hint="Give images of two or more classes."
-            )
+            raise DataError(f"all labels are {found[0]!s}: there is only one class", hint="Give images of two or more classes.")
         return ImageSet(images, labels.astype(np.int32), tuple(str(value) for value in found))
     return ImageSet(images, _look_up(values, tuple(class_names)), tuple(class_names))
 
@@ -81,9 +79,7 @@ def _check_pixel_type(images: NDArray[Any]) -> None:
         raise DataError(f"{where}; some pixels are NaN or infinite", hint="Find them with np.isfinite(x).")
     where += f" with values from {low:g} to {high:g}"
     if images.dtype.kind == "f" and low >= 0 and high <= 1:
-        raise DataError(
-            where, hint="Convert: (x * 255).round().astype('uint8'). Scaling for the model is done by pybridge."
-        )
+        raise DataError(where, hint="Convert: (x * 255).round().astype('uint8'). Scaling for the model is done by pybridge.")
     if images.dtype.kind == "f" and low >= -1 and high <= 1:
         raise DataError(where, hint="Convert: ((x + 1) * 127.5).round().astype('uint8'). pybridge scales by itself.")
     raise DataError(where, hint="Convert: x.round().clip(0, 255).astype('uint8'), if 0 to 255 is their range.")
@@ -114,9 +110,7 @@ def _label_values(y: Any) -> NDArray[Any]:
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim == 2:
-        raise DataError(
-            f"labels have the shape {values.shape}", hint="One-hot labels become numbers with y.argmax(axis=1)."
-        )
+        raise DataError(f"labels have the shape {values.shape}", hint="One-hot labels become numbers with y.argmax(axis=1).")
     if values.ndim != 1 or not len(values):
         raise DataError(f"labels must have the shape (N,), not {values.shape}")
     if values.dtype.kind == "O":

@@ -104,9 +104,7 @@ class Augmentation:
             raise DataError(f"augmentation has no {', '.join(unknown)}", hint=f"It has: {', '.join(known)}.")
         return cls(**values)
 
-    def sample(
-        self, n_images: int, view: int, rng: np.random.Generator
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def sample(self, n_images: int, view: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Draw one view of each picture.
 
         Args:

@@ -42,8 +42,7 @@ class ImageSet:
             raise DataError(f"{len(self.images)} images, but {len(self.labels)} labels")
         if len(self.labels) and not 0 <= self.labels.min() <= self.labels.max() < len(self.class_names):
             raise DataError(
-                f"labels run from {self.labels.min()} to {self.labels.max()}, "
-                f"but there are {len(self.class_names)} classes"
+                f"labels run from {self.labels.min()} to {self.labels.max()}, but there are {len(self.class_names)} classes"
             )
 
     def __len__(self) -> int:

@@ -13,9 +13,7 @@ from pybridge.errors import DataError
 Indices = NDArray[np.int64]
 
 
-def stratified_split(
-    labels: ArrayLike, fraction: float, seed: int, groups: ArrayLike | None = None
-) -> tuple[Indices, Indices]:
+def stratified_split(labels: ArrayLike, fraction: float, seed: int, groups: ArrayLike | None = None) -> tuple[Indices, Indices]:
     """Part a data set into training and validation, with the same mix of classes in both.
 
     Of each class, ``round(fraction * count)`` pictures go to validation, but at least one, and at least one stays for
@@ -99,9 +97,7 @@ def class_weights(
     for key, weight in spec.items():
         number = names.get(key, key) if isinstance(key, str) else key
         if isinstance(number, bool) or not isinstance(number, int | np.integer) or not 0 <= number < n_classes:
-            raise DataError(
-                f"class_weight names {key!r}, which is no class", hint=f"Classes: {list(names)[:20] or n_classes}"
-            )
+            raise DataError(f"class_weight names {key!r}, which is no class", hint=f"Classes: {list(names)[:20] or n_classes}")
         if isinstance(weight, bool) or not isinstance(weight, int | float | np.number) or not 0 <= weight < np.inf:
             raise DataError(f"class_weight of {key!r} must be a number from 0 on, not {weight!r}")
         weights[number] = weight

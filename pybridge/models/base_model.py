@@ -71,19 +71,22 @@ def resolve(
     entry = zoo.find(text) if isinstance(source, str) else None
     if entry is not None:
         origin = {"kind": "zoo", "location": entry.origin}
-        return _base(entry.name, _from_zoo(entry, progress), preprocessing, entry.preprocessing, origin)
+        return _base(entry.name, zoo_model(entry, progress), preprocessing, entry.preprocessing, origin)
     if isinstance(source, str) and urlsplit(text).scheme in ("http", "https"):
         return _from_folder(fetch_model(text, progress=progress), "url", redacted(text), preprocessing)
     path = Path(source).expanduser()
     if not path.exists():
         names = [known.name for known in zoo.list()]
-        raise ModelFormatError(
-            f"{text!r} is neither a model of the zoo nor a path that exists", hint=suggest(text, names)
-        )
+        raise ModelFormatError(f"{text!r} is neither a model of the zoo nor a path that exists", hint=suggest(text, names))
     return _from_folder(path, "file", str(path), preprocessing)
 
 
-def _from_zoo(entry: zoo.ZooEntry, progress: Callable[[int, int], None] | None) -> LayersModel:
+def zoo_model(entry: zoo.ZooEntry, progress: Callable[[int, int], None] | None = None) -> LayersModel:
+    """A model of the zoo with its classifier, from the cache once it has been fetched or converted.
+
+    Raises:
+        ModelFormatError: It cannot be had, or another model came.
+    """
     if entry.url is None:
         return _packaged()
     folder = fetch_model(entry.url, weights_sha256=entry.weights_sha256, progress=progress)
@@ -153,9 +156,7 @@ def _base(
             hint="Give a Preprocessing of the model's own size.",
         )
     source = "given" if given else "published" if known else "assumed"
-    return BaseModel(
-        name, extractor, preprocessing, {**origin, "sha256": extractor.sha256(), "preprocessing": source}, labels
-    )
+    return BaseModel(name, extractor, preprocessing, {**origin, "sha256": extractor.sha256(), "preprocessing": source}, labels)
 
 
 def _image_size(model: LayersModel, preprocessing: Preprocessing | None = None) -> tuple[int, int]:

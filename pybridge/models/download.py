@@ -45,9 +45,7 @@ def models_dir() -> Path:
     return cache_dir() / "models"
 
 
-def fetch_model(
-    url: str, *, weights_sha256: str | None = None, progress: Progress | None = None, timeout: float = 30.0
-) -> Path:
+def fetch_model(url: str, *, weights_sha256: str | None = None, progress: Progress | None = None, timeout: float = 30.0) -> Path:
     """Bring a TF.js layers model into the cache.
 
     Args:
@@ -174,8 +172,7 @@ class _Download:
             "url": redacted(self.address),
             "weights_sha256": _sha256(*(self.folder / path for path in paths)),
             "files": {
-                name: {"bytes": (self.folder / name).stat().st_size, "sha256": _sha256(self.folder / name)}
-                for name in names
+                name: {"bytes": (self.folder / name).stat().st_size, "sha256": _sha256(self.folder / name)} for name in names
             },
         }
         temporary = self.folder / "download.json.part"

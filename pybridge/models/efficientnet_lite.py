@@ -136,9 +136,7 @@ class _Builder:
 
     def normalization(self, name: str, source: str) -> None:
         # PyTorch's momentum 0.01 is the weight of the new value, Keras's 0.99 that of the old one.
-        self.append(
-            name, "BatchNormalization", {"axis": -1, "momentum": 0.99, "epsilon": 1e-3, "center": True, "scale": True}
-        )
+        self.append(name, "BatchNormalization", {"axis": -1, "momentum": 0.99, "epsilon": 1e-3, "center": True, "scale": True})
         for weight, tensor in (
             ("gamma", "weight"),
             ("beta", "bias"),

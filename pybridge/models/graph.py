@@ -55,9 +55,7 @@ def parse_flat(topology: dict[str, Any]) -> Graph:
     """
     graph, renamed = parse_nested(topology)
     if any(path != (name,) for path, name in renamed.items()):
-        raise ModelFormatError(
-            f"the model {graph.name!r} holds models inside", hint="Flatten it first: topology.flatten."
-        )
+        raise ModelFormatError(f"the model {graph.name!r} holds models inside", hint="Flatten it first: topology.flatten.")
     return graph
 
 
@@ -195,20 +193,14 @@ class _Builder:
             layer = _checked(entry, path)
             name = _name_of(layer)
             if not name or name in waiting:
-                raise ModelFormatError(
-                    f"two layers of {_path(path)!r} have the name {name!r}, or it is missing", hint=_DAMAGED
-                )
+                raise ModelFormatError(f"two layers of {_path(path)!r} have the name {name!r}, or it is missing", hint=_DAMAGED)
             waiting[name] = (layer, _sources(layer, name))
         entrance, exit_name = _single_end(config, "input_layers", path), _single_end(config, "output_layers", path)
         inputs = [name for name, (layer, sources) in waiting.items() if not sources]
         if inputs != [entrance]:
-            raise ModelFormatError(
-                f"{_path(path)!r} has {len(inputs)} layers without input: {inputs[:5]}", hint=_SIMPLIFY
-            )
+            raise ModelFormatError(f"{_path(path)!r} has {len(inputs)} layers without input: {inputs[:5]}", hint=_SIMPLIFY)
         if exit_name not in waiting:
-            raise ModelFormatError(
-                f"the output {exit_name!r} of {_path(path)!r} is not one of its layers", hint=_DAMAGED
-            )
+            raise ModelFormatError(f"the output {exit_name!r} of {_path(path)!r} is not one of its layers", hint=_DAMAGED)
         produced: dict[str, str] = {}
         for name in _ordered(waiting, path):
             layer, sources = waiting[name]

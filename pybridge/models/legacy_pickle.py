@@ -87,9 +87,7 @@ def read_checkpoint(path: Path) -> dict[str, NDArray[Any]]:
     try:
         size = path.stat().st_size
         if size > FILE_LIMIT:
-            raise ModelFormatError(
-                f"{path}: {size} bytes are more than a checkpoint may have ({FILE_LIMIT})", hint=_HINT
-            )
+            raise ModelFormatError(f"{path}: {size} bytes are more than a checkpoint may have ({FILE_LIMIT})", hint=_HINT)
         stream = io.BytesIO(path.read_bytes())
     except OSError as error:
         raise ModelFormatError(f"{path}: cannot be read ({error})", hint=_HINT) from error
@@ -116,9 +114,7 @@ def _read(stream: io.BytesIO, where: str) -> dict[str, NDArray[Any]]:
     return {name: _view(tensor, storages[tensor.storage.key], f"{where}: {name}") for name, tensor in tensors.items()}
 
 
-def _read_storages(
-    stream: io.BytesIO, keys: list[Any], expected: dict[str, _Storage], where: str
-) -> dict[str, NDArray[Any]]:
+def _read_storages(stream: io.BytesIO, keys: list[Any], expected: dict[str, _Storage], where: str) -> dict[str, NDArray[Any]]:
     data = stream.getbuffer()
     position = stream.tell()
     found: dict[str, NDArray[Any]] = {}
@@ -127,9 +123,7 @@ def _read_storages(
         count = int.from_bytes(data[position : position + 8], "little", signed=True)
         end = position + 8 + storage.count * np.dtype(storage.dtype).itemsize
         if count != storage.count or not position + 8 <= end <= len(data):
-            raise ModelFormatError(
-                f"{where}: ends early, or the storage {key!r} has another size than announced", hint=_HINT
-            )
+            raise ModelFormatError(f"{where}: ends early, or the storage {key!r} has another size than announced", hint=_HINT)
         found[key] = np.frombuffer(data[position + 8 : end], dtype=storage.dtype)
         position = end
     return found

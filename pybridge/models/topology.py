@@ -142,9 +142,7 @@ def join(front: LayersModel, tail: LayersModel) -> LayersModel:
     return _build(Graph(name, [*first.layers, *rest]), weights, {**front.user_metadata, **tail.user_metadata})
 
 
-def append_head(
-    model: LayersModel, head: Sequence[Mapping[str, Any]], weights: Mapping[str, NDArray[Any]]
-) -> LayersModel:
+def append_head(model: LayersModel, head: Sequence[Mapping[str, Any]], weights: Mapping[str, NDArray[Any]]) -> LayersModel:
     """Put a chain of layers behind the output of a flat model.
 
     Args:
@@ -164,9 +162,7 @@ def append_head(
         config = dict(entry["config"])
         name = config.get("name")
         if not isinstance(name, str) or not name or name in graph.names:
-            raise ModelFormatError(
-                f"the head's layer {name!r} has no name or one that is taken", hint="Choose another."
-            )
+            raise ModelFormatError(f"the head's layer {name!r} has no name or one that is taken", hint="Choose another.")
         graph.layers.append(Layer(name, str(entry["class_name"]), config, (graph.layers[-1].name,)))
     return _build(graph, {**model.weights, **weights}, model.user_metadata)
 
@@ -189,9 +185,7 @@ def cut_positions(graph: Graph) -> list[int]:
 def _build(graph: Graph, weights: Mapping[str, NDArray[Any]], metadata: dict[str, Any]) -> LayersModel:
     owned = weights_by_layer(weights, graph.names)
     kept = {name for names in owned.values() for name in names}
-    return LayersModel(
-        write_topology(graph), {name: value for name, value in weights.items() if name in kept}, dict(metadata)
-    )
+    return LayersModel(write_topology(graph), {name: value for name, value in weights.items() if name in kept}, dict(metadata))
 
 
 def _rewired(layer: Layer, old: str, new: str) -> Layer:
@@ -203,9 +197,7 @@ def _flattens(layer: Layer) -> bool:
     return layer.class_name == "Reshape" and isinstance(target, list) and len(target) == 1
 
 
-def _renamed_weights(
-    weights: Mapping[str, NDArray[Any]], renamed: Mapping[tuple[str, ...], str]
-) -> dict[str, NDArray[Any]]:
+def _renamed_weights(weights: Mapping[str, NDArray[Any]], renamed: Mapping[tuple[str, ...], str]) -> dict[str, NDArray[Any]]:
     """Give each weight the name ``layer/weight`` with the layer's name in the flat model.
 
     A weight may be written with the containers of its layer before it or, as TF.js does, without.

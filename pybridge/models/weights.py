@@ -155,9 +155,7 @@ def decode_group(group: WeightGroup, data: bytes, where: str) -> dict[str, NDArr
     return weights
 
 
-def encode_weights(
-    weights: Mapping[str, NDArray[Any]], shard_bytes: int
-) -> tuple[list[dict[str, Any]], Iterator[bytes]]:
+def encode_weights(weights: Mapping[str, NDArray[Any]], shard_bytes: int) -> tuple[list[dict[str, Any]], Iterator[bytes]]:
     """Describe and cut weights as one group.
 
     Args:
@@ -271,9 +269,7 @@ def _safe_path(path: object, where: str) -> str:
     for _ in range(2):
         decoded = unquote(decoded)
         parts = PurePosixPath(decoded).parts
-        unsafe = (
-            decoded.startswith("/") or ".." in parts or any(mark in decoded for mark in ("\\", ":", "\0", "?", "#"))
-        )
+        unsafe = decoded.startswith("/") or ".." in parts or any(mark in decoded for mark in ("\\", ":", "\0", "?", "#"))
         if unsafe or not parts or any(ord(character) < 32 for character in decoded):
             raise ModelFormatError(f"{where}: the path {path!r} leads out of the model's folder", hint=hint)
     return path

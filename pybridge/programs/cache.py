@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -47,8 +47,8 @@ def programs_for(sources: Sequence[Preprocessing | LayersModel], runtime: Runtim
             _trace(Path(scratch), missing, runtime)
             for key in missing:
                 if (folder / key).exists():
-                    os.replace(folder / key, Path(scratch) / f"damaged-{key}")
-                os.replace(Path(scratch) / key / "program", folder / key)
+                    (folder / key).replace(Path(scratch) / f"damaged-{key}")
+                (Path(scratch) / key / "program").replace(folder / key)
     return [Program.read(folder / key) for key in keys]
 
 
@@ -69,7 +69,7 @@ def _find(folder: Path) -> Program | None:
 
 
 def _trace(scratch: Path, sources: dict[str, Preprocessing | LayersModel], runtime: Runtime) -> None:
-    items = []
+    items: list[dict[str, Any]] = []
     for key, source in sources.items():
         (scratch / key).mkdir()
         if isinstance(source, Preprocessing):

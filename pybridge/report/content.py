@@ -38,16 +38,16 @@ class ReportData:
     Args:
         title: Heading, such as the run's name.
         class_names: One name for each class.
-        history: One mapping for each epoch: ``epoch`` (from 1), ``loss``, ``accuracy`` and, with validation, ``val_loss``,
-            ``val_accuracy``. Others are ignored.
+        history: One mapping for each epoch: ``epoch`` (from 1), ``loss``, ``accuracy`` and, with validation,
+            ``val_loss``, ``val_accuracy``. Others are ignored.
         best_epoch: The epoch whose weights were kept, or None.
         confusion: Counts on the held-out pictures, integers of shape (classes, classes), true by predicted.
         predictions: Pictures to show: wrong ones, and right ones if cells of the diagonal shall have pictures. A few
             hundred at most; what is beyond is left out with a note.
         settings: What the run was asked for; shown as a table.
         versions: Versions and origins; shown at the foot.
-        parity: None, or ``passed`` (bool), ``images`` (int), ``tolerance`` (float), each optional, and ``runtimes``: for
-            each runtime's name a mapping such as ``{"max_abs_diff": 0.0, "label_agreement": 1.0}``.
+        parity: None, or ``passed`` (bool), ``images`` (int), ``tolerance`` (float), each optional, and ``runtimes``:
+            for each runtime's name a mapping such as ``{"max_abs_diff": 0.0, "label_agreement": 1.0}``.
     """
 
     title: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from pybridge.report.markup import number, percent, table, text
+from pybridge.report.markup import NONE, number, percent, table, text
 
 _WIDTH, _HEIGHT = 520, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 16, 16, 40
@@ -25,14 +25,10 @@ def curves(history: Sequence[Mapping[str, float]], best_epoch: int | None) -> st
     """
     if not history:
         return "<p>No epoch was finished.</p>"
-    charts = "".join(
-        _chart(history, key, title, best_epoch) for key, title in (("loss", "Loss"), ("accuracy", "Accuracy"))
-    )
+    charts = "".join(_chart(history, key, title, best_epoch) for key, title in (("loss", "Loss"), ("accuracy", "Accuracy")))
+    validation = '<span><i class="val"></i>validation</span>' if any("val_loss" in entry for entry in history) else ""
     mark = "" if best_epoch is None else '<span><i class="mark"></i>epoch that was kept</span>'
-    legend = (
-        '<p class="legend"><span><i class="train"></i>training</span>'
-        f'<span><i class="val"></i>validation</span>{mark}</p>'
-    )
+    legend = f'<p class="legend"><span><i class="train"></i>training</span>{validation}{mark}</p>'
     return f'<div class="charts">{charts}</div>{legend}{_numbers(history, best_epoch)}'
 
 
@@ -75,8 +71,7 @@ def _chart(history: Sequence[Mapping[str, float]], key: str, title: str, best_ep
         label = percent(mark, 0 if marks[1] - marks[0] >= 0.00999 else 1) if key == "accuracy" else number(mark)
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(mark)}" y2="{y(mark)}"/>')
         parts.append(f'<text class="tick" x="{_LEFT - 8}" y="{y(mark) + 4}" text-anchor="end">{text(label)}</text>')
-    for mark in x_marks:
-        parts.append(f'<text class="tick" x="{x(mark)}" y="{_HEIGHT - 20}" text-anchor="middle">{int(mark)}</text>')
+    parts += [f'<text class="tick" x="{x(mark)}" y="{_HEIGHT - 20}" text-anchor="middle">{int(mark)}</text>' for mark in x_marks]
     parts.append(f'<text class="tick" x="{(_LEFT + _WIDTH) / 2}" y="{_HEIGHT - 3}" text-anchor="middle">epoch</text>')
     if best_epoch is not None and first <= best_epoch <= last:
         at = x(best_epoch)
@@ -103,22 +98,16 @@ def _chart(history: Sequence[Mapping[str, float]], key: str, title: str, best_ep
 
 def _numbers(history: Sequence[Mapping[str, float]], best_epoch: int | None) -> str:
     keys = [key for key in ("loss", "val_loss", "accuracy", "val_accuracy") if any(key in entry for entry in history)]
-    titles = {
-        "loss": "loss",
-        "val_loss": "validation loss",
-        "accuracy": "accuracy",
-        "val_accuracy": "validation accuracy",
-    }
     rows = []
     for i, entry in enumerate(history):
         epoch = int(entry.get("epoch", i + 1))
         kept = " (kept)" if epoch == best_epoch else ""
         rows.append([f"{epoch}{kept}", *(_cell(key, entry.get(key)) for key in keys)])
-    numbers = table(["epoch", *(titles[key] for key in keys)], rows)
+    numbers = table(["epoch", *(key.replace("val_", "validation ") for key in keys)], rows)
     return f"<details><summary>Numbers of all epochs</summary>{numbers}</details>"
 
 
 def _cell(key: str, value: float | None) -> str:
     if value is None:
-        return "–"
+        return NONE
     return percent(value) if key.endswith("accuracy") else f"{value:.4f}"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pybridge.errors import DataError
 from pybridge.report.content import Prediction, ReportData
 from pybridge.report.curves import curves
-from pybridge.report.markup import facts, jpeg, name, number, percent, table, text
+from pybridge.report.markup import NONE, facts, jpeg, name, number, percent, table, text
 from pybridge.report.matrix import matrix
 from pybridge.report.metrics import Metrics, check_confusion, metrics_from_confusion
 
@@ -48,7 +48,7 @@ def write_report(path: Path, data: ReportData) -> None:
             with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
                 file.write(page)
             Path(temporary).chmod(0o644)
-            os.replace(temporary, path)
+            Path(temporary).replace(path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
@@ -80,8 +80,9 @@ def render(data: ReportData) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
-        f"<title>{text(data.title)} – pybridge report</title>\n<style>\n{style}</style></head>\n<body><main>\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        f"<title>{text(data.title)} · pybridge report</title>\n<style>\n{style}</style></head>\n<body><main>\n"
         + "\n".join(section for section in sections if section)
         + f"\n</main>\n<footer>{versions}</footer>\n<script>\n{script}</script></body></html>\n"
     )
@@ -107,6 +108,7 @@ def _choose(predictions: Sequence[Prediction], total_wrong: int) -> tuple[list[P
         note = "Every held-out image was recognized."
     elif len(shown) < total_wrong:
         note = f"{len(shown)} of the {total_wrong} wrong predictions, the most confident ones first."
+        note = note if shown else f"{total_wrong} images were not recognized; none was kept for showing."
     else:
         note = f"All {len(shown)} wrong predictions, the most confident ones first."
     return shown + right[:MAX_RIGHT_SHOWN], note
@@ -127,8 +129,7 @@ def _headline(data: ReportData, metrics: Metrics) -> str:
         ("always the commonest class", percent(metrics.majority), "what guessing would reach"),
     ]
     tiles = "".join(
-        f'<div class="tile"><dt>{label}</dt><dd>{value}</dd><dd class="note">{note}</dd></div>'
-        for label, value, note in figures
+        f'<div class="tile"><dt>{label}</dt><dd>{value}</dd><dd class="note">{note}</dd></div>' for label, value, note in figures
     )
     kept = f", epoch {data.best_epoch} of {len(data.history)} kept" if data.best_epoch is not None else ""
     return (
@@ -142,11 +143,15 @@ def _classes(names: Sequence[str], metrics: Metrics) -> str:
     rows = []
     for i, class_name in enumerate(names):
         support = int(metrics.support[i])
-        bar = f'<i class="bar" style="width:{100 * support / most:.1f}%"></i>'
+        bar = f'<b class="track"><i class="bar" style="width:{100 * support / most:.1f}%"></i></b>'
         shares = (metrics.precision[i], metrics.recall[i], metrics.f1[i])
         cells = [f'<td data-value="{share:.6f}">{percent(float(share))}</td>' for share in shares]
         rows.append(
-            [name(class_name), *cells, f'<td class="balance" data-value="{support}"><span>{support:,}</span>{bar}</td>']
+            [
+                name(class_name),
+                *cells,
+                f'<td class="balance" data-value="{support}"><div><span>{support:,}</span>{bar}</div></td>',
+            ]
         )
     head = ["class", "precision", "recall", "F1", "held-out images"]
     return table(head, rows, attributes='class="classes" data-sortable')
@@ -167,7 +172,8 @@ def _gallery(shown: Sequence[Prediction], names: Sequence[str], note: str) -> st
         figures.append(
             f'<figure data-true="{prediction.true}" data-said="{prediction.predicted}"{" hidden" if right else ""}>'
             f'{picture}<figcaption>{verdict}<span class="odds">{percent(prediction.probability)}</span>'
-            f'<span class="file" title="{text(prediction.source)}">{name(_short(prediction.source))}</span></figcaption></figure>'
+            f'<span class="file" title="{text(prediction.source)}">{name(_short(prediction.source))}</span>'
+            "</figcaption></figure>"
         )
     controls = (
         '<p class="controls" hidden><button type="button" id="all-wrong">All wrong predictions</button> '
@@ -175,8 +181,9 @@ def _gallery(shown: Sequence[Prediction], names: Sequence[str], note: str) -> st
         if figures
         else ""
     )
-    about = f'<p id="about" role="status" data-default="{text(note)}">{text(note)} Written: true class → what the model said.</p>'
-    return f'{about if figures else f"<p>{text(note)}</p>"}{controls}<div class="gallery" id="gallery">{"".join(figures)}</div>'
+    note = text(f"{note} Written: true class → what the model said." if figures else note)
+    about = f'<p id="about" role="status" data-default="{note}">{note}</p>'
+    return f'{about}{controls}<div class="gallery" id="gallery">{"".join(figures)}</div>'
 
 
 def _short(source: str) -> str:
@@ -192,9 +199,7 @@ def _parity(parity: Mapping[str, Any]) -> str:
     runtimes = parity.get("runtimes")
     if isinstance(runtimes, Mapping) and all(isinstance(each, Mapping) for each in runtimes.values()):
         columns = list(dict.fromkeys(key for each in runtimes.values() for key in each))
-        rows = [
-            [name(key), *(_value(column, each.get(column)) for column in columns)] for key, each in runtimes.items()
-        ]
+        rows = [[name(key), *(_value(column, each.get(column)) for column in columns)] for key, each in runtimes.items()]
         if rows:
             parts.append(table(["runtime", *(text(column.replace("_", " ")) for column in columns)], rows))
     rest = {key: value for key, value in parity.items() if key not in ("passed", "runtimes")}
@@ -203,7 +208,7 @@ def _parity(parity: Mapping[str, Any]) -> str:
 
 def _value(column: str, value: object) -> str:
     if value is None:
-        return "–"
+        return NONE
     if isinstance(value, bool):
         return "yes" if value else "no"
     if column.endswith(("agreement", "accuracy")) and isinstance(value, int | float):

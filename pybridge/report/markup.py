@@ -9,6 +9,9 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+NONE = "\N{EN DASH}"
+"""Stands where there is no value."""
+
 
 def text(value: object) -> str:
     """Escape anything for HTML text and quoted attributes; what UTF-8 cannot hold becomes ``?``."""
@@ -22,7 +25,7 @@ def name(value: object) -> str:
 
 def percent(share: float, digits: int = 1) -> str:
     """A share from 0 to 1 in percent."""
-    return f"{100 * share:.{digits}f} %" if math.isfinite(share) else "–"
+    return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%" if math.isfinite(share) else NONE
 
 
 def number(value: object) -> str:
@@ -62,7 +65,7 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]], *, caption: str = 
 
 def _plain(value: object) -> str:
     if value is None:
-        return "–"
+        return NONE
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):

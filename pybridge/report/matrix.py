@@ -48,15 +48,14 @@ def _table(confusion: NDArray[np.int64], class_names: Sequence[str], pictures: C
         rows.append(f'<tr><th scope="row">{name(class_names[i])}</th>{cells}</tr>')
     size = "small" if len(class_names) > 15 else "large"
     return (
-        f'<div class="scroll" tabindex="0"><table class="matrix {size}"><caption>Rows: the true class. Columns: what the '
-        "model said. Colour: share of the row. Click an underlined number to see its images.</caption>"
-        f'<thead><tr><td class="corner">true \\ said</td>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+        f'<div class="scroll whole" tabindex="0"><table class="matrix {size}"><caption>Rows: the true class. '
+        "Columns: what the model said. Colour: share of the row. Click an underlined number for its images.</caption>"
+        f'<thead><tr><td class="corner">true \\ said</td>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 
-def _cell(
-    confusion: NDArray[np.int64], shares: NDArray[np.float64], names: Sequence[str], i: int, j: int, pictures: int
-) -> str:
+def _cell(confusion: NDArray[np.int64], shares: NDArray[np.float64], names: Sequence[str], i: int, j: int, pictures: int) -> str:
     count, share = int(confusion[i, j]), float(shares[i, j])
     if not count:
         return '<td class="none">·</td>'
@@ -71,9 +70,7 @@ def _cell(
     )
 
 
-def _pairs(
-    confusion: NDArray[np.int64], names: Sequence[str], pictures: Counter[tuple[int, int]], limit: int = MAX_PAIRS
-) -> str:
+def _pairs(confusion: NDArray[np.int64], names: Sequence[str], pictures: Counter[tuple[int, int]], limit: int = MAX_PAIRS) -> str:
     errors = confusion.copy()
     np.fill_diagonal(errors, 0)
     support = confusion.sum(axis=1)
@@ -88,7 +85,12 @@ def _pairs(
         rows.append([name(names[i]), name(names[j]), button, percent(errors[i, j] / support[i])])
     if not rows:
         return ""
-    return table(["true class", "taken for", "images", "share of the class"], rows, caption="Confused most often")
+    return table(
+        ["true class", "taken for", "images", "share of the class"],
+        rows,
+        caption="Confused most often",
+        attributes='class="pairs"',
+    )
 
 
 def _button(i: int, j: int, content: str, label: str, pictures: int) -> str:
@@ -113,6 +115,6 @@ def _picture(confusion: NDArray[np.int64]) -> str:
     side = classes * scale
     return (
         f'<figure class="heat"><img src="{address}" width="{side}" height="{side}" alt="Confusion matrix of {classes} '
-        'classes as a picture; the most frequent errors are in the table below."><figcaption>Rows: the true class. Columns: '
-        "what the model said. Blue: right. Orange: wrong.</figcaption></figure>"
+        'classes as a picture; the most frequent errors are in the table below."><figcaption>Rows: the true class. '
+        "Columns: what the model said. Blue: right. Orange: wrong.</figcaption></figure>"
     )

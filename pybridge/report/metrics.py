@@ -19,8 +19,8 @@ class Metrics:
     """Figures of a classifier; all shares are 0 to 1.
 
     Args:
-        precision: float64 of shape (classes,): of the pictures given this class, the share that belongs to it. 0 where the
-            class was never predicted.
+        precision: float64 of shape (classes,): of the pictures given this class, the share that belongs to it. 0 where
+            the class was never predicted.
         recall: float64 of shape (classes,): of this class's pictures, the share that was found. 0 where it has none.
         f1: float64 of shape (classes,): harmonic mean of the two.
         support: int64 of shape (classes,): pictures of each class.

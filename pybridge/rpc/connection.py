@@ -112,9 +112,7 @@ class Connection:
             frame, or None at a plain end. It answers with a function that makes the error for one pending call.
     """
 
-    def __init__(
-        self, sock: socket.socket, describe_end: Callable[[ProtocolError | None], Callable[[], BridgeError]]
-    ) -> None:
+    def __init__(self, sock: socket.socket, describe_end: Callable[[ProtocolError | None], Callable[[], BridgeError]]) -> None:
         self._sock = sock
         self._describe_end = describe_end
         self._owner_pid = os.getpid()

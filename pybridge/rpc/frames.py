@@ -119,9 +119,7 @@ class FrameReader:
         if magic != MAGIC:
             raise ProtocolError(f"A frame begins with {magic!r} instead of {MAGIC!r}.")
         if json_bytes > MAX_JSON_BYTES or payload_bytes > MAX_PAYLOAD_BYTES:
-            raise ProtocolError(
-                f"A frame announces {json_bytes} bytes of JSON and {payload_bytes} of tensors; too large."
-            )
+            raise ProtocolError(f"A frame announces {json_bytes} bytes of JSON and {payload_bytes} of tensors; too large.")
         text = self._read_text(json_bytes)
         message = _parse(text)
         descriptors = tensors.check_descriptors(message.get("tensors", []), payload_bytes)

@@ -139,7 +139,7 @@ def _check_descriptor(descriptor: Any, index: int) -> None:
     if not isinstance(descriptor, dict):
         raise ProtocolError(f"Tensor {index} is described by a {type(descriptor).__name__}, not an object.")
     dtype, shape, nbytes = descriptor.get("dtype"), descriptor.get("shape"), descriptor.get("nbytes")
-    if dtype != "string" and dtype not in _NUMERIC:
+    if not isinstance(dtype, str) or (dtype != "string" and dtype not in _NUMERIC):
         raise ProtocolError(f"Tensor {index} has the unknown dtype {dtype!r:.80}.")
     if not isinstance(shape, list) or len(shape) > MAX_TENSOR_RANK:
         raise ProtocolError(f"Tensor {index} has no valid shape: {shape!r:.80}.")

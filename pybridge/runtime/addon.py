@@ -130,9 +130,7 @@ def compile_addon(
     """
     compilers = find_compilers()
     if not compilers:
-        raise SetupError(
-            "Found no C++ compiler: CXX names none, and g++, clang++ and c++ are not on PATH.", hint=_COMPILER_HINT
-        )
+        raise SetupError("Found no C++ compiler: CXX names none, and g++, clang++ and c++ are not on PATH.", hint=_COMPILER_HINT)
     final = addon_folder(bundle, node, tensorflow)
     with staged(final) as folder:
         file = folder / _FILE
@@ -190,11 +188,7 @@ def _arguments(tensorflow: PythonTensorflow, node_modules: Path, file: Path) -> 
     sources = node_modules / "@tensorflow" / "tfjs-node" / "binding"
     # RPATH rather than RUNPATH on Linux: LD_LIBRARY_PATH must not bring in another TensorFlow than Python's.
     # On macOS an addon is a bundle whose Node-API symbols are found in the process that loads it.
-    shape = (
-        ["-bundle", "-undefined", "dynamic_lookup"]
-        if sys.platform == "darwin"
-        else ["-shared", "-Wl,--disable-new-dtags"]
-    )
+    shape = ["-bundle", "-undefined", "dynamic_lookup"] if sys.platform == "darwin" else ["-shared", "-Wl,--disable-new-dtags"]
     return [
         "-std=c++17",
         "-O2",

@@ -55,9 +55,7 @@ def probe_addon(bundle: Bundle, node: NodeExecutable, node_modules: Path, addon:
         SetupError: Where it does not load or computes something wrong, with the end of what Node.js wrote.
     """
     try:
-        outcome = run(
-            [node.path, bundle.probe_js], timeout=_SECONDS_TO_LOAD, env=child_environment(node_modules, addon)
-        )
+        outcome = run([node.path, bundle.probe_js], timeout=_SECONDS_TO_LOAD, env=child_environment(node_modules, addon))
     except OSError as error:
         raise SetupError(f"Node.js {node.path} does not start: {error.strerror or error}.") from error
     if not outcome.ok:

@@ -74,9 +74,7 @@ def find_tensorflow() -> PythonTensorflow:
         )
     folder = _package_folder()
     libraries = (folder / names[0], folder / names[1])
-    missing = [
-        str(path) for path in (*libraries, folder / "include" / "tensorflow" / "c" / "c_api.h") if not path.is_file()
-    ]
+    missing = [str(path) for path in (*libraries, folder / "include" / "tensorflow" / "c" / "c_api.h") if not path.is_file()]
     if missing:
         raise SetupError(
             f"The TensorFlow in {folder} has no " + ", no ".join(missing) + ".",

@@ -36,7 +36,7 @@ def write_checkpoint(folder: Path, state: FitState) -> None:
         np.savez(file, allow_pickle=False, state=np.array(json.dumps(plain)), **arrays)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(partial, folder / CHECKPOINT)
+    partial.replace(folder / CHECKPOINT)
 
 
 def read_checkpoint(folder: Path) -> FitState | None:

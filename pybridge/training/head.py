@@ -40,12 +40,26 @@ def append_classifier(
         limit = np.sqrt(6.0 / (inputs + units))
         weights[f"{name}/kernel"] = random.uniform(-limit, limit, (inputs, units)).astype(np.float32)
         weights[f"{name}/bias"] = np.zeros(units, np.float32)
-        config = {"name": name, "dtype": "float32", "trainable": True, "units": units, "activation": activation, "use_bias": True}
+        config = {
+            "name": name,
+            "dtype": "float32",
+            "trainable": True,
+            "units": units,
+            "activation": activation,
+            "use_bias": True,
+        }
         layers.append({"class_name": "Dense", "config": config})
 
     def drop(name: str) -> None:
         if dropout:
-            config = {"name": name, "dtype": "float32", "trainable": True, "rate": dropout, "noise_shape": None, "seed": None}
+            config = {
+                "name": name,
+                "dtype": "float32",
+                "trainable": True,
+                "rate": dropout,
+                "noise_shape": None,
+                "seed": None,
+            }
             layers.append({"class_name": "Dropout", "config": config})
 
     drop("pybridge_dropout")

@@ -154,8 +154,8 @@ def fit(
 
 def _order(seed: int, epoch: int, examples: Examples) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     random = np.random.default_rng([seed, epoch])
-    order = random.permutation(len(examples)).astype(np.int32)
-    return order, random.integers(examples.views, size=len(examples), dtype=np.int32)
+    order = random.permutation(examples.used)
+    return order, random.integers(examples.views, size=len(order), dtype=np.int32)
 
 
 def _early_stopping_of(callbacks: Sequence[Callback], history: History) -> None:

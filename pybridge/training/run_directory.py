@@ -108,6 +108,10 @@ class RunDirectory:
         """Whether there is a run, finished or not."""
         return (self.path / RUN_FILE).exists()
 
+    def is_finished(self) -> bool:
+        """Whether there is a run whose training came to its end."""
+        return self.exists() and self._read_record().get("status") == "finished"
+
     def check_vacant(self) -> None:
         """Makes sure that writing a run here would destroy nothing.
 
@@ -146,8 +150,7 @@ class RunDirectory:
             file.write(_line(row))
 
     def read(self) -> tuple[RunRecord, LayersModel]:
-        """Reads a run. The files of a finished one must be those that were written; an unfinished one gives the best weights
-        so far.
+        """Reads a run: a finished one as it was written, an unfinished one with the best weights so far.
 
         Raises:
             ModelFormatError: There is no run, or a file was altered or is missing.
@@ -160,13 +163,15 @@ class RunDirectory:
                     self._check(name, expected)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ModelFormatError(
-                f"{self.path / RUN_FILE} is damaged: {type(error).__name__}: {error}", hint="Restore the run from a copy."
+                f"{self.path / RUN_FILE} is damaged: {type(error).__name__}: {error}",
+                hint="Restore the run from a copy.",
             ) from error
         model = LayersModel.read(self.path / MODEL_FOLDER)
         checkpoint = None if record.status == "finished" else read_checkpoint(self.checkpoints)
         if checkpoint is None:
             return record, model
-        record.history = checkpoint.history
+        before = History(record.history.rows[: self._read_record()["epochs_finished"]], record.history.best_epoch)
+        record.history = before.extended(checkpoint.history.rows, checkpoint.history.best_epoch)
         return record, replace(model, weights={**model.weights, **checkpoint.best_weights})
 
     def _read_record(self) -> dict[str, Any]:
@@ -231,4 +236,4 @@ def _replace(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(partial, path)
+    partial.replace(path)

@@ -77,15 +77,19 @@ class Examples:
         targets: int32 classes of shape (N,), or float32 targets of shape (N, ...).
         views: How many (augmented) views of each example the store holds; the first is the example itself.
         sample_weights: float32 of shape (N,), or None.
+        order: int32, the examples to use, in this order; None for all N.
     """
 
     store: int
     targets: NDArray[Any]
     views: int = 1
     sample_weights: NDArray[np.float32] | None = None
+    order: NDArray[np.int32] | None = None
 
-    def __len__(self) -> int:
-        return len(self.targets)
+    @property
+    def used(self) -> NDArray[np.int32]:
+        """The examples to use: int32."""
+        return np.arange(len(self.targets), dtype=np.int32) if self.order is None else self.order
 
 
 class Trainer(Protocol):
@@ -184,7 +188,7 @@ class _LayersTrainer:
     def evaluate(
         self, examples: Examples, *, batch_size: int, on_progress: OnProgress | None = None
     ) -> tuple[dict[str, float], NDArray[np.float32]]:
-        order = np.arange(len(examples), dtype=np.int32)
+        order = examples.used
         parameters = self._examples(examples, order, np.zeros_like(order), batch_size)
         answer = self._runner.call("training.evaluate", parameters, on_progress=on_progress)
         return answer["logs"], answer["outputs"]

@@ -198,9 +198,7 @@ def test_redirects_are_followed_but_not_to_files(site: Site, served: str, residu
         fetch_model(f"{site.address}/x/model.json")
 
 
-def test_the_mirror_replaces_scheme_and_host(
-    site: Site, shared_data: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_mirror_replaces_scheme_and_host(site: Site, shared_data: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYBRIDGE_MIRROR", f"{site.address}/mirror/")
     target = site.root / "mirror/storage.googleapis.com/tfjs-models/tfjs/mobilenet_v1_0.25_224"
     target.parent.mkdir(parents=True)

@@ -15,9 +15,7 @@ FIND = "from pybridge.runtime.bundle import find_bundle; print(find_bundle().mai
 def site_packages(tmp_path, monkeypatch):
     """A copy of the Python package alone, in a folder that goes before this checkout."""
     folder = tmp_path / "site-packages"
-    shutil.copytree(
-        REPOSITORY / "pybridge", folder / "pybridge", ignore=shutil.ignore_patterns("__pycache__", "_bundled")
-    )
+    shutil.copytree(REPOSITORY / "pybridge", folder / "pybridge", ignore=shutil.ignore_patterns("__pycache__", "_bundled"))
     return folder
 
 

@@ -14,9 +14,7 @@ def test_it_is_found_with_its_version_without_being_imported(python):
     child = python(code)
     stdout, stderr = child.communicate()
     assert child.returncode == 0, stderr
-    installed = [
-        d.version for d in metadata.distributions() if d.metadata["Name"].replace("_", "-").startswith("tensorflow")
-    ]
+    installed = [d.version for d in metadata.distributions() if d.metadata["Name"].replace("_", "-").startswith("tensorflow")]
     assert any(f"version='{version}'" in stdout for version in installed)
 
 

@@ -1,0 +1,7 @@
+"""``python -m pybridge`` is ``pybridge``."""
+
+import sys
+
+from pybridge.cli import main
+
+sys.exit(main())

@@ -1,0 +1,88 @@
+"""What a user hands to a classifier, as labelled image sets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pybridge.data import ImageSet, as_images, from_arrays, list_images, read_folder, stratified_split
+from pybridge.errors import DataError
+
+Images = str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | NDArray[Any]
+
+
+def labelled(x: Images, y: ArrayLike | None, class_names: tuple[str, ...] | None = None) -> ImageSet:
+    """A folder, or images with labels, as an image set.
+
+    Args:
+        x: A folder with one folder of images for each class, or images of shape (N, H, W, 3).
+        y: Labels for the latter.
+        class_names: The classes that a trained model knows; None to learn them from the data.
+
+    Raises:
+        DataError: The two do not fit together, or name classes that the model does not know.
+    """
+    if y is None:
+        if not isinstance(x, str | os.PathLike):
+            raise DataError(
+                "Images were given without labels", hint="Pass y, or a folder with one folder of images for each class."
+            )
+        return read_folder(Path(x), class_names=class_names)
+    if isinstance(x, str | os.PathLike):
+        raise DataError("A folder was given together with labels", hint="The labels of a folder are its folders' names.")
+    labels = np.asarray(y)
+    if class_names is not None and labels.dtype.kind in "iub":
+        labels = labels.astype(str)
+    return from_arrays(x, labels, class_names)
+
+
+def unlabelled(x: Images, class_names: tuple[str, ...]) -> ImageSet:
+    """Files, a folder or pixels as an image set whose labels mean nothing."""
+    pixels = x if isinstance(x, np.ndarray) else np.asarray(x) if _is_nested(x) else None
+    if pixels is not None and pixels.dtype.kind not in "OUS":
+        images = as_images(pixels)
+        return ImageSet(images, np.zeros(len(images), np.int32), class_names)
+    files = list_images(x)  # type: ignore[arg-type]
+    return ImageSet(files, np.zeros(len(files), np.int32), class_names)
+
+
+def part(images: ImageSet, split: float, given: Any, seed: int) -> tuple[ImageSet, ImageSet | None]:
+    """Training and validation images.
+
+    Args:
+        images: All of them.
+        split: Share for validation, by class; 0 for none.
+        given: Validation data that the user gave, a folder or ``(x, y)``; the split is then not made.
+        seed: Of the split.
+    """
+    if given is not None:
+        x, y = given if isinstance(given, tuple) else (given, None)
+        return images, labelled(x, y, images.class_names)
+    if split == 0:
+        return images, None
+    training, validation = stratified_split(images.labels, split, seed)
+    return images.take(training), images.take(validation)
+
+
+def class_values(y: ArrayLike | None, images: ImageSet) -> NDArray[Any]:
+    """The classes as the user knows them: elements of ``y``, or folder names."""
+    if y is None:
+        return np.array(images.class_names)
+    values = np.asarray(y)
+    return np.unique(values) if values.dtype.kind in "iub" else np.array(images.class_names)
+
+
+def parse_class_values(class_names: tuple[str, ...], kind: str | None) -> NDArray[Any]:
+    """The inverse of `class_values`: ``kind`` is the numpy kind of the values that the names stand for."""
+    if kind == "b":
+        return np.array([name == "True" for name in class_names])
+    return np.array([int(name) for name in class_names]) if kind in ("i", "u") else np.array(class_names)
+
+
+def _is_nested(x: Any) -> bool:
+    return isinstance(x, list | tuple) and len(x) > 0 and not isinstance(x[0], str | os.PathLike)

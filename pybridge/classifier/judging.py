@@ -1,0 +1,100 @@
+"""How good a classifier is: metrics and the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pybridge.data import ImageSet
+from pybridge.report import Prediction, ReportData, metrics_from_confusion, render, thumbnail
+from pybridge.training.history import History
+
+# More thumbnails than these make a report that browsers open slowly.
+_MOST_WRONG = 300
+_MOST_RIGHT = 60
+
+# Keras clips probabilities here before it takes their logarithm.
+_EPSILON = 1e-7
+
+
+def measure(images: ImageSet, probabilities: NDArray[np.float32]) -> dict[str, Any]:
+    """Metrics of predictions on labelled images, as plain JSON values.
+
+    Args:
+        images: With their true labels.
+        probabilities: float32 of shape (images, classes).
+    """
+    confusion = confusion_matrix(images, probabilities)
+    metrics = metrics_from_confusion(confusion)
+    chosen = probabilities[np.arange(len(images)), images.labels].astype(np.float64)
+    return {
+        "accuracy": metrics.accuracy,
+        "loss": float(-np.log(np.clip(chosen, _EPSILON, 1)).mean()),
+        "balanced_accuracy": metrics.balanced_accuracy,
+        "macro_f1": metrics.macro_f1,
+        "images": len(images),
+        "per_class": {
+            name: {
+                "precision": float(metrics.precision[i]),
+                "recall": float(metrics.recall[i]),
+                "f1": float(metrics.f1[i]),
+                "support": int(metrics.support[i]),
+            }
+            for i, name in enumerate(images.class_names)
+        },
+        "confusion": confusion.tolist(),
+    }
+
+
+def confusion_matrix(images: ImageSet, probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Counts of shape (classes, classes), true class by most probable class."""
+    classes = len(images.class_names)
+    cells = images.labels.astype(np.int64) * classes + probabilities.argmax(axis=1)
+    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+
+
+def render_report(
+    title: str,
+    images: ImageSet,
+    probabilities: NDArray[np.float32],
+    history: History,
+    settings: Mapping[str, object],
+    versions: Mapping[str, str],
+) -> str:
+    """The report of a training as HTML, with thumbnails of the wrong predictions, most confident first."""
+    predicted = probabilities.argmax(axis=1)
+    certainty = probabilities[np.arange(len(images)), predicted]
+    wrong = np.flatnonzero(predicted != images.labels)
+    wrong = wrong[np.argsort(-certainty[wrong], kind="stable")][:_MOST_WRONG]
+    right = np.flatnonzero(predicted == images.labels)[:_MOST_RIGHT]
+    predictions = [
+        Prediction(
+            _short_source(images, i),
+            int(images.labels[i]),
+            int(predicted[i]),
+            float(certainty[i]),
+            thumbnail(images.images[i]),
+        )
+        for i in (int(position) for position in [*wrong, *right])
+    ]
+    return render(
+        ReportData(
+            title=title,
+            class_names=images.class_names,
+            history=history.rows,
+            best_epoch=history.best_epoch,
+            confusion=confusion_matrix(images, probabilities),
+            predictions=predictions,
+            settings=settings,
+            versions=versions,
+        )
+    )
+
+
+def _short_source(images: ImageSet, index: int) -> str:
+    source = images.source(index)
+    return source if images.is_array else "/".join(Path(source).parts[-2:])

@@ -1,0 +1,374 @@
+"""One Node.js process for people: load models, predict, train, and call JavaScript functions of your own."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pybridge.errors import BridgeError, DataError, ModelFormatError, ParityError
+from pybridge.models.layers_model import LayersModel
+from pybridge.models.sources import open_model
+from pybridge.progress import progress
+from pybridge.runner import Runner, RunnerRuntime
+from pybridge.training.callbacks import Callback
+from pybridge.training.history import History
+from pybridge.training.loop import FitSettings, fit
+from pybridge.training.trainer import Examples, TrainerSettings, create_trainer
+
+SAVE_FORMATS = ("tfjs_layers",)
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of a model.
+
+    Attributes:
+        name: Its name.
+        shape: With None where the size is free.
+        dtype: As TensorFlow.js names it.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """A layer of a model that Node holds."""
+
+    name: str
+    class_name: str
+    shape: Any
+    parameters: int
+    trainable: bool
+
+
+class Node:
+    """One Node.js process. The first use on a machine sets up the Node.js side, which takes a minute or so.
+
+    Args:
+        env: More environment variables for the process.
+        runtime: Which Node.js and which packages; by default what `pybridge setup` installs.
+
+    Example:
+        >>> with pb.Node() as node:
+        ...     model = node.load_model("efficientnet_lite0")
+        ...     probabilities = model.predict(images)
+    """
+
+    def __init__(self, *, env: Mapping[str, str] | None = None, runtime: RunnerRuntime | None = None) -> None:
+        self.runner = Runner(runtime, env=env)
+
+    def load_model(self, source: str | Path | LayersModel) -> Model:
+        """Loads a TF.js model.
+
+        Args:
+            source: A name of the zoo; an http(s) address of a ``model.json``; its path or folder, of a layers or a graph
+                model; or a `LayersModel` in memory.
+
+        Raises:
+            ModelFormatError: There is no such model, or it is damaged.
+        """
+        with progress(None, "Download", "B") as bar:
+            seen = 0
+
+            def report(done: int, total: int) -> None:
+                nonlocal seen
+                bar.set_total(total)
+                bar.update(done - seen)
+                seen = done
+
+            found = open_model(source, progress=report)
+        return Model(self, found)
+
+    def train(
+        self,
+        model: Model,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        epochs: int = 1,
+        batch_size: int = 32,
+        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        callbacks: Sequence[Callback] = (),
+        loss: str | None = None,
+        optimizer: str = "adam",
+        learning_rate: float = 1e-3,
+        seed: int = 0,
+        patience: int | None = None,
+    ) -> History:
+        """Trains all trainable weights of a layers model in Node; afterwards the model has the best weights.
+
+        Args:
+            model: A model of this node with one input and one output.
+            x: Inputs, float32 of shape (N, ...).
+            y: Targets: int classes of shape (N,), or float32 of the model's output shape.
+            epochs: Epochs at most.
+            batch_size: Examples in a step.
+            validation_data: ``(x, y)`` to judge the weights by; without it the training loss decides.
+            callbacks: As in Keras; see `pybridge.callbacks`.
+            loss: A Keras loss name; by default cross-entropy where the targets are classes or the output is a softmax
+                or sigmoid, else the mean squared error.
+            optimizer: ``adam``, ``rmsprop`` or ``sgd``.
+            learning_rate: Of the first epoch.
+            seed: Of the order of the examples and of dropout.
+            patience: Stop after so many epochs without improvement; None trains them all.
+
+        Raises:
+            ModelFormatError: The model is a graph model or has several inputs or outputs.
+            DataError: The arrays do not fit the model.
+        """
+        source = model.layers_model()
+        inputs, targets = model.as_inputs(x)[0], _as_targets(y)
+        if len(inputs) != len(targets):
+            raise DataError(f"{len(inputs)} inputs were given, but {len(targets)} targets")
+        chosen = loss or _default_loss(source, targets)
+        settings = TrainerSettings(
+            optimizer=optimizer, learning_rate=learning_rate, loss=chosen, seed=seed, hold_batch_normalization=False
+        )
+        trainer = create_trainer("layers", self.runner, source, settings)
+        stores: list[int] = []
+
+        def examples(values: NDArray[Any], labels: NDArray[Any]) -> Examples:
+            stores.append(self.runner.call("features.put", {"values": values}))
+            return Examples(stores[-1], labels)
+
+        try:
+            training = examples(inputs, targets)
+            validation = None
+            if validation_data is not None:
+                validation = examples(model.as_inputs(validation_data[0])[0], _as_targets(validation_data[1]))
+            limits = FitSettings(epochs, batch_size, learning_rate, seed, patience)
+            result = fit(trainer, training, validation, limits, callbacks=callbacks)
+            model.replace_weights(trainer.weights())
+        finally:
+            trainer.dispose()
+            for store in stores:
+                if self.runner.alive:
+                    self.runner.call("features.dispose", {"store": store})
+        return result.history
+
+    def call(self, script: str | Path, function: str, *args: Any, timeout: float | None = None) -> Any:
+        """Runs an exported function of a JavaScript file, sync or async; numpy arrays go in and come out.
+
+        Args:
+            script: The file, CommonJS or ESM.
+            function: The exported function's name.
+            args: Its arguments: JSON-like values, numpy arrays, bytes.
+            timeout: Seconds to wait; None waits as long as it takes.
+
+        Raises:
+            RemoteError: The function threw, or the file has no such function.
+        """
+        path = Path(script).expanduser().resolve()
+        return self.runner.call("script.call", {"path": str(path), "function": function, "args": list(args)}, timeout=timeout)
+
+    def close(self) -> None:
+        """Ends the process; models that it held are gone."""
+        self.runner.close()
+
+    def __enter__(self) -> Node:
+        self.runner.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Node:
+        # A process cannot be copied; scikit-learn's clone() of an estimator shares it.
+        return self
+
+
+class Model:
+    """A model that a Node.js process holds. If the process dies, the model is loaded anew at its next use.
+
+    Made by `Node.load_model`.
+    """
+
+    def __init__(self, node: Node, source: LayersModel | Path) -> None:
+        self._node = node
+        self._source = source
+        self._generation = 0
+        self._handle = 0
+        self.inputs: list[Port] = []
+        self.outputs: list[Port] = []
+        self.layers: list[LayerInfo] = []
+        self._load()
+
+    def predict(self, x: ArrayLike | Sequence[ArrayLike], *, batch_size: int = 32) -> Any:
+        """The model's outputs for a batch of inputs.
+
+        Args:
+            x: One array of shape (N, ...), or a list of them for a model with several inputs.
+            batch_size: How many examples Node computes at once.
+
+        Returns:
+            One array, or a list of them for a model with several outputs.
+
+        Raises:
+            DataError: The arrays do not fit the model's inputs.
+        """
+        self._load()
+        inputs = self.as_inputs(x)
+        with progress(len(inputs[0]), "Predicting", "example") as bar:
+            seen = 0
+
+            def report(value: dict[str, int]) -> None:
+                nonlocal seen
+                bar.update(value["examples"] - seen)
+                seen = value["examples"]
+
+            parameters = {"model": self._handle, "inputs": inputs, "batchSize": batch_size}
+            outputs: list[NDArray[Any]] = self._node.runner.call("model.predict", parameters, on_progress=report)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def layers_model(self) -> LayersModel:
+        """Topology and weights, for further work in Python.
+
+        Raises:
+            ModelFormatError: It is a graph model, whose layers are no longer to be told apart.
+        """
+        if isinstance(self._source, Path):
+            raise ModelFormatError(
+                f"{self._source} is a graph model: it predicts, but cannot be trained or saved as layers",
+                hint="Use the layers version of the model.",
+            )
+        return self._source
+
+    def replace_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
+        """Gives the model other values for some or all of its weights."""
+        source = self.layers_model()
+        self.dispose()
+        self._source = replace(source, weights={**source.weights, **weights})
+        self._load()
+
+    def save(self, folder: str | Path, format: str = "tfjs_layers") -> None:  # noqa: A002, the name is Keras's
+        """Saves the model, loads it again in Node, and compares the two before returning.
+
+        Args:
+            folder: Where to; must not exist, or be empty.
+            format: ``tfjs_layers``: a ``model.json`` with weight files, as `tf.loadLayersModel` takes it.
+
+        Raises:
+            ParityError: What was saved answers differently; nothing is left behind.
+            BridgeError: The folder holds something already.
+        """
+        if format not in SAVE_FORMATS:
+            raise ModelFormatError(f"format must be one of {', '.join(SAVE_FORMATS)}, not {format!r}")
+        target = Path(folder).expanduser()
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise BridgeError(f"{target} exists already", hint="Choose another folder or remove it.")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
+        try:
+            self.layers_model().write(scratch)
+            self._compare(scratch)
+            if target.exists():
+                target.rmdir()
+            scratch.chmod(0o755)
+            scratch.replace(target)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def dispose(self) -> None:
+        """Frees the model in Node; the next use loads it again."""
+        if self._node.runner.alive and self._generation == self._node.runner.generation:
+            self._node.runner.call("model.dispose", {"model": self._handle})
+        self._generation = 0
+
+    def as_inputs(self, x: ArrayLike | Sequence[ArrayLike]) -> list[NDArray[Any]]:
+        """Checks arrays against the model's inputs and gives them in the dtypes that it takes.
+
+        Raises:
+            DataError: Their number or shapes do not fit.
+        """
+        arrays: list[Any] = [x] if len(self.inputs) == 1 and not (isinstance(x, list | tuple) and len(x) == 1) else list(x)  # type: ignore[arg-type]
+        if len(arrays) != len(self.inputs):
+            raise DataError(f"The model has {len(self.inputs)} inputs, but {len(arrays)} arrays were given")
+        checked = [_as_input(array, port) for array, port in zip(arrays, self.inputs, strict=True)]
+        if len({len(array) for array in checked}) > 1:
+            raise DataError(f"The inputs have different numbers of examples: {[len(array) for array in checked]}")
+        return checked
+
+    def _load(self) -> None:
+        runner = self._node.runner
+        runner.start()
+        if self._generation == runner.generation:
+            return
+        if isinstance(self._source, Path):
+            loaded = runner.call("model.loadGraph", {"path": str(self._source.resolve())})
+        else:
+            weights = self._source.weights
+            loaded = runner.call(
+                "model.loadLayers",
+                {"topology": self._source.topology, "names": list(weights), "weights": list(weights.values())},
+            )
+        self._generation = runner.generation
+        self._handle = loaded["model"]
+        self.inputs = [_port(port) for port in loaded["inputs"]]
+        self.outputs = [_port(port) for port in loaded["outputs"]]
+        self.layers = [
+            LayerInfo(layer["name"], layer["className"], layer["shape"], layer["parameters"], layer["trainable"])
+            for layer in loaded["layers"]
+        ]
+
+    def _compare(self, folder: Path) -> None:
+        copy = Model(self._node, LayersModel.read(folder))
+        random = np.random.default_rng(0)
+        example = [random.uniform(-1, 1, [2, *(size or 8 for size in port.shape[1:])]).astype(np.float32) for port in self.inputs]
+        try:
+            ours, theirs = self.predict(example), copy.predict(example)
+        finally:
+            copy.dispose()
+        pairs = zip(ours, theirs, strict=True) if isinstance(ours, list) else [(ours, theirs)]
+        if not all(np.array_equal(one, other, equal_nan=True) for one, other in pairs):
+            raise ParityError("The saved model answers differently from the one in memory; it was not kept")
+
+    def __repr__(self) -> str:
+        parameters = sum(layer.parameters for layer in self.layers)
+        shapes = ", ".join(str(port.shape) for port in self.inputs), ", ".join(str(port.shape) for port in self.outputs)
+        return f"Model({len(self.layers)} layers, {parameters:,} parameters, {shapes[0]} -> {shapes[1]})"
+
+
+def _port(description: dict[str, Any]) -> Port:
+    return Port(description["name"], tuple(description["shape"]), description["dtype"])
+
+
+def _as_input(array: ArrayLike, port: Port) -> NDArray[Any]:
+    values = np.asarray(array)
+    if values.dtype.kind not in "fiub":
+        raise DataError(f"The input {port.name} must be numbers, not {values.dtype}")
+    expected = port.shape
+    fits = len(values.shape) == len(expected) and all(
+        size is None or size == given for size, given in zip(expected[1:], values.shape[1:], strict=True)
+    )
+    if not fits:
+        hint = "For a single example add an axis: x[None]." if len(values.shape) == len(expected) - 1 else None
+        raise DataError(f"The input {port.name} must have the shape {expected}, not {values.shape}", hint=hint)
+    return np.ascontiguousarray(values, dtype=np.int32 if port.dtype == "int32" else np.float32)
+
+
+def _as_targets(y: ArrayLike) -> NDArray[Any]:
+    targets = np.asarray(y)
+    if targets.dtype.kind in "iu" and targets.ndim == 1:
+        return targets.astype(np.int32)
+    if targets.dtype.kind not in "fiub" or targets.ndim == 0:
+        raise DataError(f"Targets must be int classes of shape (N,) or floats of shape (N, ...), not {targets.dtype}")
+    return targets.astype(np.float32)
+
+
+def _default_loss(model: LayersModel, targets: NDArray[Any]) -> str:
+    activation = model.topology["config"]["layers"][-1]["config"].get("activation")
+    if targets.dtype == np.int32 and targets.ndim == 1:
+        return "sparse_categorical_crossentropy"
+    losses = {"softmax": "categorical_crossentropy", "sigmoid": "binary_crossentropy"}
+    return losses.get(str(activation), "mean_squared_error")

@@ -1,0 +1,85 @@
+"""Runs the same images through Node and through Python's TensorFlow."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pybridge.classifier import ImageClassifier
+from pybridge.classifier.inputs import Images, unlabelled
+from pybridge.data import ImageSet
+from pybridge.parity.report import ParityReport, RuntimeResult, max_ulp_diff
+from pybridge.programs import run_reference
+from pybridge.training.features import image_batches
+
+REFERENCE = "TensorFlow in Python"
+NODE = "node"
+
+
+def verify(run: str | Path | ImageClassifier, images: Images, *, tolerance: float = 0.0) -> ParityReport:
+    """Compares what Node and Python compute for the same images, from their raw bytes on.
+
+    Python's TensorFlow runs in a process of its own, with the settings that the Node.js process has.
+
+    Args:
+        run: A run directory or a trained classifier.
+        images: Image files, a folder of images, or uint8 images of shape (N, H, W, 3).
+        tolerance: The largest difference that passes. Both run the same TensorFlow library, so it is 0: equal to the last
+            bit.
+
+    Returns:
+        The report; ``passed`` says whether all agree.
+
+    Raises:
+        ModelFormatError: There is no such run.
+        DataError: The images cannot be used.
+
+    Example:
+        >>> pb.verify("run/", "test_photos/").raise_for_status()
+    """
+    classifier = run if isinstance(run, ImageClassifier) else ImageClassifier.load(run)
+    try:
+        chosen = unlabelled(images, classifier.class_names_)
+        started = time.perf_counter()
+        features, probabilities = classifier.activations(chosen)
+        seconds = time.perf_counter() - started
+        expected_features, expected = _in_python(classifier, chosen)
+    finally:
+        if classifier is not run:
+            classifier.close()
+    result = _compare(chosen, seconds, (features, expected_features), (probabilities, expected))
+    return ParityReport(REFERENCE, tolerance, len(chosen), (result,))
+
+
+def _in_python(classifier: ImageClassifier, images: ImageSet) -> list[NDArray[np.float32]]:
+    stages = classifier.programs()
+    batches = (batch for batch in image_batches(images))
+    signature = "pixels" if images.is_array else "files"
+    inputs = (batch.inputs for batch in batches)
+    return run_reference(stages, signature, inputs, classifier.runtime(), keep=[len(stages) - 2, len(stages) - 1])
+
+
+def _compare(
+    images: ImageSet,
+    seconds: float,
+    features: tuple[NDArray[Any], NDArray[Any]],
+    probabilities: tuple[NDArray[Any], NDArray[Any]],
+) -> RuntimeResult:
+    ours, expected = probabilities
+    differences = np.abs(ours - expected).reshape(len(images), -1).max(axis=1)
+    in_features = np.abs(features[0] - features[1])
+    worst = int(differences.argmax())
+    return RuntimeResult(
+        name=NODE,
+        max_abs_diff=float(differences.max()),
+        max_abs_diff_features=float(in_features.max()),
+        max_ulp_diff=max(max_ulp_diff(*probabilities), max_ulp_diff(*features)),
+        label_agreement=float((ours.argmax(axis=1) == expected.argmax(axis=1)).mean()),
+        identical=all(np.array_equal(*pair) for pair in (features, probabilities)),
+        worst_image=images.source(worst) if differences[worst] > 0 else None,
+        seconds=seconds,
+    )

@@ -1,0 +1,175 @@
+"""One transfer: the frozen part of a model runs once for each image, the rest trains on what it gave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pybridge.data import Augmentation, ImageSet, Preprocessing, class_weights
+from pybridge.errors import DataError
+from pybridge.models.layers_model import LayersModel
+from pybridge.models.topology import split, truncate
+from pybridge.programs import Program, programs_for
+from pybridge.runner import Runner
+from pybridge.runtime import Runtime
+from pybridge.training.callbacks import Callback
+from pybridge.training.features import FeatureExtractor
+from pybridge.training.loop import FitResult, FitSettings, FitState, fit
+from pybridge.training.trainer import Examples, TrainerSettings, create_trainer
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What shall be trained, on what, and how.
+
+    Args:
+        model: The whole classifier, from preprocessed images to probabilities, with its present weights.
+        cut: Its last frozen layer; None to train every layer.
+        preprocessing: What turns images into its input.
+        training: Images to train on.
+        validation: Images to judge by, or None.
+        fit: How long and in which portions.
+        trainer: Optimizer, loss and seed.
+        engine: Which engine trains.
+        augmentation: Which views of the training images to use beside the images themselves.
+        class_weight: None, ``"balanced"``, or weights by class number or name.
+        skip_unreadable: Leave out images that cannot be decoded.
+    """
+
+    model: LayersModel
+    cut: str | None
+    preprocessing: Preprocessing
+    training: ImageSet
+    validation: ImageSet | None
+    fit: FitSettings
+    trainer: TrainerSettings
+    engine: str = "layers"
+    augmentation: Augmentation | None = None
+    class_weight: object = None
+    skip_unreadable: bool = False
+
+
+@dataclass(frozen=True)
+class TransferResult:
+    """What a transfer gave.
+
+    Attributes:
+        model: The classifier with the best weights.
+        fit: History, and whether Ctrl-C ended it.
+        validation: The validation images that could be read, or the training images without validation.
+        probabilities: What the classifier gives for them, float32 of shape (images, classes).
+    """
+
+    model: LayersModel
+    fit: FitResult
+    validation: ImageSet
+    probabilities: NDArray[np.float32]
+
+
+def frozen_programs(model: LayersModel, cut: str | None, preprocessing: Preprocessing, runtime: Runtime) -> list[Program]:
+    """The programs from images to the activations where the frozen part of a model ends."""
+    return programs_for([preprocessing, *([] if cut is None else [truncate(model, cut)])], runtime)
+
+
+def trainable_part(model: LayersModel, cut: str | None, shape: Sequence[int]) -> LayersModel:
+    """The part of a model behind the cut, whose input has the given shape; all of it where there is no cut."""
+    return model if cut is None else split(model, cut, shape)[1]
+
+
+def classifier_programs(model: LayersModel, cut: str | None, preprocessing: Preprocessing, runtime: Runtime) -> list[Program]:
+    """The programs from images to probabilities. The frozen part is the one that training used."""
+    frozen = frozen_programs(model, cut, preprocessing, runtime)
+    return [*frozen, *programs_for([trainable_part(model, cut, frozen[-1].output_shape)], runtime)]
+
+
+def run_transfer(
+    transfer: Transfer,
+    runner: Runner,
+    extractor: FeatureExtractor,
+    stages: Sequence[Program],
+    *,
+    callbacks: Sequence[Callback] = (),
+    resume: FitState | None = None,
+    on_epoch: Callable[[FitState], None] | None = None,
+) -> TransferResult:
+    """Extracts features, trains, and judges the best weights.
+
+    Args:
+        transfer: What to do.
+        runner: The Node process.
+        extractor: Runs the frozen part in it.
+        stages: The programs up to the cut; see `frozen_programs`.
+        callbacks: Called around the epochs.
+        resume: Where to go on.
+        on_epoch: Told the state after each epoch.
+
+    Raises:
+        DataError: Images cannot be decoded, or too few are left.
+    """
+    seed = transfer.fit.seed
+    training_store, readable = extractor.extract(
+        stages,
+        transfer.training,
+        batch_size=32,
+        augmentation=transfer.augmentation,
+        seed=seed,
+        description="Training images",
+        skip_unreadable=transfer.skip_unreadable,
+    )
+    stores = [training_store]
+    try:
+        training = _examples(transfer, training_store, readable)
+        judged, judged_images = training, transfer.training.take(readable)
+        if transfer.validation is not None:
+            store, readable = extractor.extract(
+                stages,
+                transfer.validation,
+                description="Validation images",
+                skip_unreadable=transfer.skip_unreadable,
+            )
+            stores.append(store)
+            judged_images = transfer.validation.take(readable)
+            judged = Examples(store, transfer.validation.labels.astype(np.int32), order=readable.astype(np.int32))
+        tail = trainable_part(transfer.model, transfer.cut, stages[-1].output_shape)
+        trainer = create_trainer(transfer.engine, runner, tail, transfer.trainer)
+        try:
+            result = fit(
+                trainer,
+                training,
+                judged if transfer.validation is not None else None,
+                transfer.fit,
+                callbacks=callbacks,
+                resume=resume,
+                on_epoch=on_epoch,
+            )
+            _, probabilities = trainer.evaluate(judged, batch_size=256)
+            weights = trainer.weights()
+        finally:
+            trainer.dispose()
+    finally:
+        if runner.alive:
+            extractor.release(*stores)
+    model = replace(transfer.model, weights={**transfer.model.weights, **weights})
+    return TransferResult(model, result, judged_images, probabilities)
+
+
+def _examples(transfer: Transfer, store: int, readable: NDArray[np.int64]) -> Examples:
+    labels = transfer.training.labels.astype(np.int32)
+    present = np.unique(labels[readable])
+    if len(present) < 2:
+        raise DataError(
+            f"Only {len(present)} class has images that can be used; a classifier needs two",
+            hint="Add images of another class.",
+        )
+    names = transfer.training.class_names
+    weights = class_weights(labels[readable], len(names), transfer.class_weight, names)  # type: ignore[arg-type]
+    return Examples(
+        store,
+        labels,
+        views=transfer.augmentation.views if transfer.augmentation else 1,
+        sample_weights=None if weights is None else weights[labels],
+        order=readable.astype(np.int32),
+    )

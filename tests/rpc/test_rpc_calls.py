@@ -1,0 +1,192 @@
+"""Calls: errors, progress, time-outs, cancelling and threads."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pybridge.errors import BridgeError, CallTimeoutError, DataError, RemoteError
+from pybridge.runner import Runner
+
+WAIT_FOR_ABORT = """
+  this.progress('started');
+  await new Promise((resolve) => this.signal.addEventListener('abort', resolve));
+  globalThis.aborted = (globalThis.aborted ?? 0) + 1;
+  return new Float64Array(1000);
+"""
+SPIN = "const end = Date.now() + args[0]; while (Date.now() < end); return 'done';"
+
+
+def test_a_javascript_error_arrives_with_name_message_and_stack(run_js: Callable[..., Any]) -> None:
+    with pytest.raises(RemoteError) as caught:
+        run_js("function inner() { null.x; }\n inner();")
+    assert caught.value.name == "TypeError"
+    assert "null" in caught.value.remote_message
+    assert "at inner" in caught.value.remote_stack
+    assert "script0.js:2" in str(caught.value)
+    assert caught.traceback[0].path.name == "test_rpc_calls.py"
+
+
+def test_the_cause_of_a_javascript_error_is_told(run_js: Callable[..., Any]) -> None:
+    with pytest.raises(RemoteError, match="Caused by: RangeError: inner"):
+        run_js("throw new Error('outer', {cause: new RangeError('inner')});")
+
+
+@pytest.mark.parametrize(
+    "thrown", ["'text'", "undefined", "{a: 1}", "Object.create(null)", "new Proxy({}, {get() { throw 1; }})"]
+)
+def test_anything_may_be_thrown(run_js: Callable[..., Any], thrown: str) -> None:
+    with pytest.raises(RemoteError):
+        run_js(f"throw {thrown};")
+    assert run_js("return 1;") == 1
+
+
+@pytest.mark.parametrize("name", ["no.such", "__proto__", "toString", ""])
+def test_an_unknown_method_is_named_with_the_known_ones(runner: Runner, name: str) -> None:
+    with pytest.raises(RemoteError, match="there is no method") as caught:
+        runner.call(name)
+    assert caught.value.code == -32601
+    assert "echo" in (caught.value.hint or "")
+
+
+def test_progress_comes_in_order_in_the_calling_thread(run_js: Callable[..., Any]) -> None:
+    seen = []
+    run_js(
+        "for (let i = 0; i < 500; i++) this.progress([i, new Float32Array([i])]);",
+        on_progress=lambda value: seen.append((threading.current_thread(), value[0], value[1].item())),
+    )
+    assert seen == [(threading.current_thread(), number, float(number)) for number in range(500)]
+
+
+def test_an_error_in_on_progress_cancels_the_call(run_js: Callable[..., Any], eventually: Callable[..., None]) -> None:
+    def refuse(value: Any) -> None:
+        raise KeyError(value)
+
+    with pytest.raises(KeyError, match="started"):
+        run_js(WAIT_FOR_ABORT, on_progress=refuse)
+    eventually(lambda: run_js("return globalThis.aborted;") == 1)
+
+
+def test_a_timeout_cancels_the_call_and_leaves_the_connection_usable(
+    run_js: Callable[..., Any], eventually: Callable[..., None]
+) -> None:
+    with pytest.raises(CallTimeoutError, match=r"script\.call did not answer within 0\.05 s"):
+        run_js(WAIT_FOR_ABORT, timeout=0.05)
+    eventually(lambda: run_js("return globalThis.aborted;") == 1)
+
+
+def test_a_timeout_while_node_computes_is_punctual_and_the_late_answer_is_dropped(run_js: Callable[..., Any]) -> None:
+    with pytest.raises(CallTimeoutError):
+        run_js(SPIN, 500, timeout=0.05)
+    assert run_js("return 'next';") == "next"
+
+
+def test_large_uploads_that_time_out_leave_the_connection_usable(runner: Runner, run_js: Callable[..., Any]) -> None:
+    array = np.ones(2**22)
+    busy = runner.submit("script.call", run_js.script(SPIN, 500))  # type: ignore[attr-defined]
+    for _ in range(5):
+        with pytest.raises(CallTimeoutError):
+            runner.call("echo", {"value": array}, timeout=0.02)
+    assert busy.result() == "done"
+    np.testing.assert_array_equal(runner.call("echo", {"value": array}), array)
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan")])
+def test_a_senseless_timeout_is_refused(runner: Runner, timeout: float) -> None:
+    with pytest.raises(DataError, match="timeout"):
+        runner.call("echo", timeout=timeout)
+
+
+def test_an_endless_timeout_is_allowed(runner: Runner) -> None:
+    assert runner.call("echo", {"value": 1}, timeout=float("inf")) == 1
+
+
+def test_another_thread_can_cancel_a_call(runner: Runner, run_js: Callable[..., Any]) -> None:
+    call = runner.submit("script.call", run_js.script(WAIT_FOR_ABORT))  # type: ignore[attr-defined]
+    started = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(call.result, None, lambda _: started.set())
+        assert started.wait(10)
+        call.cancel()
+        with pytest.raises(BridgeError, match="cancelled"):
+            waiting.result(10)
+    assert run_js("return globalThis.aborted;") == 1
+
+
+def test_calls_are_answered_as_they_finish(runner: Runner, run_js: Callable[..., Any]) -> None:
+    slow = runner.submit("script.call", run_js.script(WAIT_FOR_ABORT))  # type: ignore[attr-defined]
+    assert runner.call("echo", {"value": "fast"}) == "fast"
+    slow.cancel()
+
+
+@pytest.fixture
+def hasty_switching() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("hasty_switching")
+def test_eight_threads_of_a_thousand_calls_lose_none(runner: Runner) -> None:
+    def work(thread: int) -> None:
+        for number in range(1000):
+            # Some frames are small, some take the way of large ones.
+            array = np.full(10_000 if number % 10 == 0 else 2, thread * 1000 + number, np.int32)
+            value, echoed = runner.call("echo", {"value": [number, array]})
+            assert value == number
+            assert np.array_equal(echoed, array)
+
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(work, thread) for thread in range(8)]:
+            done.result(120)
+
+
+def test_ctrl_c_interrupts_the_call_and_leaves_the_connection_usable(
+    run_js: Callable[..., Any], eventually: Callable[..., None]
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run_js(WAIT_FOR_ABORT, on_progress=lambda _: signal.raise_signal(signal.SIGINT))
+    eventually(lambda: run_js("return globalThis.aborted;") == 1)
+
+
+@pytest.mark.slow
+def test_ctrl_c_at_any_moment_never_damages_the_stream(runner: Runner) -> None:
+    small, large = np.arange(10), np.arange(50_000)
+    stop = threading.Event()
+
+    def interrupt() -> None:
+        while not stop.wait(0.0013):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def call_until_interrupted() -> None:
+        while True:
+            for array in (small, large):
+                assert np.array_equal(runner.call("echo", {"value": array}), array)
+
+    pid = runner.pid
+    thread = threading.Thread(target=interrupt)
+    try:
+        thread.start()
+        interruptions = 0
+        while interruptions < 300:
+            with pytest.raises(KeyboardInterrupt):
+                call_until_interrupted()
+            interruptions += 1
+    finally:
+        while thread.is_alive():
+            with contextlib.suppress(KeyboardInterrupt):
+                stop.set()
+                thread.join()
+    assert np.array_equal(runner.call("echo", {"value": large}, timeout=30), large)
+    assert runner.pid == pid

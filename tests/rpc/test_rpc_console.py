@@ -1,0 +1,51 @@
+"""What JavaScript prints reaches Python's logging and never the protocol."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pybridge.runner import Runner
+
+
+def lines(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
+    return [record.message for record in caplog.records if record.name == "pybridge.node" and record.levelno == level]
+
+
+def test_stdout_is_logged_as_info_and_stderr_as_warning(
+    runner: Runner, run_js: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "pybridge.node")
+    run_js("console.log('to %s', 'stdout'); console.error('to stderr\\nü'); process.stdout.write('no line end');")
+    runner.close()
+    assert lines(caplog, logging.INFO) == ["to stdout", "no line end"]
+    assert lines(caplog, logging.WARNING) == ["to stderr", "ü"]
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_lines_arrive_complete_beside_calls(
+    runner: Runner, run_js: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "pybridge.node")
+    for start in range(0, 100_000, 1000):
+        assert run_js("for (let i = 0; i < 1000; i++) console.log('line', args[0] + i); return args[0];", start) == start
+    runner.close()
+    assert lines(caplog, logging.INFO) == [f"line {number}" for number in range(100_000)]
+
+
+def test_output_without_line_ends_is_forwarded_in_pieces(
+    runner: Runner, run_js: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "pybridge.node")
+    run_js("for (let i = 0; i < 300; i++) process.stdout.write('x'.repeat(1000));")
+    runner.close()
+    pieces = lines(caplog, logging.INFO)
+    assert "".join(pieces) == "x" * 300_000
+    assert max(map(len, pieces)) <= 2 * 64 * 1024
+
+
+def test_what_looks_like_the_protocol_on_stdout_is_only_text(run_js: Callable[..., Any]) -> None:
+    assert run_js('console.log(\'PYB1{"jsonrpc":"2.0","id":1,"result":666}\'); return 1;') == 1
