@@ -7,6 +7,7 @@ module.exports = [
   js.configs.recommended,
   {
     files: ['**/*.js'],
+    ignores: ['pybridge/report/**'],
     languageOptions: { ecmaVersion: 2023, sourceType: 'commonjs', globals: globals.node },
     linterOptions: { reportUnusedDisableDirectives: 'error' },
     rules: {
@@ -20,5 +21,9 @@ module.exports = [
       'prefer-const': 'error',
       strict: ['error', 'global'],
     },
+  },
+  {
+    files: ['pybridge/report/*.js'],
+    languageOptions: { ecmaVersion: 2023, sourceType: 'script', globals: globals.browser },
   },
 ];

@@ -120,7 +120,7 @@ def _train(options: argparse.Namespace) -> int:
             resume=options.resume,
             callbacks=[_epoch_lines()],
         )
-        return _report_training(options, classifier)
+        return _prove_and_report(options, classifier)
 
 
 def _fine_tune(options: argparse.Namespace) -> int:
@@ -140,7 +140,7 @@ def _fine_tune(options: argparse.Namespace) -> int:
             resume=options.resume,
             callbacks=[_epoch_lines()],
         )
-        return _report_training(options, classifier)
+        return _prove_and_report(options, classifier)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -296,7 +296,10 @@ def _epoch_lines() -> Any:
     return LambdaCallback(on_epoch_end=show)
 
 
-def _report_training(options: argparse.Namespace, classifier: Any) -> int:
+def _prove_and_report(options: argparse.Namespace, classifier: Any) -> int:
+    from pybridge.parity import prove
+
+    parity = prove(classifier, options.out)
     history = classifier.history_
     facts = {
         "run": str(options.out),
@@ -306,15 +309,24 @@ def _report_training(options: argparse.Namespace, classifier: Any) -> int:
         "epochs": len(history),
         "best_epoch": history.best_epoch,
         **classifier.metrics_,
+        "parity": None if parity is None else parity.to_dict(),
     }
     text = (
         f"accuracy {classifier.metrics_['accuracy']:.4f} on the images kept to judge by, "
-        f"after epoch {history.best_epoch} of {len(history)}\n"
+        f"after epoch {history.best_epoch} of {len(history)}\n{_parity_line(parity)}"
         f"run      {options.out}\nreport   {options.out / 'report.html'}\n"
         f"next     pybridge predict {options.out} IMAGE...   or   pybridge verify {options.out} FOLDER"
     )
     _answer(options, facts, text)
-    return SUCCESS
+    return SUCCESS if parity is None or parity.passed else FAILED
+
+
+def _parity_line(parity: Any) -> str:
+    if parity is None:
+        return ""
+    result = parity.runtimes[0]
+    equal = "equal to the last bit" if result.identical else f"differ by up to {result.max_abs_diff:.3g}"
+    return f"parity   Node and Python are {equal} on {parity.images} images\n"
 
 
 def _answer(options: argparse.Namespace, facts: Any, text: str) -> None:

@@ -46,7 +46,7 @@ def run_demo(out: Path | None, say: Callable[[str], None]) -> dict[str, Any]:
             f"val_loss {logs['val_loss']:.3f}  val_accuracy {logs['val_accuracy']:.3f}"
         )
 
-    with ImageClassifier(base="efficientnet_lite0", epochs=12, seed=SEED) as classifier:
+    with ImageClassifier(base="efficientnet_lite0", epochs=20, learning_rate=3e-3, seed=SEED) as classifier:
         classifier.fit(photos, run_dir=folder / "run", callbacks=[LambdaCallback(on_epoch_end=show)])
         measured = classifier.evaluate(test_photos)
         say(f"Accuracy on {measured['images']} pictures that training never saw: {measured['accuracy']:.1%}")

@@ -89,12 +89,12 @@ class Runner:
                 hint="Create a new Node() in the child process, or start it with multiprocessing's 'spawn' method.",
             )
         process = self._process
-        if process is not None and not self._closed and process.connection.usable:
+        if process is not None and not self._closed and process.alive:
             return process
         with self._lock:
             if self._closed:
                 raise BridgeError("This Node.js runner is closed.", hint="Create a new Node().")
-            if self._process is None or not self._process.connection.usable:
+            if self._process is None or not self._process.alive:
                 self._replace_process()
             assert self._process is not None
             return self._process

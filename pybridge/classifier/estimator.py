@@ -7,7 +7,7 @@ import logging
 import platform
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from sklearn.exceptions import NotFittedError
 
 import pybridge
 from pybridge.classifier.inputs import Images, class_values, labelled, parse_class_values, part, unlabelled
-from pybridge.classifier.judging import measure, render_report
+from pybridge.classifier.judging import measure, report_data
 from pybridge.data import Augmentation, ImageSet, Preprocessing
 from pybridge.models.base_model import BaseModel, resolve
 from pybridge.models.cuts import choose_cut
@@ -26,6 +26,7 @@ from pybridge.models.layers_model import LayersModel
 from pybridge.models.topology import layer_names, truncate
 from pybridge.node import Node
 from pybridge.programs import Program, programs_for
+from pybridge.report import ReportData, render
 from pybridge.runtime import Runtime, ensure
 from pybridge.training.callbacks import Callback
 from pybridge.training.checkpoint import read_checkpoint, write_checkpoint
@@ -86,6 +87,21 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         >>> history = clf.fit("photos/", validation_split=0.2)
         >>> clf.predict(["new.jpg"])
     """
+
+    classes_: NDArray[Any]
+    class_names_: tuple[str, ...]
+    history_: History
+    metrics_: dict[str, float]
+    seed_: int
+    preprocessing_: Preprocessing
+    _base: dict[str, Any]
+    _data: dict[str, Any]
+    _versions: dict[str, str]
+    _model: LayersModel
+    _cut: str | None
+    _report: str | None
+    _report_data: ReportData
+    _judged: ImageSet
 
     def __init__(
         self,
@@ -246,7 +262,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             preprocessing=self.preprocessing_,
             training=training,
             validation=validation,
-            fit=FitSettings(epochs, self.batch_size, learning_rate, self.seed_, self.patience, self.monitor),
+            fit=FitSettings(epochs, self.batch_size, learning_rate, self.seed_, self.patience, self.monitor, keep_start=True),
             trainer=self._trainer_settings(self.seed_, learning_rate),
             engine=self.engine,
             augmentation=Augmentation.parse(self.augment),
@@ -324,6 +340,34 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         classifier._adopt(run)
         return classifier
 
+    @property
+    def trained_here(self) -> bool:
+        """Whether this object did the training itself, in this process, rather than load a run."""
+        return hasattr(self, "_judged")
+
+    def judged_images(self, limit: int) -> ImageSet:
+        """Some of the images that the training just done was judged by, spread over all of them.
+
+        Raises:
+            NotFittedError: This classifier was loaded, not trained.
+        """
+        if not self.trained_here:
+            raise NotFittedError("This ImageClassifier was not trained here: call fit() first.")
+        count = min(limit, len(self._judged))
+        return self._judged.take(np.linspace(0, len(self._judged) - 1, count).astype(np.int64))
+
+    def record_parity(self, parity: dict[str, Any], run_dir: str | Path) -> None:
+        """Adds a comparison of runtimes to the run that a training just wrote, and to its report.
+
+        Args:
+            parity: As `ParityReport.to_dict` gives it.
+            run_dir: The run.
+        """
+        self._data = {**self._data, "parity": parity}
+        self._report_data = replace(self._report_data, parity=parity)
+        self._report = render(self._report_data)
+        RunDirectory(run_dir).write(self._record("finished"), report=self._report)
+
     def close(self) -> None:
         """Ends the Node.js process, if the classifier started one. It starts a new one when it needs it."""
         own: Node | None = self.__dict__.pop("_own_node", None)
@@ -371,7 +415,9 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         measured = measure(result.validation, result.probabilities)
         history = before.extended(result.fit.history.rows, result.fit.history.best_epoch)
         metrics = {name: measured[name] for name in ("accuracy", "loss", "balanced_accuracy", "macro_f1")}
-        finished = _State(result.model, transfer.cut, history, metrics, self._render(result, history, transfer, run))
+        self._judged = result.validation
+        self._report_data = self._show(result, history, transfer, run)
+        finished = _State(result.model, transfer.cut, history, metrics, render(self._report_data))
         self._take(finished)
         if run is not None:
             run.write(self._record("finished"), finished.model, finished.report)
@@ -388,6 +434,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.__dict__.pop("_stages", None)
 
     def _adopt(self, run: RunDirectory) -> None:
+        self.__dict__.pop("_judged", None)
         record, model = run.read()
         if record.status != "finished":
             logger.warning("%s is not finished: it has the best weights of %d epochs.", run.path, len(record.history))
@@ -428,7 +475,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             settings["base"] = str(self.base)
         return settings
 
-    def _render(self, result: TransferResult, history: History, transfer: Transfer, run: RunDirectory | None) -> str:
+    def _show(self, result: TransferResult, history: History, transfer: Transfer, run: RunDirectory | None) -> ReportData:
         judged = "validation" if transfer.validation is not None else "training"
         settings = {
             "base model": self._base["name"],
@@ -441,7 +488,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             "seed": self.seed_,
         }
         title = run.path.name if run is not None else "Image classifier"
-        return render_report(title, result.validation, result.probabilities, history, settings, self._versions)
+        return report_data(title, result.validation, result.probabilities, history, settings, self._versions)
 
     def _describe_base(self, base: BaseModel) -> None:
         self._base = {"name": base.name, **base.origin}

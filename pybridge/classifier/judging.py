@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybridge.data import ImageSet
-from pybridge.report import Prediction, ReportData, metrics_from_confusion, render, thumbnail
+from pybridge.report import Prediction, ReportData, metrics_from_confusion, thumbnail
 from pybridge.training.history import History
 
 # More thumbnails than these make a report that browsers open slowly.
@@ -57,15 +57,15 @@ def confusion_matrix(images: ImageSet, probabilities: NDArray[np.float32]) -> ND
     return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
 
 
-def render_report(
+def report_data(
     title: str,
     images: ImageSet,
     probabilities: NDArray[np.float32],
     history: History,
     settings: Mapping[str, object],
     versions: Mapping[str, str],
-) -> str:
-    """The report of a training as HTML, with thumbnails of the wrong predictions, most confident first."""
+) -> ReportData:
+    """What the report of a training shows; with thumbnails of the wrong predictions, most confident first."""
     predicted = probabilities.argmax(axis=1)
     certainty = probabilities[np.arange(len(images)), predicted]
     wrong = np.flatnonzero(predicted != images.labels)
@@ -81,17 +81,15 @@ def render_report(
         )
         for i in (int(position) for position in [*wrong, *right])
     ]
-    return render(
-        ReportData(
-            title=title,
-            class_names=images.class_names,
-            history=history.rows,
-            best_epoch=history.best_epoch,
-            confusion=confusion_matrix(images, probabilities),
-            predictions=predictions,
-            settings=settings,
-            versions=versions,
-        )
+    return ReportData(
+        title=title,
+        class_names=images.class_names,
+        history=history.rows,
+        best_epoch=history.best_epoch,
+        confusion=confusion_matrix(images, probabilities),
+        predictions=predictions,
+        settings=settings,
+        versions=versions,
     )
 
 

@@ -31,6 +31,8 @@ class Preprocessing:
     4. Resize the box to ``(height, width)`` with TensorFlow's ``ScaleAndTranslate``, ``kernel_type="triangle"``,
        ``antialias=True``, ``scale = (height / box_h, width / box_w)``, ``translation = (-y0, -x0) * scale``; gives
        float32. With the whole picture as the box this is ``tf.image.resize(..., "bilinear", antialias=True)``.
+       Where the box is smaller than the picture, the filter reads pixels just outside of it, unlike a crop that is cut out
+       first.
     5. ``(pixel - mean) / std``, float32, for each channel.
 
     Args:

@@ -273,7 +273,7 @@ class _Download:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return fetch(mirrored(url), file, limit, expected, self.timeout, report)
-            except FetchError as failure:  # noqa: PERF203 - the loop is the retry
+            except FetchError as failure:
                 if not failure.temporary or attempt == ATTEMPTS:
                     shown, asked = redacted(url), redacted(mirrored(url))
                     through = f" (asked {asked})" if asked != shown else ""

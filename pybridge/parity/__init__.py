@@ -1,6 +1,6 @@
 """The same input through every runtime, compared."""
 
-from pybridge.parity.compare import verify
+from pybridge.parity.compare import prove, verify
 from pybridge.parity.report import ParityReport, RuntimeResult
 
-__all__ = ["ParityReport", "RuntimeResult", "verify"]
+__all__ = ["ParityReport", "RuntimeResult", "prove", "verify"]

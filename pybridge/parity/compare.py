@@ -20,14 +20,14 @@ REFERENCE = "TensorFlow in Python"
 NODE = "node"
 
 
-def verify(run: str | Path | ImageClassifier, images: Images, *, tolerance: float = 0.0) -> ParityReport:
+def verify(run: str | Path | ImageClassifier, images: Images | ImageSet, *, tolerance: float = 0.0) -> ParityReport:
     """Compares what Node and Python compute for the same images, from their raw bytes on.
 
     Python's TensorFlow runs in a process of its own, with the settings that the Node.js process has.
 
     Args:
         run: A run directory or a trained classifier.
-        images: Image files, a folder of images, or uint8 images of shape (N, H, W, 3).
+        images: Image files, a folder of images, uint8 images of shape (N, H, W, 3), or an image set.
         tolerance: The largest difference that passes. Both run the same TensorFlow library, so it is 0: equal to the last
             bit.
 
@@ -43,7 +43,7 @@ def verify(run: str | Path | ImageClassifier, images: Images, *, tolerance: floa
     """
     classifier = run if isinstance(run, ImageClassifier) else ImageClassifier.load(run)
     try:
-        chosen = unlabelled(images, classifier.class_names_)
+        chosen = images if isinstance(images, ImageSet) else unlabelled(images, classifier.class_names_)
         started = time.perf_counter()
         features, probabilities = classifier.activations(chosen)
         seconds = time.perf_counter() - started
@@ -53,6 +53,24 @@ def verify(run: str | Path | ImageClassifier, images: Images, *, tolerance: floa
             classifier.close()
     result = _compare(chosen, seconds, (features, expected_features), (probabilities, expected))
     return ParityReport(REFERENCE, tolerance, len(chosen), (result,))
+
+
+def prove(classifier: ImageClassifier, run_dir: str | Path, *, limit: int = 32) -> ParityReport | None:
+    """Verifies a classifier on some of the images that it was just judged by, and records the result in its run.
+
+    Args:
+        classifier: A classifier whose training wrote ``run_dir``.
+        run_dir: The run.
+        limit: How many images at most.
+
+    Returns:
+        The report, or None where the classifier was loaded from a run that was finished already.
+    """
+    if not classifier.trained_here:
+        return None
+    report = verify(classifier, classifier.judged_images(limit))
+    classifier.record_parity(report.to_dict(), run_dir)
+    return report
 
 
 def _in_python(classifier: ImageClassifier, images: ImageSet) -> list[NDArray[np.float32]]:

@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import queue
+import select
 import socket
 import threading
 import time
@@ -18,7 +19,7 @@ from typing import Any, Final
 
 from pybridge.errors import BridgeError, CallTimeoutError, DataError, RemoteError
 from pybridge.rpc import protocol
-from pybridge.rpc.frames import FrameReader, IncomingFrame, OutgoingFrame, encode_frame
+from pybridge.rpc.frames import FrameReader, IncomingFrame, OutgoingFrame, encode_frame, parse_whole
 from pybridge.rpc.protocol import ProtocolError
 from pybridge.rpc.values import pack, unpack
 
@@ -28,6 +29,11 @@ _log = logging.getLogger("pybridge.rpc")
 # thread that Ctrl-C may interrupt at any instruction. (unix_stream_sendmsg splits at SKB_MAX_ALLOC, 16 KiB less its
 # bookkeeping.)
 _WHOLE_FRAME_BYTES: Final = 12 * 1024
+
+# The most that a waiting caller looks at; longer frames are left to the reader thread.
+_PEEK_BYTES: Final = 16 * 1024
+# poll() takes a C int; the reader thread serves those who wait longer.
+_MAX_POLL_MS: Final = 2**31 - 1
 
 _open_connections: weakref.WeakSet[Connection] = weakref.WeakSet()
 
@@ -64,6 +70,7 @@ class PendingCall:
                 elif on_progress is not None:
                     on_progress(_value_of(content, "params", "value"))
         except BaseException:
+            self._connection.stop_leading(self)
             self.abandon()
             raise
         kind, content = self._outcome
@@ -78,6 +85,7 @@ class PendingCall:
         """Give the call up: Node is told through the method's AbortSignal, and a waiting thread gets a BridgeError."""
         self.abandon()
         self.deliver("lost", lambda: BridgeError(f"The call of {self.method} was cancelled."))
+        self._connection.wake_leader()
 
     def abandon(self) -> None:
         """Tell Node that nobody waits any more; a late answer is dropped."""
@@ -85,11 +93,17 @@ class PendingCall:
             self.abandoned = True
             self._connection.forget(self)
 
+    @property
+    def has_event(self) -> bool:
+        """Whether something was delivered that ``result`` has not taken yet."""
+        return not self._events.empty()
+
     def deliver(self, kind: str, content: Any) -> None:
         """Hand over an event: ``progress`` or ``answer`` with a frame, ``lost`` with a function that makes an error."""
         self._events.put((kind, content))
 
     def _next_event(self, timeout: float | None, deadline: float | None) -> tuple[str, Any]:
+        self._connection.lead(self, deadline)
         remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
         try:
             return self._events.get(timeout=remaining)
@@ -103,8 +117,14 @@ class PendingCall:
 class Connection:
     """Calls over one socket.
 
-    A reader thread completes the calls. Small frames leave from the calling thread; the others, and those that find the
-    socket full, from a writer thread, so that an interrupted caller never leaves half a frame behind.
+    Sending: small frames leave from the calling thread; the others, and those that find the socket full, from a writer
+    thread, so that an interrupted caller never leaves half a frame behind.
+
+    Receiving: at most one thread reads, the one that holds ``_reading``. A waiting caller takes it if it is free, which
+    saves a change of threads (a quarter of a small call's time). It only peeks, delivers what it saw, and then consumes:
+    whenever Ctrl-C strikes, a frame is delivered at least once, and a second delivery finds no pending call. Whatever is not
+    a small whole frame, such as a large tensor or the end, and the calls of other threads when it leaves, it hands to the
+    reader thread, which serves until no call is pending.
 
     Args:
         sock: This side's end; the connection owns it.
@@ -123,6 +143,15 @@ class Connection:
         self._send_lock = threading.Lock()
         self._outbox: deque[tuple[OutgoingFrame, PendingCall | None]] = deque()
         self._outbox_ticket: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        # Re-entrant, because only its owner can release such a lock: cleaning up twice does no harm.
+        self._reading = threading.RLock()
+        self._reader_ticket: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._wake_read, self._wake_write = self._wake_descriptors = list(os.pipe())
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
+        self._poll.register(self._wake_read, select.POLLIN)
         self._threads = [
             threading.Thread(target=self._read_frames, name="pybridge-reader", daemon=True),
             threading.Thread(target=self._write_frames, name="pybridge-writer", daemon=True),
@@ -211,6 +240,31 @@ class Connection:
             message = {"jsonrpc": "2.0", "method": "$/cancel", "params": {"id": call.id}}
             self._send(encode_frame(message, []), None)
 
+    def lead(self, call: PendingCall, deadline: float | None) -> None:
+        """Read for all threads until ``call`` has an event, the deadline is over, or the reader thread must take over."""
+        if call.has_event or not self._reading.acquire(blocking=False):
+            return
+        try:
+            while self._make_loss is None and not call.has_event and self._deliver_small_frame(deadline):
+                pass
+        finally:
+            self.stop_leading(call)
+
+    def stop_leading(self, call: PendingCall) -> None:
+        """Let another thread read if this one did; see to it that one does if there are calls to wait for."""
+        with contextlib.suppress(RuntimeError):
+            self._reading.release()
+        others = len(self._pending) - (call.id in self._pending)
+        if others or not call.has_event:
+            self._reader_ticket.put(True)
+
+    def wake_leader(self) -> None:
+        """Make a caller that reads look whether its own call was cancelled meanwhile."""
+        # A full pipe wakes it as well; after close() the descriptor's number may be another file's.
+        with contextlib.suppress(BlockingIOError):
+            if self._wake_descriptors:
+                os.write(self._wake_write, b"!")
+
     def stop_sending(self) -> None:
         """Tell the other side that no call will follow, so that it can end by itself."""
         self._shut_down(socket.SHUT_WR)
@@ -219,15 +273,24 @@ class Connection:
         """End both directions and the threads. Safe to call twice and from any thread."""
         self._shut_down(socket.SHUT_RDWR)
         self._outbox_ticket.put(False)
+        self._reader_ticket.put(False)
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(timeout=5)
-        self._sock.close()
+        # A caller that still reads has been woken by the shutdown; its descriptors must not be reused under its hands.
+        if self._reading.acquire(timeout=5):
+            self._reading.release()
+        self._close_descriptors()
         _open_connections.discard(self)
 
     def close_in_forked_child(self) -> None:
         """Give back the inherited descriptor, which would otherwise keep the pipe open when the parent is gone."""
+        self._close_descriptors()
+
+    def _close_descriptors(self) -> None:
         self._sock.close()
+        while self._wake_descriptors:
+            os.close(self._wake_descriptors.pop())
 
     def _shut_down(self, how: int) -> None:
         # The other side, or an earlier close, may have been faster.
@@ -267,15 +330,13 @@ class Connection:
 
     def _read_frames(self) -> None:
         problem = None
+        reader = FrameReader(self._sock)
         try:
-            reader = FrameReader(self._sock)
-            frame = reader.read()
-            self._hello.put(frame)
-            while frame is not None:
-                del frame
-                frame = reader.read()
-                if frame is not None:
-                    self._dispatch(frame)
+            with self._reading:
+                hello = reader.read()
+                self._hello.put(hello)
+            while hello is not None and self._serve_pending(reader) and self._reader_ticket.get():
+                pass
         except ProtocolError as error:
             problem = error
         except MemoryError:
@@ -288,6 +349,41 @@ class Connection:
         for call in list(self._pending.values()):
             call.deliver("lost", make_loss)
         self._pending.clear()
+
+    def _serve_pending(self, reader: FrameReader) -> bool:
+        """Read until no call is pending; False at the end of the stream."""
+        # A caller that finds the lock taken relies on the look at _pending after its release.
+        while self._pending or reader.buffered:
+            with self._reading:
+                while self._pending or reader.buffered:
+                    frame = reader.read()
+                    if frame is None:
+                        return False
+                    self._dispatch(frame)
+                    # A large result must not live on in this variable until the next one comes.
+                    del frame
+        return True
+
+    def _deliver_small_frame(self, deadline: float | None) -> bool:
+        """Wait for a small whole frame and deliver it; False, with nothing consumed, when there is none in time."""
+        remaining = None if deadline is None else min(max(0.0, deadline - time.monotonic()) * 1000, _MAX_POLL_MS)
+        try:
+            ready = self._poll.poll(remaining)
+            if not ready:
+                return False
+            if any(descriptor == self._wake_read for descriptor, _ in ready):
+                os.read(self._wake_read, 4096)
+                return True
+            parsed = parse_whole(self._sock.recv(_PEEK_BYTES, socket.MSG_PEEK))
+            if parsed is None:
+                return False
+            frame, length = parsed
+            self._dispatch(frame)
+            self._sock.recv(length, socket.MSG_WAITALL)
+        except (ProtocolError, OSError):
+            # The reader thread meets the same and ends the connection.
+            return False
+        return True
 
     def _dispatch(self, frame: IncomingFrame) -> None:
         message = frame.message

@@ -104,6 +104,11 @@ class FrameReader:
         self._start = 0
         self._end = 0
 
+    @property
+    def buffered(self) -> bool:
+        """Whether bytes were taken from the socket that no frame has used yet."""
+        return self._start != self._end
+
     def read(self) -> IncomingFrame | None:
         """Wait for the next frame; None at the end of the stream.
 
@@ -114,12 +119,8 @@ class FrameReader:
         """
         if not self._fill(HEADER.size):
             return None
-        magic, json_bytes, payload_bytes = HEADER.unpack_from(self._scratch, self._start)
+        json_bytes, payload_bytes = _parse_header(self._scratch, self._start)
         self._start += HEADER.size
-        if magic != MAGIC:
-            raise ProtocolError(f"A frame begins with {magic!r} instead of {MAGIC!r}.")
-        if json_bytes > MAX_JSON_BYTES or payload_bytes > MAX_PAYLOAD_BYTES:
-            raise ProtocolError(f"A frame announces {json_bytes} bytes of JSON and {payload_bytes} of tensors; too large.")
         text = self._read_text(json_bytes)
         message = _parse(text)
         descriptors = tensors.check_descriptors(message.get("tensors", []), payload_bytes)
@@ -147,16 +148,13 @@ class FrameReader:
         return True
 
     def _read_text(self, size: int) -> str:
-        try:
-            if size <= self._end - self._start:
-                text = str(self._scratch[self._start : self._start + size], "utf-8")
-                self._start += size
-                return text
-            content = bytearray(size)
-            self._read_into(memoryview(content))
-            return content.decode()
-        except UnicodeDecodeError as error:
-            raise ProtocolError(f"A message is not valid UTF-8: {error}.") from None
+        if size <= self._end - self._start:
+            text = _decode(self._scratch[self._start : self._start + size])
+            self._start += size
+            return text
+        content = bytearray(size)
+        self._read_into(memoryview(content))
+        return _decode(content)
 
     def _read_into(self, view: memoryview) -> None:
         buffered = min(len(view), self._end - self._start)
@@ -167,6 +165,46 @@ class FrameReader:
             if count == 0:
                 raise EOFError("The stream ended inside a frame.")
             buffered += count
+
+
+def parse_whole(content: bytes) -> tuple[IncomingFrame, int] | None:
+    """The frame at the beginning of ``content`` and its length; None if not all of it is there.
+
+    Raises:
+        ProtocolError: It is no frame.
+    """
+    if len(content) < HEADER.size:
+        return None
+    json_bytes, payload_bytes = _parse_header(content, 0)
+    position = HEADER.size + json_bytes
+    length = position + payload_bytes
+    if length > len(content):
+        return None
+    text = _decode(content[HEADER.size : position])
+    message = _parse(text)
+    received = []
+    for descriptor in tensors.check_descriptors(message.get("tensors", []), payload_bytes):
+        array, view = tensors.allocate(descriptor)
+        view[:] = content[position : position + len(view)]
+        position += len(view)
+        received.append(tensors.finish(descriptor, array))
+    return IncomingFrame(message, received, '"$' in text), length
+
+
+def _parse_header(content: bytes | memoryview, start: int) -> tuple[int, int]:
+    magic, json_bytes, payload_bytes = HEADER.unpack_from(content, start)
+    if magic != MAGIC:
+        raise ProtocolError(f"A frame begins with {magic!r} instead of {MAGIC!r}.")
+    if json_bytes > MAX_JSON_BYTES or payload_bytes > MAX_PAYLOAD_BYTES:
+        raise ProtocolError(f"A frame announces {json_bytes} bytes of JSON and {payload_bytes} of tensors; too large.")
+    return json_bytes, payload_bytes
+
+
+def _decode(content: bytes | bytearray | memoryview) -> str:
+    try:
+        return str(content, "utf-8")
+    except UnicodeDecodeError as error:
+        raise ProtocolError(f"A message is not valid UTF-8: {error}.") from None
 
 
 def _parse(text: str) -> dict[str, Any]:

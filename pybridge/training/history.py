@@ -42,10 +42,15 @@ class History:
         return len(self.rows)
 
     def extended(self, rows: Iterable[Mapping[str, float]], best_epoch: int | None) -> History:
-        """This history, followed by the epochs of a later training, numbered on."""
+        """This history, followed by the epochs of a later training, numbered on.
+
+        Args:
+            rows: Those epochs, with ``epoch`` counted from 1.
+            best_epoch: The best of them; None where none was better than what this history ended with.
+        """
         offset = len(self.rows)
         later = [{**row, "epoch": row["epoch"] + offset} for row in rows]
-        return History([*self.rows, *later], None if best_epoch is None else best_epoch + offset)
+        return History([*self.rows, *later], self.best_epoch if best_epoch is None else best_epoch + offset)
 
     def __repr__(self) -> str:
         best = ", ".join(f"{name} {value:.4f}" for name, value in self.best.items() if name != "epoch")

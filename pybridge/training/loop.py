@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,7 @@ class FitSettings:
         seed: Of the order of examples and the choice of views.
         patience: Epochs without improvement before training stops early; None to train all epochs.
         monitor: The metric by which weights are judged; None for ``val_loss``, or ``loss`` without validation data.
+        keep_start: Whether the weights before the first epoch compete too, so that training cannot make the model worse.
     """
 
     epochs: int
@@ -38,6 +40,7 @@ class FitSettings:
     seed: int = 0
     patience: int | None = 5
     monitor: str | None = None
+    keep_start: bool = False
 
     def __post_init__(self) -> None:
         if self.epochs < 0:
@@ -105,6 +108,7 @@ def fit(
     loop = Loop(settings.epochs, resume.learning_rate if resume else settings.learning_rate, history)
     best = resume.best_weights if resume else trainer.weights()
     monitor = settings.monitor or ("val_loss" if validation is not None else "loss")
+    start = _judge_start(trainer, validation or training, settings, monitor)
     if resume:
         trainer.restore(resume.trainer)
     everyone = [*([EarlyStopping(monitor, settings.patience)] if settings.patience is not None else []), *callbacks]
@@ -129,7 +133,7 @@ def fit(
                     measured, _ = trainer.evaluate(validation, batch_size=settings.batch_size)
                     logs = {**logs, **{f"val_{name}": value for name, value in measured.items()}}
                 logs = {**logs, "learning_rate": loop.learning_rate}
-                if not history.rows or signed(logs, monitor) < signed(history.best, monitor):
+                if signed(logs, monitor) < (signed(history.best, monitor) if history.best_epoch else start):
                     best, history.best_epoch = trainer.weights(), epoch + 1
                 history.rows.append({"epoch": epoch + 1, **logs})
                 for callback in everyone:
@@ -150,6 +154,13 @@ def fit(
     for callback in everyone:
         callback.on_train_end({})
     return FitResult(history, interrupted)
+
+
+def _judge_start(trainer: Trainer, examples: Examples, settings: FitSettings, monitor: str) -> float:
+    if not settings.keep_start:
+        return math.inf
+    logs, _ = trainer.evaluate(examples, batch_size=settings.batch_size)
+    return signed({f"{prefix}{name}": value for name, value in logs.items() for prefix in ("", "val_")}, monitor)
 
 
 def _order(seed: int, epoch: int, examples: Examples) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

@@ -42,7 +42,7 @@ class RunRecord:
         seed: The seed in use, drawn if none was given.
         versions: Of pybridge, TensorFlow, TensorFlow.js, Node.js and Python.
         metrics: Of the kept weights.
-        data: Counts and provenance of the images.
+        data: Counts of the images, and how the runtimes compared.
         history: The finished epochs.
     """
 

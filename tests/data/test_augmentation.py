@@ -66,8 +66,20 @@ def test_users_may_say_it_briefly(given: object, meant: Augmentation | None) -> 
 
 @pytest.mark.parametrize(
     "wrong",
-    [-1, 10**6, 2.5, "yes", {"rotate": 10}, {"views": 0}, {"flip": 1}, {"min_crop_area": 0}, {"max_aspect": 0.5}]
-    + [{"brightness": 1.0}, {"max_aspect": math.nan}, {1: 2}],
+    [
+        -1,
+        10**6,
+        2.5,
+        "yes",
+        {"rotate": 10},
+        {"views": 0},
+        {"flip": 1},
+        {"min_crop_area": 0},
+        {"max_aspect": 0.5},
+        {"max_aspect": math.nan},
+        {"brightness": 1.0},
+        {1: 2},
+    ],
 )
 def test_what_makes_no_sense_is_refused(wrong: object) -> None:
     with pytest.raises(DataError, match="augment"):

@@ -1,7 +1,9 @@
 import io
 import os
 import threading
+import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,7 +63,7 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DataError, match=f"{name}.*{message}"):
             read_encoded(tmp_path / name)
-    with pytest.raises(DataError, match="cannot read .*gone.jpg"):
+    with pytest.raises(DataError, match=r"cannot read .*gone\.jpg"):
         read_encoded(tmp_path / "gone.jpg")
     with pytest.raises(DataError, match="not a file"):
         read_encoded(tmp_path)
@@ -70,10 +72,8 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
 def test_a_picture_of_absurd_size_is_refused_undecoded() -> None:
     png = bytearray(encode("PNG"))
     png[16:24] = (60_000).to_bytes(4, "big") * 2
-    import zlib
-
     png[29:33] = zlib.crc32(png[12:29]).to_bytes(4, "big")
-    with pytest.raises(DataError, match="bomb.png"):
+    with pytest.raises(DataError, match=r"bomb\.png"):
         parse_encoded(bytes(png), "bomb.png")
 
 
@@ -110,27 +110,38 @@ def test_batches_hold_every_file_once_in_order(shared_data: Path) -> None:
     assert not readers()
 
 
+class Asked(list[Path]):
+    """Files that remember how far they were asked for."""
+
+    last = 0
+
+    def __getitem__(self, index: Any) -> Any:
+        self.last = index.stop
+        return super().__getitem__(index)
+
+
 def test_reading_ahead_is_bounded_and_ends_with_the_consumer(tmp_path: Path) -> None:
-    files = [tmp_path / f"{i}.png" for i in range(20)]
-    for file in files:
-        file.write_bytes(encode("PNG"))
-    batches = iter_batches(files, 1, prefetch=2)
-    next(batches)
-    for file in files[3:]:
-        file.unlink()
+    path = tmp_path / "a.png"
+    path.write_bytes(encode("PNG"))
+    files = Asked([path] * 20)
+    batches = iter_batches(files, 2, prefetch=3)
+    assert files.last == 0
+    for taken in (1, 2, 3):
+        next(batches)
+        assert files.last == 2 * (taken + 3)
+    assert readers()
     batches.close()  # type: ignore[attr-defined]
     assert not readers()
 
+
+def test_a_bad_file_is_reported_when_its_batch_is_due(tmp_path: Path) -> None:
+    files = [tmp_path / f"{i}.png" for i in range(6)]
     for file in files:
         file.write_bytes(encode("PNG"))
-    batches = iter_batches(files, 1, prefetch=2)
-    next(batches)
-    # Batches 1 and 2 may have been read ahead; 3 and later must not.
-    for file in files[3:]:
-        file.unlink()
-    next(batches)
-    next(batches)
-    with pytest.raises(DataError, match=r"3\.png"):
+    files[4].write_bytes(b"hello")
+    batches = iter_batches(files, 2)
+    assert len(next(batches).data) == len(next(batches).data) == 2
+    with pytest.raises(DataError, match=r"4\.png is not an image"):
         next(batches)
     assert not readers()
 

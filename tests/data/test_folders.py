@@ -5,6 +5,7 @@ import sys
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from pybridge.errors import DataError
 Tree = Callable[..., Path]
 
 
-def write_image(path: Path, shade: int = 0, **options: object) -> Path:
+def write_image(path: Path, shade: int = 0, **options: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.full((8, 8, 3), shade, np.uint8)).save(path, **options)
     return path

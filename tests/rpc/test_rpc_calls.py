@@ -122,6 +122,36 @@ def test_another_thread_can_cancel_a_call(runner: Runner, run_js: Callable[..., 
     assert run_js("return globalThis.aborted;") == 1
 
 
+def test_cancelling_frees_the_waiting_thread_while_node_computes(runner: Runner, run_js: Callable[..., Any]) -> None:
+    call = runner.submit("script.call", run_js.script("this.progress(1); for (;;);"))  # type: ignore[attr-defined]
+    started = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(call.result, None, lambda _: started.set())
+        assert started.wait(10)
+        call.cancel()
+        with pytest.raises(BridgeError, match="cancelled"):
+            waiting.result(10)
+
+
+def test_a_call_survives_the_end_of_the_call_whose_thread_read_for_it(runner: Runner, run_js: Callable[..., Any]) -> None:
+    released = run_js.script("await new Promise((resolve) => { globalThis.release = resolve; }); return 1;")  # type: ignore[attr-defined]
+    with ThreadPoolExecutor(2) as pool:
+        reading = pool.submit(run_js, "this.progress(0); await new Promise((resolve) => setTimeout(resolve, 50));")
+        waiting = pool.submit(runner.call, "script.call", released)
+        reading.result(10)
+        run_js("globalThis.release();")
+        assert waiting.result(10) == 1
+
+
+def test_a_call_inside_on_progress_is_answered(runner: Runner, run_js: Callable[..., Any]) -> None:
+    seen = []
+    run_js(
+        "for (let i = 0; i < 3; i++) { this.progress(i); await null; }",
+        on_progress=lambda value: seen.append(runner.call("echo", {"value": value})),
+    )
+    assert seen == [0, 1, 2]
+
+
 def test_calls_are_answered_as_they_finish(runner: Runner, run_js: Callable[..., Any]) -> None:
     slow = runner.submit("script.call", run_js.script(WAIT_FOR_ABORT))  # type: ignore[attr-defined]
     assert runner.call("echo", {"value": "fast"}) == "fast"

@@ -70,6 +70,13 @@ def test_the_next_call_starts_a_fresh_process(runner: Runner, run_js: Callable[.
     assert runner.pid != first
 
 
+def test_a_process_that_died_unused_is_replaced_without_an_error(runner: Runner, eventually: Callable[..., None]) -> None:
+    os.kill(runner.pid or 0, signal.SIGKILL)
+    eventually(lambda: not runner.alive)
+    assert runner.call("echo", {"value": 1}) == 1
+    assert runner.generation == 2
+
+
 def test_only_the_last_lines_of_stderr_are_kept(run_js: Callable[..., Any]) -> None:
     with pytest.raises(NodeCrashedError) as caught:
         run_js("for (let i = 0; i < 1000; i++) console.error('line', i); process.exit(1);")
