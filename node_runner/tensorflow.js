@@ -42,6 +42,21 @@ function loadTensorflow() {
   return loaded;
 }
 
+/**
+ * Lets `require('@tensorflow/tfjs-node')` in a user's own CommonJS files find the TensorFlow.js of this process, whatever is
+ * installed near those files: two copies would share no tensors.
+ */
+function provideTensorflow() {
+  const loader = /** @type {any} */ (Module);
+  const load = loader._load;
+  if (load.providesTensorflow) return;
+  /** @type {any} */
+  const providing = (/** @type {string} */ request, /** @type {unknown[]} */ ...rest) =>
+    request === '@tensorflow/tfjs-node' ? loadTensorflow() : load.call(loader, request, ...rest);
+  providing.providesTensorflow = true;
+  loader._load = providing;
+}
+
 /** @returns {string} */
 function addonPath() {
   const addon = process.env.PYBRIDGE_ADDON;
@@ -96,4 +111,4 @@ function resolvePackage(name) {
   }
 }
 
-module.exports = { loadTensorflow };
+module.exports = { loadTensorflow, provideTensorflow };

@@ -6,10 +6,12 @@ const fs = require('node:fs');
 const { pathToFileURL } = require('node:url');
 const { INVALID_PARAMS } = require('../rpc/protocol');
 const { RpcError } = require('../rpc/errors');
+const { loadTensorflow, provideTensorflow } = require('../tensorflow');
 
 /**
  * Call an exported function, sync or async, of a CommonJS or ES module. Its `this` has `signal`, an AbortSignal that fires when
- * the caller gives up, and `progress(value)`. The module is loaded once.
+ * the caller gives up, `progress(value)`, and `tf`, the TensorFlow.js of this process; in CommonJS files
+ * `require('@tensorflow/tfjs-node')` gives the same. The module is loaded once.
  *
  * @param {{path: string, function: string, args?: unknown[]}} params  `path` is absolute
  * @param {import('../rpc/protocol').CallContext} context
@@ -19,8 +21,23 @@ async function call({ path, function: name, args = [] }, context) {
     throw new RpcError(INVALID_PARAMS, 'script.call needs a path, the name of a function, and a list of arguments');
   }
   if (!fs.existsSync(path)) throw new RpcError(INVALID_PARAMS, `there is no file ${path}`);
+  provideTensorflow();
   const exported = await import(pathToFileURL(path).href);
-  return findFunction(exported, name, path).apply(context, args);
+  return findFunction(exported, name, path).apply(withTensorflow(context), args);
+}
+
+/**
+ * @param {import('../rpc/protocol').CallContext} context
+ * @returns {object}
+ */
+function withTensorflow({ signal, progress }) {
+  return {
+    signal,
+    progress,
+    get tf() {
+      return loadTensorflow();
+    },
+  };
 }
 
 /**

@@ -150,7 +150,9 @@ def find(source: str) -> ZooEntry | None:
 
 
 def table(entries: Iterable[ZooEntry]) -> str:
-    """Write entries as a table of plain text, one line each."""
+    """Write entries as a table of plain text, one line each, with the sources of the accuracies below it."""
+    shown = list(entries)
+    sources = list(dict.fromkeys(entry.top1_source for entry in shown))
     rows = [("name", "parameters", "size", "multiply-adds", "top-1", "input", "origin")]
     rows += [
         (
@@ -158,11 +160,13 @@ def table(entries: Iterable[ZooEntry]) -> str:
             f"{entry.parameters / 1e6:.2f} M",
             f"{entry.size_bytes / 1e6:.1f} MB",
             f"{entry.multiply_adds / 1e6:.0f} M",
-            f"{entry.top1:.1f} %",
+            f"{entry.top1:.1f} % [{sources.index(entry.top1_source) + 1}]",
             f"{entry.input_size[0]}x{entry.input_size[1]}",
             entry.origin,
         )
-        for entry in entries
+        for entry in shown
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    notes = [f"[{number}] top-1 on ImageNet as published in {source}" for number, source in enumerate(sources, 1)]
+    return "\n".join([*lines, "", *notes])

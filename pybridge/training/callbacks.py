@@ -33,7 +33,7 @@ class Loop:
 class Callback:
     """Base class: override what you need. ``self.loop`` is set before training begins.
 
-    Epochs count from 0, as in Keras. An exception ends training; the best weights so far are kept.
+    Epochs count from 0, as in Keras. An exception ends training and reaches the caller; a run directory keeps the epochs before.
 
     Example:
         >>> class Print(Callback):
@@ -96,7 +96,7 @@ class EarlyStopping(Callback):
 
     Args:
         monitor: The metric; ``val_loss`` by default.
-        patience: Epochs without improvement that are borne.
+        patience: Epochs without improvement after which training stops.
         min_delta: What counts as an improvement at least.
     """
 
@@ -108,7 +108,7 @@ class EarlyStopping(Callback):
         self.min_delta = min_delta
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Stops the loop once the best value is more than ``patience`` epochs old.
+        """Stops the loop once the best value is ``patience`` epochs old, as Keras does.
 
         It looks at the whole history, so that a continued training stops where an uninterrupted one would.
         """
@@ -120,7 +120,7 @@ class EarlyStopping(Callback):
                 best, waited = value, 0
             else:
                 waited += 1
-        if waited > self.patience:
+        if waited >= max(self.patience, 1):
             self.loop.stop_training = True
 
 
@@ -144,17 +144,29 @@ class ReduceLROnPlateau(Callback):
         self._best = math.inf
         self._waited = 0
 
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Counts the finished epochs of a continued training, whose rate is lowered already."""
+        del logs
+        self._best, self._waited = math.inf, 0
+        for row in self.loop.history.rows:
+            self._is_due(row)
+
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Counts the epochs without improvement and lowers the rate when there were enough."""
         del epoch
-        value = signed(logs or {}, self.monitor)
+        if self._is_due(logs or {}):
+            self.loop.learning_rate = min(self.loop.learning_rate, max(self.loop.learning_rate * self.factor, self.min_lr))
+
+    def _is_due(self, logs: Logs) -> bool:
+        value = signed(logs, self.monitor)
         if value < self._best:
             self._best, self._waited = value, 0
-            return
+            return False
         self._waited += 1
-        if self._waited >= self.patience:
-            self.loop.learning_rate = max(self.loop.learning_rate * self.factor, self.min_lr)
-            self._waited = 0
+        if self._waited < self.patience:
+            return False
+        self._waited = 0
+        return True
 
 
 def signed(logs: Logs, monitor: str) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybridge.data import Augmentation, ImageSet, iter_batches
+from pybridge.data.encoded import EncodedImage, read_encoded
 from pybridge.errors import DataError
 from pybridge.programs import Program
 from pybridge.progress import progress
@@ -35,12 +36,14 @@ class ImageBatch:
         inputs: The signature's inputs, in order.
         rows: int32, where each image's features belong in the store.
         images: The images' positions in the image set.
+        unreadable: What is wrong with files that cannot even be read, by position; they are not among the inputs.
     """
 
     signature: str
     inputs: list[Any]
     rows: NDArray[np.int32]
     images: NDArray[np.int64]
+    unreadable: dict[int, str]
 
 
 def image_batches(
@@ -51,13 +54,9 @@ def image_batches(
     for view in range(views):
         random = np.random.default_rng([seed, view])
         boxes, flips, brightness = _view(len(images), view, augmentation, random)
-        start = 0
-        for signature, leading, count in _portions(images, batch_size):
-            part = slice(start, start + count)
-            positions = np.arange(start, start + count)
-            rows = (positions * views + view).astype(np.int32)
-            yield ImageBatch(signature, [*leading, boxes[part], flips[part], brightness[part]], rows, positions)
-            start += count
+        for signature, leading, positions, unreadable in _portions(images, batch_size):
+            inputs = [*leading, boxes[positions], flips[positions], brightness[positions]]
+            yield ImageBatch(signature, inputs, (positions * views + view).astype(np.int32), positions, unreadable)
 
 
 class FeatureExtractor:
@@ -117,6 +116,9 @@ class FeatureExtractor:
 
             try:
                 for batch in image_batches(images, batch_size=batch_size, augmentation=augmentation, seed=seed):
+                    unreadable.update(batch.unreadable)
+                    if not len(batch.rows):
+                        continue
                     if len(running) == _IN_FLIGHT:
                         finish_oldest()
                     parameters = {
@@ -129,12 +131,13 @@ class FeatureExtractor:
                     running.append((batch, self._runner.submit("features.extract", parameters)))
                 while running:
                     finish_oldest()
+                if unreadable:
+                    _report(images, unreadable, raising=not skip_unreadable)
             except BaseException:
                 for _, call in running:
                     call.cancel()
+                self.release(store)
                 raise
-        if unreadable:
-            _report(images, unreadable, raising=not skip_unreadable)
         readable = np.array([position for position in range(len(images)) if position not in unreadable], dtype=np.int64)
         return store, readable
 
@@ -158,9 +161,10 @@ class FeatureExtractor:
         return values
 
     def release(self, *stores: int) -> None:
-        """Frees feature stores."""
+        """Frees feature stores, unless they went with the Node process that held them."""
         for store in stores:
-            self._runner.call("features.dispose", {"store": store})
+            if self._runner.alive and self._generation == self._runner.generation:
+                self._runner.call("features.dispose", {"store": store})
 
     def _load(self, stages: Sequence[Program]) -> list[int]:
         self._runner.start()
@@ -173,14 +177,42 @@ class FeatureExtractor:
         return [self._handles[stage.folder] for stage in stages]
 
 
-def _portions(images: ImageSet, batch_size: int) -> Iterator[tuple[str, list[Any], int]]:
-    if isinstance(images.images, np.ndarray):
-        for start in range(0, len(images), batch_size):
-            pixels = images.images[start : start + batch_size]
-            yield "pixels", [pixels], len(pixels)
+_Portion = tuple[str, list[Any], NDArray[np.int64], dict[int, str]]
+
+
+def _portions(images: ImageSet, batch_size: int) -> Iterator[_Portion]:
+    if not isinstance(images.images, np.ndarray):
+        yield from _file_portions(images.images, batch_size)
         return
-    for batch in iter_batches(images.images, batch_size):
-        yield "files", [batch.data, batch.orientations], len(batch.data)
+    for start in range(0, len(images), batch_size):
+        pixels = images.images[start : start + batch_size]
+        yield "pixels", [pixels], np.arange(start, start + len(pixels)), {}
+
+
+def _file_portions(files: Sequence[Path], batch_size: int) -> Iterator[_Portion]:
+    start = 0
+    while start < len(files):
+        try:
+            for batch in iter_batches(files[start:], batch_size):
+                yield "files", [batch.data, batch.orientations], np.arange(start, start + len(batch.data)), {}
+                start += len(batch.data)
+        except DataError:
+            # Reading ahead ends at the first bad file: its batch is read one by one, to find them all.
+            yield _one_by_one(files, start, min(start + batch_size, len(files)))
+            start += batch_size
+
+
+def _one_by_one(files: Sequence[Path], start: int, stop: int) -> _Portion:
+    read: dict[int, EncodedImage] = {}
+    unreadable: dict[int, str] = {}
+    for position in range(start, stop):
+        try:
+            read[position] = read_encoded(files[position])
+        except DataError as error:
+            unreadable[position] = error.message.replace(str(files[position]), "the file", 1)
+    data = [image.data for image in read.values()]
+    orientations = np.array([image.orientation for image in read.values()], np.int32)
+    return "files", [data, orientations], np.array(list(read), dtype=np.int64), unreadable
 
 
 def _view(

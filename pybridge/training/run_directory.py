@@ -138,16 +138,15 @@ class RunDirectory:
         if model is not None:
             # Weight files carry their hash in their names, so that the old model stays whole until model.json is replaced.
             model.write(self.path / MODEL_FOLDER)
-        _replace(self.path / HISTORY_FILE, "".join(_line(row) for row in record.history.rows).encode())
+        self.write_history(record.history)
         if report is not None:
             _replace(self.path / REPORT_FILE, report.encode())
         plain = {**record.to_dict(), "files": {name: _sha256(self.path / name) for name in sorted(self._files())}}
         _replace(self.path / RUN_FILE, (json.dumps(plain, indent=2, ensure_ascii=False) + "\n").encode())
 
-    def append_epoch(self, row: dict[str, float]) -> None:
-        """Adds an epoch's line to ``history.jsonl``."""
-        with (self.path / HISTORY_FILE).open("a", encoding="utf-8") as file:
-            file.write(_line(row))
+    def write_history(self, history: History) -> None:
+        """Writes ``history.jsonl``: one line for each finished epoch."""
+        _replace(self.path / HISTORY_FILE, "".join(json.dumps(row) + "\n" for row in history.rows).encode())
 
     def read(self) -> tuple[RunRecord, LayersModel]:
         """Reads a run: a finished one as it was written, an unfinished one with the best weights so far.
@@ -208,7 +207,7 @@ class RunDirectory:
     def _read_history(self) -> list[dict[str, float]]:
         path = self.path / HISTORY_FILE
         lines = path.read_text("utf-8").splitlines(keepends=True) if path.exists() else []
-        # A line without its end was being written when the process died.
+        # A copy of a running training's folder may end in the middle of a line.
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
     def _files(self) -> Iterable[str]:
@@ -216,10 +215,6 @@ class RunDirectory:
             name = path.relative_to(self.path).as_posix()
             if path.is_file() and name != RUN_FILE and not path.name.startswith(".") and path.suffix != ".part":
                 yield name
-
-
-def _line(row: dict[str, float]) -> str:
-    return json.dumps(row) + "\n"
 
 
 def _sha256(path: Path) -> str:

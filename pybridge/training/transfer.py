@@ -131,6 +131,8 @@ def run_transfer(
                 skip_unreadable=transfer.skip_unreadable,
             )
             stores.append(store)
+            if not len(readable):
+                raise DataError("None of the validation images can be decoded", hint="Choose other validation images.")
             judged_images = transfer.validation.take(readable)
             judged = Examples(store, transfer.validation.labels.astype(np.int32), order=readable.astype(np.int32))
         tail = trainable_part(transfer.model, transfer.cut, stages[-1].output_shape)

@@ -1,0 +1,37 @@
+"""A user's own JavaScript functions work with the TensorFlow.js of the runner."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pybridge as pb
+
+COMMON_JS = """
+const tf = require('@tensorflow/tfjs-node');
+exports.square = (x) => tf.tidy(() => tf.square(x.toTensor(tf)));
+exports.isShared = function () { return this.tf === tf && tf.getBackend() === 'tensorflow'; };
+"""
+ES_MODULE = "export async function norm(x) { return this.tf.norm(x.toTensor(this.tf)); }"
+
+
+@pytest.fixture(scope="module")
+def node() -> pb.Node:
+    with pb.Node() as node:
+        yield node
+
+
+def test_a_common_js_file_requires_tensorflow_js_as_usual(node: pb.Node, tmp_path: Path) -> None:
+    script = tmp_path / "script.js"
+    script.write_text(COMMON_JS)
+    x = np.array([[1.0, -2.0], [3.0, 0.5]], np.float32)
+    np.testing.assert_array_equal(node.call(script, "square", x), x * x)
+    assert node.call(script, "isShared") is True
+
+
+def test_an_es_module_finds_tensorflow_js_as_this_tf(node: pb.Node, tmp_path: Path) -> None:
+    script = tmp_path / "script.mjs"
+    script.write_text(ES_MODULE)
+    assert node.call(script, "norm", np.array([3.0, 4.0], np.float32)) == pytest.approx(5.0)
