@@ -128,10 +128,13 @@ class Node:
             DataError: The arrays do not fit the model.
         """
         source = model.layers_model()
-        inputs, targets = model.as_inputs(x)[0], _as_targets(y)
-        if len(inputs) != len(targets):
-            raise DataError(f"{len(inputs)} inputs were given, but {len(targets)} targets")
-        chosen = loss or _default_loss(source, targets)
+        if len(model.inputs) != 1 or len(model.outputs) != 1:
+            raise ModelFormatError(
+                f"The model has {len(model.inputs)} inputs and {len(model.outputs)} outputs; only models with one of each train",
+                hint="Train it in Keras, or train a part of it that has one of each.",
+            )
+        chosen = loss or _default_loss(source, y)
+        inputs, targets = _pair(model, x, y, chosen)
         settings = TrainerSettings(
             optimizer=optimizer, learning_rate=learning_rate, loss=chosen, seed=seed, hold_batch_normalization=False
         )
@@ -146,7 +149,7 @@ class Node:
             training = examples(inputs, targets)
             validation = None
             if validation_data is not None:
-                validation = examples(model.as_inputs(validation_data[0])[0], _as_targets(validation_data[1]))
+                validation = examples(*_pair(model, *validation_data, chosen))
             limits = FitSettings(epochs, batch_size, learning_rate, seed, patience)
             result = fit(trainer, training, validation, limits, callbacks=callbacks)
             model.replace_weights(trainer.weights())
@@ -216,7 +219,10 @@ class Model:
 
         Raises:
             DataError: The arrays do not fit the model's inputs.
+            ValueError: ``batch_size`` is below 1.
         """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, but is {batch_size}")
         self._load()
         inputs = self.as_inputs(x)
         with progress(len(inputs[0]), "Predicting", "example") as bar:
@@ -291,13 +297,17 @@ class Model:
         Raises:
             DataError: Their number or shapes do not fit.
         """
-        arrays: list[Any] = [x] if len(self.inputs) == 1 and not (isinstance(x, list | tuple) and len(x) == 1) else list(x)  # type: ignore[arg-type]
+        arrays: list[Any] = [x] if len(self.inputs) == 1 and not self._is_listed(x) else list(x)  # type: ignore[arg-type]
         if len(arrays) != len(self.inputs):
             raise DataError(f"The model has {len(self.inputs)} inputs, but {len(arrays)} arrays were given")
         checked = [_as_input(array, port) for array, port in zip(arrays, self.inputs, strict=True)]
         if len({len(array) for array in checked}) > 1:
             raise DataError(f"The inputs have different numbers of examples: {[len(array) for array in checked]}")
         return checked
+
+    def _is_listed(self, x: Any) -> bool:
+        # [array] for a model with one input; a list of numbers is an array itself.
+        return isinstance(x, list | tuple) and len(x) == 1 and np.ndim(x[0]) == len(self.inputs[0].shape)
 
     def _load(self) -> None:
         runner = self._node.runner
@@ -357,18 +367,43 @@ def _as_input(array: ArrayLike, port: Port) -> NDArray[Any]:
     return np.ascontiguousarray(values, dtype=np.int32 if port.dtype == "int32" else np.float32)
 
 
-def _as_targets(y: ArrayLike) -> NDArray[Any]:
-    targets = np.asarray(y)
-    if targets.dtype.kind in "iu" and targets.ndim == 1:
-        return targets.astype(np.int32)
-    if targets.dtype.kind not in "fiub" or targets.ndim == 0:
-        raise DataError(f"Targets must be int classes of shape (N,) or floats of shape (N, ...), not {targets.dtype}")
-    return targets.astype(np.float32)
+def _pair(model: Model, x: ArrayLike, y: ArrayLike, loss: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Inputs and targets as a loss takes them; TensorFlow.js would silently broadcast what does not fit."""
+    inputs, given, output = model.as_inputs(x)[0], np.asarray(y), model.outputs[0].shape[1:]
+    if given.dtype.kind not in "fiub" or given.ndim == 0:
+        raise DataError(f"Targets must be int classes of shape (N,) or floats of shape (N, ...), not {given.dtype}")
+    if len(inputs) != len(given):
+        raise DataError(f"{len(inputs)} inputs were given, but {len(given)} targets")
+    if not len(inputs):
+        raise DataError("There is nothing to train on: the inputs are empty")
+    if loss == "sparse_categorical_crossentropy":
+        return inputs, _as_classes(given, output[-1])
+    targets = given[:, None] if given.ndim == 1 and output == (1,) else given
+    fits = targets.ndim == len(output) + 1 and all(
+        size is None or size == have for size, have in zip(output, targets.shape[1:], strict=True)
+    )
+    if not fits:
+        raise DataError(f"Targets of shape {given.shape} do not fit the model's output {(None, *output)} under {loss}")
+    return inputs, targets.astype(np.float32)
 
 
-def _default_loss(model: LayersModel, targets: NDArray[Any]) -> str:
-    activation = model.topology["config"]["layers"][-1]["config"].get("activation")
-    if targets.dtype == np.int32 and targets.ndim == 1:
-        return "sparse_categorical_crossentropy"
-    losses = {"softmax": "categorical_crossentropy", "sigmoid": "binary_crossentropy"}
-    return losses.get(str(activation), "mean_squared_error")
+def _as_classes(targets: NDArray[Any], classes: int | None) -> NDArray[np.int32]:
+    if targets.dtype.kind not in "iu" or targets.ndim != 1:
+        raise DataError(
+            f"sparse_categorical_crossentropy needs int classes of shape (N,), not {targets.dtype} of shape {targets.shape}",
+            hint="For one row of probabilities each, use categorical_crossentropy.",
+        )
+    if targets.min() < 0 or (classes is not None and targets.max() >= classes):
+        raise DataError(f"Classes must be 0 to {(classes or 0) - 1}, but are {targets.min()} to {targets.max()}")
+    return targets.astype(np.int32)
+
+
+def _default_loss(model: LayersModel, y: ArrayLike) -> str:
+    config = model.topology["config"]
+    layer = (config if isinstance(config, list) else config["layers"])[-1]
+    activation = "softmax" if layer["class_name"] == "Softmax" else layer["config"].get("activation")
+    if activation == "softmax":
+        targets = np.asarray(y)
+        is_classes = targets.dtype.kind in "iu" and targets.ndim == 1
+        return "sparse_categorical_crossentropy" if is_classes else "categorical_crossentropy"
+    return "binary_crossentropy" if activation == "sigmoid" else "mean_squared_error"

@@ -32,6 +32,11 @@ const TFJS_LOSSES = {
   sparse_categorical_crossentropy: 'categoricalCrossentropy',
 };
 
+class DivergenceError extends Error {
+  /** @override */
+  name = 'DivergenceError';
+}
+
 /** Trains a tf.LayersModel with TensorFlow.js's own gradients and optimizers: the portable engine. */
 class LayersTrainer {
   /**
@@ -153,18 +158,20 @@ class LayersTrainer {
     return tf.tidy(() => {
       const { x, y, count } = this.batch(epoch, start);
       let correct = 0;
-      const cost = this.optimizer.minimize(() => {
+      const { value: cost, grads } = this.optimizer.computeGradients(() => {
         const output = /** @type {Tensor} */ (this.model.apply(x, { training: true }));
         correct = this.countCorrect(y, output);
         let losses = this.losses(y, output);
         if (epoch.sampleWeights) losses = losses.mul(tf.tensor1d(epoch.sampleWeights.slice(start, start + count)));
         const penalties = this.model.calculateLosses();
         return penalties.reduce((total, penalty) => total.add(penalty), /** @type {import('@tensorflow/tfjs-node').Scalar} */ (tf.mean(losses)));
-      }, true, this.variables);
+      }, this.variables);
+      const loss = cost.dataSync()[0];
+      if (!Number.isFinite(loss)) throw new DivergenceError(`The loss became ${loss} in step ${this.step + 1}`);
+      // As in Keras, weights decay before they are updated, after the gradients were taken.
       this.decayWeights(epoch.learningRate);
+      this.optimizer.applyGradients(grads);
       this.step += 1;
-      const loss = /** @type {Tensor} */ (cost).dataSync()[0];
-      if (!Number.isFinite(loss)) throw new RangeError(`The loss became ${loss} in step ${this.step}; lower the learning rate`);
       return [{ loss, correct }, count];
     });
   }
@@ -221,7 +228,7 @@ class LayersTrainer {
     return tf.tidy(() => {
       const binary = this.settings.loss === 'binary_crossentropy';
       const equal = binary ? output.greater(0.5).equal(y.greater(0.5)).all(-1) : output.argMax(-1).equal(y.argMax(-1));
-      return equal.toFloat().mean().dataSync()[0] * y.shape[0];
+      return (equal.toFloat().sum().dataSync()[0] * y.shape[0]) / equal.size;
     });
   }
 

@@ -3,7 +3,7 @@
 const { FeatureStore } = require('../engines/feature_store');
 const { Handles } = require('../handles');
 const { NDArray } = require('../ndarray');
-const { runChain } = require('./program');
+const { checkPrograms, runChain } = require('./program');
 
 /** @type {Handles<FeatureStore>} */
 const stores = new Handles('feature store');
@@ -35,6 +35,7 @@ function put({ values }) {
 function extract({ store, stages, signature, inputs, rows }) {
   const target = stores.get(store);
   const places = /** @type {Int32Array} */ (rows.data);
+  checkPrograms(stages);
   try {
     extractInto(target, stages, signature, inputs, places);
     return { failures: [] };

@@ -57,4 +57,12 @@ function runChain(stages, signature, inputs) {
   return output;
 }
 
-module.exports = { load, run, dispose, runChain };
+/**
+ * @param {number[]} stages
+ * @throws {RangeError} where one of them is not loaded
+ */
+function checkPrograms(stages) {
+  stages.forEach((stage) => programs.get(stage));
+}
+
+module.exports = { load, run, dispose, runChain, checkPrograms };

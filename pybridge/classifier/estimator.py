@@ -6,7 +6,8 @@ import json
 import logging
 import platform
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,19 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 
 import pybridge
-from pybridge.classifier.inputs import Images, class_values, labelled, parse_class_values, part, unlabelled
+from pybridge.classifier.inputs import (
+    Images,
+    class_values,
+    labelled,
+    parse_class_values,
+    part,
+    unlabelled,
+    weights_by_name,
+)
 from pybridge.classifier.judging import measure, report_data
 from pybridge.data import Augmentation, ImageSet, Preprocessing
-from pybridge.models.base_model import BaseModel, resolve
+from pybridge.errors import DataError
+from pybridge.models.base_model import resolve
 from pybridge.models.cuts import choose_cut
 from pybridge.models.layers_model import LayersModel
 from pybridge.models.topology import layer_names, truncate
@@ -39,6 +49,9 @@ from pybridge.training.trainer import TrainerSettings
 from pybridge.training.transfer import Transfer, TransferResult, classifier_programs, frozen_programs, run_transfer
 
 logger = logging.getLogger(__name__)
+
+# What belongs to a running process; neither copied nor saved.
+_PROCESS = ("_own_node", "_own_extractor")
 
 
 @dataclass(frozen=True)
@@ -65,7 +78,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         dropout: Share of features that is dropped in training.
         hidden_units: Units of a ReLU layer before the probabilities; 0 for none.
         label_smoothing: Share of the target that is spread over all classes.
-        class_weight: None, ``"balanced"``, or a dict from class to weight.
+        class_weight: None, ``"balanced"``, or a dict from label (or, for folders, class number) to weight.
         patience: Epochs without improvement of ``monitor`` before training stops; None to train all epochs.
         monitor: What the best weights are judged by: ``val_loss`` (the default), ``val_accuracy``, ``loss``, ``accuracy``.
         augment: False, True, a number of views, a dict or an `Augmentation`: cropped and mirrored views of the training
@@ -176,7 +189,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         run = _prepare_run(run_dir, resume)
         seed = self._choose_seed(run)
         if run is not None and run.is_finished():
-            self._adopt(run)
+            self._adopt(run, *run.read())
             return self.history_
         images = labelled(x, y)
         training, validation = part(images, validation_split, validation_data, seed)
@@ -192,7 +205,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             hidden_units=self.hidden_units,
             seed=seed,
         )
-        self._describe_base(base)
+        classes = class_values(y, images)
         transfer = Transfer(
             model=model,
             cut=POOLING_LAYER,
@@ -203,11 +216,13 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             trainer=self._trainer_settings(seed, self.learning_rate),
             engine=self.engine,
             augmentation=Augmentation.parse(self.augment),
-            class_weight=self.class_weight,
+            class_weight=weights_by_name(self.class_weight, classes, images.class_names),
             skip_unreadable=self.skip_unreadable,
         )
-        self.classes_ = class_values(y, images)
-        return self._run(transfer, History(), callbacks, run, runtime)
+        with self._unchanged_by_failure():
+            self._base = {"name": base.name, **base.origin}
+            self.classes_ = classes
+            return self._run(transfer, History(), callbacks, run, runtime)
 
     def fine_tune(
         self,
@@ -251,11 +266,11 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         model = self._fitted_model()
         run = _prepare_run(run_dir, resume)
         if run is not None and run.is_finished():
-            self._adopt(run)
+            self._adopt(run, *run.read())
             return self.history_
         images = labelled(x, y, self.class_names_)
         training, validation = part(images, validation_split, validation_data, self.seed_)
-        base = truncate(model, layer_names(model)[layer_names(model).index(POOLING_LAYER) - 1])
+        base = _without_head(model)
         transfer = Transfer(
             model=model,
             cut=choose_cut(base, unfreeze),
@@ -266,10 +281,11 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             trainer=self._trainer_settings(self.seed_, learning_rate),
             engine=self.engine,
             augmentation=Augmentation.parse(self.augment),
-            class_weight=self.class_weight,
+            class_weight=weights_by_name(self.class_weight, self.classes_, self.class_names_),
             skip_unreadable=self.skip_unreadable,
         )
-        return self._run(transfer, self.history_, callbacks, run, self.runtime())
+        with self._unchanged_by_failure():
+            return self._run(transfer, self.history_, callbacks, run, self.runtime())
 
     def predict_proba(self, x: Images) -> NDArray[np.float32]:
         """The probability of each class: float32 of shape (N, classes), in the order of ``classes_``.
@@ -333,11 +349,15 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ModelFormatError: There is no run, or its files were altered.
         """
         run = RunDirectory(path)
-        record, _ = run.read()
+        record, model = run.read()
         known = cls().get_params()
         settings = {name: value for name, value in record.settings.items() if name in known}
+        if "base" not in settings:
+            settings |= {"base": _without_head(model), "preprocessing": record.preprocessing}
+        if record.base.get("preprocessing") == "given":
+            settings["preprocessing"] = record.preprocessing
         classifier = cls(**{**settings, "node": node})
-        classifier._adopt(run)
+        classifier._adopt(run, record, model)
         return classifier
 
     @property
@@ -370,8 +390,9 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def close(self) -> None:
         """Ends the Node.js process, if the classifier started one. It starts a new one when it needs it."""
-        own: Node | None = self.__dict__.pop("_own_node", None)
-        self.__dict__.pop("_own_extractor", None)
+        own: Node | None = self.__dict__.get("_own_node")
+        for name in _PROCESS:
+            self.__dict__.pop(name, None)
         if own is not None:
             own.close()
 
@@ -383,7 +404,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = dict(super().__getstate__())
-        return {name: value for name, value in state.items() if name not in ("_own_node", "_own_extractor")}
+        return {name: value for name, value in state.items() if name not in _PROCESS}
 
     def _run(
         self,
@@ -398,7 +419,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.class_names_ = transfer.training.class_names
         self._versions = _versions(runtime)
         self._data = _describe_data(transfer)
-        checkpoint = None if run is None else read_checkpoint(run.checkpoints)
+        checkpoint = None if run is None else _checkpoint(run, transfer)
         state = _State(transfer.model, transfer.cut, before, {}, None)
         if run is not None and checkpoint is None:
             run.write(self._record("training", state), transfer.model)
@@ -425,6 +446,19 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise KeyboardInterrupt
         return history
 
+    @contextmanager
+    def _unchanged_by_failure(self) -> Iterator[None]:
+        """Leaves the classifier as it was, where training ends without a model."""
+        before = dict(self.__dict__)
+        try:
+            yield
+        except BaseException:
+            if self.__dict__.get("_model") is before.get("_model"):
+                process = {name: self.__dict__[name] for name in _PROCESS if name in self.__dict__}
+                self.__dict__.clear()
+                self.__dict__.update(before | process)
+            raise
+
     def _take(self, state: _State) -> None:
         self._model = state.model
         self._cut = state.cut
@@ -433,9 +467,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self._report = state.report
         self.__dict__.pop("_stages", None)
 
-    def _adopt(self, run: RunDirectory) -> None:
+    def _adopt(self, run: RunDirectory, record: RunRecord, model: LayersModel) -> None:
         self.__dict__.pop("_judged", None)
-        record, model = run.read()
         if record.status != "finished":
             logger.warning("%s is not finished: it has the best weights of %d epochs.", run.path, len(record.history))
         self.seed_ = record.seed
@@ -470,7 +503,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         augmentation = Augmentation.parse(self.augment)
         settings["augment"] = augmentation.to_dict() if augmentation else False
         if isinstance(self.class_weight, dict):
-            settings["class_weight"] = {str(name): float(weight) for name, weight in self.class_weight.items()}
+            by_name = weights_by_name(self.class_weight, self.classes_, self.class_names_)
+            settings["class_weight"] = {name: float(weight) for name, weight in by_name.items()}
         if not isinstance(self.base, LayersModel):
             settings["base"] = str(self.base)
         return settings
@@ -489,9 +523,6 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         }
         title = run.path.name if run is not None else "Image classifier"
         return report_data(title, result.validation, result.probabilities, history, settings, self._versions)
-
-    def _describe_base(self, base: BaseModel) -> None:
-        self._base = {"name": base.name, **base.origin}
 
     def _trainer_settings(self, seed: int, learning_rate: float) -> TrainerSettings:
         return TrainerSettings(
@@ -555,10 +586,29 @@ def _prepare_run(path: str | Path | None, resume: bool) -> RunDirectory | None:
     return run
 
 
+def _checkpoint(run: RunDirectory, transfer: Transfer) -> FitState | None:
+    state = read_checkpoint(run.checkpoints)
+    if state is None:
+        return None
+    trained = run.read()[0].class_names
+    if trained != transfer.training.class_names:
+        raise DataError(
+            f"{run.path} was trained on the classes {', '.join(trained)}, but these images have "
+            f"{', '.join(transfer.training.class_names)}",
+            hint="Go on with the images that it was trained on, or choose another folder for a new run.",
+        )
+    return state
+
+
+def _without_head(model: LayersModel) -> LayersModel:
+    names = layer_names(model)
+    return truncate(model, names[names.index(POOLING_LAYER) - 1])
+
+
 def _saver(run: RunDirectory, before: History) -> Callable[[FitState], None]:
     def save(state: FitState) -> None:
         write_checkpoint(run.checkpoints, state)
-        run.append_epoch(before.extended(state.history.rows[-1:], None).rows[-1])
+        run.write_history(before.extended(state.history.rows, None))
 
     return save
 

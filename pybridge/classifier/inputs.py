@@ -84,5 +84,21 @@ def parse_class_values(class_names: tuple[str, ...], kind: str | None) -> NDArra
     return np.array([int(name) for name in class_names]) if kind in ("i", "u") else np.array(class_names)
 
 
+def weights_by_name(class_weight: Any, classes: NDArray[Any], class_names: tuple[str, ...]) -> Any:
+    """Class weights with the classes' names as keys, whatever the user called the classes.
+
+    Args:
+        class_weight: None, ``"balanced"``, or a dict. Its keys are labels; where the labels are strings, class numbers too.
+        classes: The labels.
+        class_names: Their names.
+    """
+    if not isinstance(class_weight, dict):
+        return class_weight
+    if classes.dtype.kind in "iub":
+        return {str(label): weight for label, weight in class_weight.items()}
+    numbers = dict(enumerate(class_names))
+    return {key if isinstance(key, str) else numbers.get(key, key): weight for key, weight in class_weight.items()}
+
+
 def _is_nested(x: Any) -> bool:
     return isinstance(x, list | tuple) and len(x) > 0 and not isinstance(x[0], str | os.PathLike)

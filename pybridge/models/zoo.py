@@ -151,8 +151,8 @@ def find(source: str) -> ZooEntry | None:
 
 def table(entries: Iterable[ZooEntry]) -> str:
     """Write entries as a table of plain text, one line each, with the sources of the accuracies below it."""
-    shown = list(entries)
-    sources = list(dict.fromkeys(entry.top1_source for entry in shown))
+    shown = [*entries]
+    sources = [*dict.fromkeys(entry.top1_source for entry in shown)]
     rows = [("name", "parameters", "size", "multiply-adds", "top-1", "input", "origin")]
     rows += [
         (

@@ -20,7 +20,7 @@ from pybridge.progress import progress
 from pybridge.runtime import Runtime, cache_dir
 
 # Part of every key: raise it when tracing changes what a program computes or how its signatures look.
-TRACING_VERSION = 1
+TRACING_VERSION = 2
 
 
 def programs_for(sources: Sequence[Preprocessing | LayersModel], runtime: Runtime) -> list[Program]:

@@ -10,6 +10,7 @@ from typing import Any
 from pybridge.errors import ModelFormatError
 
 MANIFEST = "program.json"
+_GRAPH = "saved_model.pb"
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,11 @@ class Program:
             ModelFormatError: The folder holds no complete program.
         """
         try:
-            signatures = json.loads((folder / MANIFEST).read_text("utf-8"))
-            return cls.from_dict({"folder": str(folder), "signatures": signatures})
+            manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
+            size = (folder / _GRAPH).stat().st_size
+            if size != manifest["bytes"]:
+                raise ValueError(f"{_GRAPH} has {size} bytes, not {manifest['bytes']}")
+            return cls.from_dict({"folder": str(folder), "signatures": manifest["signatures"]})
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelFormatError(
                 f"{folder} holds no complete traced program: {error}",
@@ -91,9 +95,9 @@ class Program:
             ) from error
 
     def write_manifest(self) -> None:
-        """Writes ``program.json`` beside the SavedModel."""
-        text = json.dumps(self.to_dict()["signatures"], indent=1)
-        (self.folder / MANIFEST).write_text(text, "utf-8")
+        """Writes ``program.json`` beside the SavedModel, whose size it keeps to notice a damaged cache."""
+        manifest = {"bytes": (self.folder / _GRAPH).stat().st_size, "signatures": self.to_dict()["signatures"]}
+        (self.folder / MANIFEST).write_text(json.dumps(manifest, indent=1), "utf-8")
 
 
 def _tensor_spec(description: dict[str, Any]) -> TensorSpec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pybridge.data import Augmentation, ImageSet, iter_batches
-from pybridge.data.encoded import EncodedImage, read_encoded
+from pybridge.data import Augmentation, EncodedImage, ImageSet, iter_batches, read_encoded
 from pybridge.errors import DataError
 from pybridge.programs import Program
 from pybridge.progress import progress
@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 # One batch is computed while the next crosses the pipe.
 _IN_FLIGHT = 2
 _NAMED_IN_ERRORS = 10
+# The rest is for weights, gradients, and everything else on the machine.
+_MEMORY_SHARE = 0.7
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ class FeatureExtractor:
         views = augmentation.views if augmentation else 1
         handles = self._load(stages)
         shape = list(stages[-1].output_shape)
+        _check_memory(len(images) * views, shape)
         store: int = self._runner.call("features.create", {"rows": len(images) * views, "shape": shape})
         unreadable: dict[int, str] = {}
         running: deque[tuple[ImageBatch, PendingCall]] = deque()
@@ -221,6 +224,19 @@ def _view(
     chosen = augmentation or Augmentation(views=1)
     boxes, flips = chosen.sample(count, view, random)
     return boxes, flips, chosen.sample_brightness(count, view, random)
+
+
+def _check_memory(rows: int, shape: Sequence[int]) -> None:
+    """Refuses what Node could not hold; a machine without /proc/meminfo is trusted."""
+    needed = 4 * rows * math.prod(shape)
+    meminfo = Path("/proc/meminfo")
+    lines = meminfo.read_text("ascii").splitlines() if meminfo.exists() else []
+    available = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+    if available is not None and needed > _MEMORY_SHARE * available:
+        raise DataError(
+            f"The activations of {rows:,} images need {needed / 1e9:.1f} GB, but only {available / 1e9:.1f} GB of memory are free",
+            hint="Unfreeze less of the base, so that the frozen part ends later; or use fewer augmented views or images.",
+        )
 
 
 def _report(images: ImageSet, unreadable: dict[int, str], *, raising: bool) -> None:

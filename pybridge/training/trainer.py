@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pybridge.errors import BridgeError
+from pybridge.errors import BridgeError, RemoteError
 from pybridge.models.layers_model import LayersModel
 from pybridge.runner import Runner
 
@@ -105,7 +105,11 @@ class Trainer(Protocol):
         learning_rate: float,
         on_progress: OnProgress | None = None,
     ) -> dict[str, float]:
-        """Trains one pass over ``order``, with view ``views[i]`` of example ``order[i]``; gives the metrics."""
+        """Trains one pass over ``order``, with view ``views[i]`` of example ``order[i]``; gives the metrics.
+
+        Raises:
+            BridgeError: The loss is no longer a number.
+        """
 
     def evaluate(
         self, examples: Examples, *, batch_size: int, on_progress: OnProgress | None = None
@@ -182,7 +186,15 @@ class _LayersTrainer:
             "sampleWeights": None if weights is None else weights[order],
             "learningRate": learning_rate,
         }
-        logs: dict[str, float] = self._runner.call("training.epoch", parameters, on_progress=on_progress)
+        try:
+            logs: dict[str, float] = self._runner.call("training.epoch", parameters, on_progress=on_progress)
+        except RemoteError as error:
+            if error.name != "DivergenceError":
+                raise
+            raise BridgeError(
+                f"Training diverged: {error.remote_message}",
+                hint=f"Lower the learning rate, which was {learning_rate:g}, and look for NaN in the data.",
+            ) from None
         return logs
 
     def evaluate(
