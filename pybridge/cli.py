@@ -42,6 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(str(error), MISUSED)
     except BridgeError as error:
         return _complain(str(error), FAILED)
+    except OSError as error:
+        # A full disk, a folder that is read-only: nothing in pybridge can mend it.
+        place = f": {error.filename}" if error.filename else ""
+        return _complain(f"{error.strerror or error}{place}", FAILED)
     return code
 
 
@@ -73,7 +77,7 @@ def _demo(options: argparse.Namespace) -> int:
     from pybridge.demo import run_demo
 
     say = _say if options.json else print
-    result = run_demo(options.out, say)
+    result = run_demo(options.out, say, [_epoch_lines()])
     advice = (
         f"\nNext:\n  pybridge predict {result['run']} {result['test_photos']}/*/*.png\n"
         f"  pybridge verify {result['run']} {result['test_photos']}\n"
@@ -232,7 +236,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--patience", type=int, default=5, metavar="N", help="epochs without improvement; 0 trains all (default 5)"
     )
-    _training_options(train, epochs=30, learning_rate=1e-3)
+    _training_options(train, epochs=30, learning_rate=3e-3)
 
     tune = verb(
         "fine-tune",
@@ -254,7 +258,9 @@ def _parser() -> argparse.ArgumentParser:
     verify = verb("verify", _verify, "prove that Node and Python give the same", "pybridge verify run test_photos/")
     verify.add_argument("run_dir", type=Path, metavar="RUN")
     verify.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="image files or folders of images")
-    verify.add_argument("--tolerance", type=float, default=0.0, metavar="X", help="largest difference that passes (default 0)")
+    verify.add_argument(
+        "--tolerance", type=_tolerance, default=0.0, metavar="X", help="largest difference that passes (default 0)"
+    )
     return parser
 
 
@@ -279,6 +285,13 @@ def _unfreeze(text: str) -> int | float | str:
     return text
 
 
+def _tolerance(text: str) -> float:
+    value = float(text)
+    if not value >= 0:
+        raise argparse.ArgumentTypeError(f"must not be negative, but is {text}")
+    return value
+
+
 def _set_up() -> None:
     from pybridge.runtime import ensure
 
@@ -291,7 +304,8 @@ def _epoch_lines() -> Any:
 
     def show(epoch: int, logs: dict[str, float]) -> None:
         if not sys.stderr.isatty():
-            _say(f"epoch {epoch + 1}: " + "  ".join(f"{name} {value:.4g}" for name, value in logs.items()))
+            shown = (f"{name} {value:.4f}" for name, value in logs.items() if name != "learning_rate")
+            _say(f"epoch {epoch + 1}: " + "  ".join(shown))
 
     return LambdaCallback(on_epoch_end=show)
 

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tiny
+from numpy.typing import NDArray
+
+import pybridge as pb
+from pybridge.data import ImageSet, write_folder
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +23,32 @@ def shared_data() -> Path:
     if not (folder / "trashnet").is_dir():
         pytest.skip(f"the test data are not at {folder}; PYBRIDGE_TEST_DATA names another place")
     return folder
+
+
+@pytest.fixture(scope="session")
+def node() -> Iterator[pb.Node]:
+    """One Node.js process for all tests; it survives crashes, since each call starts another where need be."""
+    with pb.Node() as shared:
+        yield shared
+
+
+@pytest.fixture(scope="session")
+def pixels() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """24 pictures of 20 x 20 pixels in two classes that are easy to tell apart."""
+    return tiny.pictures()
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the classes ``dark``, ``grey`` and ``light``, eight PNG files in each."""
+    images, labels = tiny.pictures(classes=3, per_class=8)
+    image_set = ImageSet(images, labels.astype(np.int32), ("dark", "grey", "light"))
+    return write_folder(image_set, tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture(scope="session")
+def trained(node: pb.Node, pixels: tuple[NDArray[np.uint8], NDArray[np.int64]]) -> pb.ImageClassifier:
+    """A classifier of `pixels` on the tiny base. Tests must leave it as it is."""
+    classifier = pb.ImageClassifier(tiny.convolution(), epochs=8, learning_rate=0.1, dropout=0.0, seed=0, node=node)
+    classifier.fit(*pixels)
+    return classifier

@@ -122,7 +122,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         *,
         epochs: int = 30,
         batch_size: int = 32,
-        learning_rate: float = 1e-3,
+        learning_rate: float = 3e-3,
         optimizer: str = "adam",
         weight_decay: float = 0.0,
         dropout: float = 0.2,

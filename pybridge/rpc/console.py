@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import selectors
 import threading
 from collections import deque
@@ -15,10 +16,19 @@ _log = logging.getLogger("pybridge.node")
 _CHUNK_BYTES: Final = 64 * 1024
 _MAX_LINE_BYTES: Final = 64 * 1024
 _TAIL_LINES: Final = 40
+# What TensorFlow's C++ side logs: severity, date, time (abseil's prefix, which counts seconds from 1970 before it is
+# initialised), or the other way round (TensorFlow's own), and the line that abseil puts before its first one.
+_TENSORFLOW_LOG: Final = re.compile(
+    r"[IWEF]\d{4,8} \d{2}:\d{2}:\d+\.\d+"
+    r"|\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}\.\d+: [IWEF] "
+    r"|WARNING: All log messages before absl::InitializeLog"
+)
 
 
 class Console:
     """Forwards a child's output to the logger ``pybridge.node``: stdout as INFO, stderr as WARNING.
+
+    What TensorFlow itself logs on stderr is forwarded as DEBUG: its users cannot act on most of it. Crash reports keep it.
 
     Lines longer than 64 KiB are forwarded in pieces, so that output without line ends cannot fill the memory.
 
@@ -67,4 +77,4 @@ class Console:
             text = line.decode("utf-8", "replace").rstrip("\r")
             if level == logging.WARNING:
                 self._tail.append(text)
-            _log.log(level, "%s", text)
+            _log.log(logging.DEBUG if _TENSORFLOW_LOG.match(text) else level, "%s", text)

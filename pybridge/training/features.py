@@ -234,7 +234,7 @@ def _check_memory(rows: int, shape: Sequence[int]) -> None:
     available = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
     if available is not None and needed > _MEMORY_SHARE * available:
         raise DataError(
-            f"The activations of {rows:,} images need {needed / 1e9:.1f} GB, but only {available / 1e9:.1f} GB of memory are free",
+            f"The activations of {rows:,} images need {needed / 1e9:.1f} GB, but only {available / 1e9:.1f} GB are free",
             hint="Unfreeze less of the base, so that the frozen part ends later; or use fewer augmented views or images.",
         )
 

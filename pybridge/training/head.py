@@ -31,7 +31,14 @@ def append_classifier(
         dropout: Share of features dropped in training; 0 leaves the layer out.
         hidden_units: Units of a ReLU layer in between; 0 leaves it out.
         seed: Of the initial weights: Glorot uniform (Glorot and Bengio 2010, equation 16), biases zero.
+
+    Raises:
+        ValueError: ``dropout`` is no share below 1, or ``hidden_units`` is negative.
     """
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout must be in [0, 1), not {dropout!r}")
+    if hidden_units < 0:
+        raise ValueError(f"hidden_units must not be negative, but is {hidden_units!r}")
     random = np.random.default_rng(seed)
     layers: list[dict[str, Any]] = []
     weights: dict[str, Any] = {}

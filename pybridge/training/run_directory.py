@@ -28,6 +28,10 @@ CHECKPOINT_FOLDER = "checkpoints"
 REPORT_FILE = "report.html"
 
 
+class RunFolderError(BridgeError, ValueError):
+    """A run cannot be written to the folder that was asked for."""
+
+
 @dataclass
 class RunRecord:
     """What ``run.json`` says of a run.
@@ -113,15 +117,20 @@ class RunDirectory:
         return self.exists() and self._read_record().get("status") == "finished"
 
     def check_vacant(self) -> None:
-        """Makes sure that writing a run here would destroy nothing.
+        """Makes sure that a run can be written here, and would destroy nothing.
 
         Raises:
-            BridgeError: The folder holds something.
+            RunFolderError: The folder holds something, or cannot be made.
         """
+        parent = next(folder for folder in self.path.absolute().parents if os.path.lexists(folder))
+        if not parent.is_dir() or not os.access(self.path if self.path.is_dir() else parent, os.W_OK | os.X_OK):
+            raise RunFolderError(
+                f"{self.path} cannot be made: {parent} is no folder that you may write to", hint="Choose another folder."
+            )
         if self.path.is_dir() and not any(self.path.iterdir()):
             return
-        if self.path.exists():
-            raise BridgeError(
+        if os.path.lexists(self.path):
+            raise RunFolderError(
                 f"{self.path} exists already" + (" and holds a run" if self.exists() else ""),
                 hint="Choose another folder, remove it, or go on with an unfinished run by --resume (resume=True).",
             )

@@ -60,7 +60,7 @@ class TrainerSettings:
             raise ValueError(f"learning_rate must be positive, not {self.learning_rate!r}")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing must be in [0, 1), not {self.label_smoothing!r}")
-        if self.weight_decay < 0 or not 0 <= self.momentum < 1:
+        if not self.weight_decay >= 0 or not 0 <= self.momentum < 1:
             raise ValueError("weight_decay must not be negative, and momentum must be in [0, 1)")
 
     def to_dict(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pybridge.errors import NodeCrashedError
 from pybridge.runner import Runner
 
 
@@ -49,3 +50,29 @@ def test_output_without_line_ends_is_forwarded_in_pieces(
 
 def test_what_looks_like_the_protocol_on_stdout_is_only_text(run_js: Callable[..., Any]) -> None:
     assert run_js('console.log(\'PYB1{"jsonrpc":"2.0","id":1,"result":666}\'); return 1;') == 1
+
+
+TENSORFLOW_LOG = [
+    "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",
+    "I0000 00:00:1795326163.103569   31017 port.cc:153] oneDNN custom operations are on.",
+    "E0000 00:00:1795326163.551692   31017 util.cc:131] oneDNN supports DT_UINT8 only on platforms with AVX-512.",
+    "W20261122 05:36:01.551692   31017 cuda.cc:1] no GPU",
+    "2026-11-22 05:36:01.551692: I tensorflow/core/platform/cpu_feature_guard.cc:210] This binary is optimized.",
+]
+
+
+def test_what_tensorflow_logs_on_stderr_is_only_debugging(
+    runner: Runner, run_js: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "pybridge.node")
+    own = ["Error: something else", "E0000", "I am not a log line", "2026-11-22 was a Sunday"]
+    run_js("for (const line of args[0]) console.error(line);", [*TENSORFLOW_LOG, *own])
+    runner.close()
+    assert lines(caplog, logging.DEBUG) == TENSORFLOW_LOG
+    assert lines(caplog, logging.WARNING) == own
+
+
+def test_a_crash_report_keeps_what_tensorflow_logged(runner: Runner, run_js: Callable[..., Any]) -> None:
+    with pytest.raises(NodeCrashedError) as caught:
+        run_js("process.stderr.write(args[0] + '\\n', () => process.abort()); await new Promise(() => {});", TENSORFLOW_LOG[2])
+    assert TENSORFLOW_LOG[2] in caught.value.stderr_tail

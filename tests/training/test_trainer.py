@@ -1,0 +1,292 @@
+"""One engine's trainer against the formulas that it should follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+from numpy.typing import NDArray
+
+import pybridge as pb
+from pybridge.errors import BridgeError
+from pybridge.models.layers_model import LayersModel
+from pybridge.runner import Runner
+from pybridge.training.trainer import Examples, Trainer, TrainerSettings, create_trainer
+
+RANDOM = np.random.default_rng(7)
+X = RANDOM.normal(size=(12, 5)).astype(np.float32)
+Y = RANDOM.integers(0, 3, 12).astype(np.int32)
+KERNEL, BIAS = "pybridge_probabilities/kernel", "pybridge_probabilities/bias"
+ALL_OPTIMIZERS = [("adam", 0.0), ("rmsprop", 0.0), ("sgd", 0.0), ("sgd", 0.9)]
+
+
+@pytest.fixture
+def runner(node: pb.Node) -> Runner:
+    node.runner.start()
+    return node.runner
+
+
+@pytest.fixture
+def put(runner: Runner) -> Callable[..., Examples]:
+    def put(x: NDArray[Any], y: NDArray[Any], **options: Any) -> Examples:
+        return Examples(runner.call("features.put", {"values": x}), y, **options)
+
+    return put
+
+
+def trainer_of(runner: Runner, model: LayersModel | None = None, **settings: Any) -> Trainer:
+    return create_trainer("layers", runner, model or tiny.vector_classifier(), TrainerSettings(**settings))
+
+
+def train(trainer: Trainer, examples: Examples, *, epochs: int = 1, batch_size: int = 12, rate: float = 0.1) -> dict[str, float]:
+    order = examples.used
+    logs: dict[str, float] = {}
+    for _ in range(epochs):
+        logs = trainer.train_epoch(examples, order, np.zeros_like(order), batch_size=batch_size, learning_rate=rate)
+    return logs
+
+
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def expected_kernels(optimizer: str, momentum: float, steps: int, rate: float) -> NDArray[np.float64]:
+    """Softmax regression by hand, with the update rules of the papers and Keras's constants."""
+    start = tiny.vector_classifier().weights
+    parameters = [start[KERNEL].astype(np.float64), start[BIAS].astype(np.float64)]
+    first = [np.zeros_like(p) for p in parameters]
+    second = [np.zeros_like(p) for p in parameters]
+    for step in range(1, steps + 1):
+        error = (softmax(X @ parameters[0] + parameters[1]) - np.eye(3)[Y]) / len(X)
+        for i, gradient in enumerate((X.T @ error, error.sum(axis=0))):
+            if optimizer == "adam":
+                first[i] = 0.9 * first[i] + 0.1 * gradient
+                second[i] = 0.999 * second[i] + 0.001 * gradient**2
+                update = first[i] / (1 - 0.9**step) / (np.sqrt(second[i] / (1 - 0.999**step)) + 1e-7)
+            elif optimizer == "rmsprop":
+                second[i] = 0.9 * second[i] + 0.1 * gradient**2
+                update = gradient / np.sqrt(second[i] + 1e-7)
+            else:
+                first[i] = momentum * first[i] + gradient
+                update = first[i]
+            parameters[i] = parameters[i] - rate * update
+    return parameters[0]
+
+
+@pytest.mark.parametrize(("optimizer", "momentum"), ALL_OPTIMIZERS)
+def test_three_steps_follow_the_optimizers_formula(runner: Runner, put: Any, optimizer: str, momentum: float) -> None:
+    trainer = trainer_of(runner, optimizer=optimizer, momentum=momentum)
+    train(trainer, put(X, Y), epochs=3, rate=0.05)
+    expected = expected_kernels(optimizer, momentum, 3, 0.05)
+    np.testing.assert_allclose(trainer.weights()[KERNEL], expected, atol=2e-6)
+
+
+def test_the_logs_are_the_mean_cross_entropy_and_the_share_of_hits_before_each_step(runner: Runner, put: Any) -> None:
+    logs = train(trainer_of(runner, optimizer="sgd"), put(X, Y))
+    model = tiny.vector_classifier()
+    probabilities = softmax(X @ model.weights[KERNEL] + model.weights[BIAS])
+    assert logs["loss"] == pytest.approx(-np.log(probabilities[np.arange(12), Y]).mean(), rel=1e-5)
+    assert logs["accuracy"] == (probabilities.argmax(axis=1) == Y).mean()
+
+
+def test_accuracy_is_an_exact_share_whatever_the_batch_size(runner: Runner, put: Any) -> None:
+    """Thirds, summed as floats, would not add up to 1."""
+    model = tiny.vector_classifier()
+    labels = (X @ model.weights[KERNEL] + model.weights[BIAS]).argmax(axis=1).astype(np.int32)
+    trainer = trainer_of(runner, model)
+    assert all(trainer.evaluate(put(X, labels), batch_size=size)[0]["accuracy"] == 1 for size in (1, 5, 7, 12))
+
+
+def test_evaluation_gives_every_output_in_order(runner: Runner, put: Any) -> None:
+    order = np.array([3, 1, 11, 0, 7], np.int32)
+    _, outputs = trainer_of(runner).evaluate(put(X, Y, order=order), batch_size=2)
+    model = tiny.vector_classifier()
+    expected = softmax(X[order] @ model.weights[KERNEL] + model.weights[BIAS])
+    np.testing.assert_allclose(outputs, expected, atol=1e-6)
+
+
+def test_weight_decay_is_decoupled_and_spares_biases(runner: Runner, put: Any) -> None:
+    """w <- w (1 - rate decay) - rate gradient (Loshchilov and Hutter 2019), the gradient taken before the decay."""
+    plain, decayed = trainer_of(runner, optimizer="sgd"), trainer_of(runner, optimizer="sgd", weight_decay=0.5)
+    examples = put(X, Y)
+    train(plain, examples)
+    train(decayed, examples)
+    start = tiny.vector_classifier().weights
+    np.testing.assert_allclose(decayed.weights()[KERNEL], plain.weights()[KERNEL] - 0.1 * 0.5 * start[KERNEL], atol=1e-6)
+    np.testing.assert_array_equal(decayed.weights()[BIAS], plain.weights()[BIAS])
+
+
+def test_label_smoothing_spreads_its_share_over_all_classes(runner: Runner, put: Any) -> None:
+    logs = train(trainer_of(runner, label_smoothing=0.3), put(X, Y))
+    model = tiny.vector_classifier()
+    probabilities = softmax(X @ model.weights[KERNEL] + model.weights[BIAS])
+    targets = np.eye(3)[Y] * 0.7 + 0.1
+    assert logs["loss"] == pytest.approx(-(targets * np.log(probabilities)).sum(axis=1).mean(), rel=1e-5)
+
+
+def test_sample_weights_scale_each_examples_loss_and_the_batch_counts_examples(runner: Runner, put: Any) -> None:
+    """As Keras does with class_weight: the weighted losses are summed and divided by the number of examples."""
+    weights = np.array([0.5, 2.0, 3.0], np.float32)[Y]
+    logs = train(trainer_of(runner), put(X, Y, sample_weights=weights))
+    model = tiny.vector_classifier()
+    probabilities = softmax(X @ model.weights[KERNEL] + model.weights[BIAS])
+    assert logs["loss"] == pytest.approx((-np.log(probabilities[np.arange(12), Y]) * weights).mean(), rel=1e-5)
+
+
+def test_views_choose_their_rows(runner: Runner, put: Any) -> None:
+    """Row i * views + v is view v of example i."""
+    store = np.zeros((24, 5), np.float32)
+    store[1::2] = X
+    order = np.arange(12, dtype=np.int32)
+    with_views, plain = trainer_of(runner, optimizer="sgd"), trainer_of(runner, optimizer="sgd")
+    with_views.train_epoch(put(store, Y, views=2), order, np.ones_like(order), batch_size=5, learning_rate=0.1)
+    train(plain, put(X, Y), batch_size=5)
+    np.testing.assert_array_equal(with_views.weights()[KERNEL], plain.weights()[KERNEL])
+
+
+def test_dropout_differs_from_step_to_step_but_not_between_equal_seeds(runner: Runner, put: Any) -> None:
+    examples = put(X, Y)
+
+    def losses(seed: int) -> list[float]:
+        trainer = trainer_of(runner, tiny.vector_classifier(dropout=0.5), seed=seed)
+        return [train(trainer, examples, rate=1e-30)["loss"] for _ in range(4)]
+
+    first = losses(3)
+    assert len(set(first)) == 4
+    assert losses(3) == first
+    assert losses(4) != first
+
+
+@pytest.mark.parametrize(
+    ("trainable", "hold", "moves"), [(True, False, True), (False, False, False), (True, True, False), (False, True, False)]
+)
+def test_statistics_of_batch_normalization_move_only_where_its_layer_trains_and_is_not_held(
+    runner: Runner, put: Any, pixels: Any, trainable: bool, hold: bool, moves: bool
+) -> None:
+    model = tiny.convolutional_classifier(trainable_norm=trainable)
+    trainer = trainer_of(runner, model, hold_batch_normalization=hold)
+    images = (pixels[0][:, :16, :16] / 255).astype(np.float32)
+    train(trainer, put(images, pixels[1].astype(np.int32)), epochs=2)
+    after = trainer.weights()
+    for name in ("norm/moving_mean", "norm/moving_variance"):
+        assert (not np.array_equal(after[name], model.weights[name])) == moves
+    assert (not np.array_equal(after["norm/gamma"], model.weights["norm/gamma"])) == trainable
+    assert not np.array_equal(after["conv/kernel"], model.weights["conv/kernel"])
+
+
+@pytest.mark.parametrize(("optimizer", "momentum"), ALL_OPTIMIZERS)
+def test_a_restored_trainer_goes_on_bit_for_bit(runner: Runner, put: Any, optimizer: str, momentum: float) -> None:
+    examples = put(X, Y)
+    model = tiny.vector_classifier(dropout=0.3, hidden_units=4)
+    settings: dict[str, Any] = {"optimizer": optimizer, "momentum": momentum, "weight_decay": 0.01, "seed": 5}
+    unbroken, later = trainer_of(runner, model, **settings), trainer_of(runner, model, **settings)
+    train(unbroken, examples, epochs=11, batch_size=5)
+    later.restore(unbroken.state())
+    for trainer in (unbroken, later):
+        train(trainer, examples, epochs=3, batch_size=5)
+    for name, value in unbroken.weights().items():
+        np.testing.assert_array_equal(later.weights()[name], value, err_msg=name)
+
+
+def test_a_loss_that_is_no_number_ends_training_with_advice(runner: Runner, put: Any) -> None:
+    broken = X.copy()
+    broken[5, 2] = np.nan
+    trainer = trainer_of(runner)
+    before = trainer.weights()
+    with pytest.raises(BridgeError, match=r"diverged: The loss became NaN in step 1") as caught:
+        train(trainer, put(broken, Y))
+    assert "learning rate" in str(caught.value)
+    np.testing.assert_array_equal(trainer.weights()[KERNEL], before[KERNEL])
+
+
+def test_a_cancelled_epoch_leaves_the_trainer_usable(runner: Runner, put: Any) -> None:
+    trainer, examples = trainer_of(runner), put(X, Y)
+
+    class EnoughError(Exception):
+        pass
+
+    def stop(progress: dict[str, Any]) -> None:
+        raise EnoughError
+
+    with pytest.raises(EnoughError):
+        trainer.train_epoch(examples, examples.used, 0 * examples.used, batch_size=1, learning_rate=0.1, on_progress=stop)
+    assert np.isfinite(train(trainer, examples)["loss"])
+
+
+def test_progress_counts_examples(runner: Runner, put: Any) -> None:
+    seen: list[int] = []
+    examples = put(X, Y)
+    trainer_of(runner).train_epoch(
+        examples,
+        examples.used,
+        0 * examples.used,
+        batch_size=5,
+        learning_rate=0.1,
+        on_progress=lambda value: seen.append(value["examples"]),
+    )
+    assert seen == [5, 10, 12]
+
+
+def test_a_disposed_trainer_is_gone(runner: Runner) -> None:
+    trainer = trainer_of(runner)
+    trainer.dispose()
+    with pytest.raises(BridgeError, match="no trainer"):
+        trainer.weights()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"optimizer": "lion"}, {"loss": "hinge"}, {"learning_rate": 0.0}, {"label_smoothing": 1.0}, {"momentum": 1.0},
+     {"weight_decay": -1.0}, {"learning_rate": float("nan")}],
+)  # fmt: skip
+def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must"):
+        TrainerSettings(**wrong)
+
+
+def test_an_unknown_engine_is_refused(runner: Runner) -> None:
+    with pytest.raises(ValueError, match="engine must be one of layers"):
+        create_trainer("warp", runner, tiny.vector_classifier(), TrainerSettings())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("optimizer", "momentum"), ALL_OPTIMIZERS)
+def test_five_steps_of_a_convolutional_network_equal_keras(
+    runner: Runner, put: Any, pixels: Any, optimizer: str, momentum: float
+) -> None:
+    import keras
+
+    from pybridge.models.to_keras import to_keras
+
+    model = tiny.convolutional_classifier()
+    images, labels = (pixels[0][:, :16, :16] / 127.5 - 1).astype(np.float32), pixels[1].astype(np.int32)
+    weights = np.where(labels == 1, 3.0, 0.5).astype(np.float32)
+    trainer = trainer_of(runner, model, optimizer=optimizer, momentum=momentum, weight_decay=0.1, hold_batch_normalization=False)
+    train(trainer, put(images, labels, sample_weights=weights), epochs=5, batch_size=24, rate=0.01)
+
+    twin = to_keras(model)
+    options = {"momentum": momentum} if optimizer == "sgd" else {}
+    algorithm = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop, "sgd": keras.optimizers.SGD}[optimizer]
+    chosen = algorithm(learning_rate=0.01, weight_decay=0.1, **options)
+    chosen.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    twin.compile(chosen, loss="sparse_categorical_crossentropy")
+    twin.fit(images, labels, batch_size=24, epochs=5, shuffle=False, class_weight={0: 0.5, 1: 3.0}, verbose=0)
+    # Adam divides by the gradient's own size, so that rounding shows where a gradient is almost zero; a step is 1e-2.
+    tolerance = 2e-3 if optimizer == "adam" else 2e-5
+    for weight in twin.weights:
+        np.testing.assert_allclose(trainer.weights()[weight.path], weight.numpy(), atol=tolerance, err_msg=weight.path)
+
+
+def test_frozen_weights_stay(runner: Runner, put: Any) -> None:
+    model = tiny.vector_classifier(hidden_units=4)
+    for entry in model.topology["config"]["layers"]:
+        if entry["config"]["name"] == "pybridge_hidden":
+            entry["config"]["trainable"] = False
+    trainer = trainer_of(runner, replace(model), weight_decay=0.1)
+    train(trainer, put(X, Y))
+    np.testing.assert_array_equal(trainer.weights()["pybridge_hidden/kernel"], model.weights["pybridge_hidden/kernel"])
