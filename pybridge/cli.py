@@ -142,7 +142,7 @@ def _fine_tune(options: argparse.Namespace) -> int:
             validation_data=options.validation,
             run_dir=options.out,
             resume=options.resume,
-            callbacks=[_epoch_lines()],
+            callbacks=[_epoch_lines(before=len(classifier.history_))],
         )
         return _prove_and_report(options, classifier)
 
@@ -298,14 +298,14 @@ def _set_up() -> None:
     ensure(report=_say)
 
 
-def _epoch_lines() -> Any:
-    """Epochs as lines of a log, for where no progress bar is shown."""
+def _epoch_lines(before: int = 0) -> Any:
+    """Epochs as lines of a log, for where no progress bar is shown; ``before`` were trained earlier."""
     from pybridge.training.callbacks import LambdaCallback
 
     def show(epoch: int, logs: dict[str, float]) -> None:
         if not sys.stderr.isatty():
             shown = (f"{name} {value:.4f}" for name, value in logs.items() if name != "learning_rate")
-            _say(f"epoch {epoch + 1}: " + "  ".join(shown))
+            _say(f"epoch {before + epoch + 1}: " + "  ".join(shown))
 
     return LambdaCallback(on_epoch_end=show)
 

@@ -134,10 +134,11 @@ class Node:
                 hint="Train it in Keras, or train a part of it that has one of each.",
             )
         chosen = loss or _default_loss(source, y)
-        inputs, targets = _pair(model, x, y, chosen)
+        limits = FitSettings(epochs, batch_size, learning_rate, seed, patience)
         settings = TrainerSettings(
             optimizer=optimizer, learning_rate=learning_rate, loss=chosen, seed=seed, hold_batch_normalization=False
         )
+        inputs, targets = _pair(model, x, y, chosen)
         trainer = create_trainer("layers", self.runner, source, settings)
         stores: list[int] = []
 
@@ -150,7 +151,6 @@ class Node:
             validation = None
             if validation_data is not None:
                 validation = examples(*_pair(model, *validation_data, chosen))
-            limits = FitSettings(epochs, batch_size, learning_rate, seed, patience)
             result = fit(trainer, training, validation, limits, callbacks=callbacks)
             model.replace_weights(trainer.weights())
         finally:
@@ -225,6 +225,8 @@ class Model:
             raise ValueError(f"batch_size must be at least 1, but is {batch_size}")
         self._load()
         inputs = self.as_inputs(x)
+        if not len(inputs[0]):
+            return self._no_outputs()
         with progress(len(inputs[0]), "Predicting", "example") as bar:
             seen = 0
 
@@ -330,6 +332,11 @@ class Model:
             LayerInfo(layer["name"], layer["className"], layer["shape"], layer["parameters"], layer["trainable"])
             for layer in loaded["layers"]
         ]
+
+    def _no_outputs(self) -> Any:
+        # TensorFlow.js refuses batches of no examples.
+        empty = [np.empty((0, *(size or 0 for size in port.shape[1:])), port.dtype) for port in self.outputs]
+        return empty[0] if len(empty) == 1 else empty
 
     def _compare(self, folder: Path) -> None:
         copy = Model(self._node, LayersModel.read(folder))

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 import pybridge as pb
 from pybridge.data import ImageSet, write_folder
+from pybridge.programs import TensorFlowProcess
+from pybridge.runtime import ensure
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +31,13 @@ def shared_data() -> Path:
 def node() -> Iterator[pb.Node]:
     """One Node.js process for all tests; it survives crashes, since each call starts another where need be."""
     with pb.Node() as shared:
+        yield shared
+
+
+@pytest.fixture(scope="session")
+def tensorflow() -> Iterator[TensorFlowProcess]:
+    """One Python process with TensorFlow for all tests that need the reference."""
+    with TensorFlowProcess(ensure().environment()) as shared:
         yield shared
 
 

@@ -35,7 +35,7 @@ from pybridge.models.cuts import choose_cut
 from pybridge.models.layers_model import LayersModel
 from pybridge.models.topology import layer_names, truncate
 from pybridge.node import Node
-from pybridge.programs import Program, programs_for
+from pybridge.programs import Program, TensorFlowProcess, programs_for
 from pybridge.report import ReportData, render
 from pybridge.runtime import Runtime, ensure
 from pybridge.training.callbacks import Callback
@@ -112,6 +112,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     _versions: dict[str, str]
     _model: LayersModel
     _cut: str | None
+    _epochs_before: int
     _report: str | None
     _report_data: ReportData
     _judged: ImageSet
@@ -305,7 +306,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             x: As in `predict_proba`.
         """
-        chosen: NDArray[Any] = self.classes_[self.predict_proba(x).argmax(axis=1)]
+        best = self.predict_proba(x).argmax(axis=1)
+        chosen: NDArray[Any] = self.classes_[best]
         return chosen
 
     def evaluate(self, x: Images, y: ArrayLike | None = None) -> dict[str, Any]:
@@ -420,8 +422,11 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self._versions = _versions(runtime)
         self._data = _describe_data(transfer)
         checkpoint = None if run is None else _checkpoint(run, transfer)
-        state = _State(transfer.model, transfer.cut, before, {}, None)
-        if run is not None and checkpoint is None:
+        self._epochs_before = len(before)
+        if run is not None:
+            # Until the end the model on disk is that of the beginning; what was learned since is in the checkpoint.
+            known = before.extended(checkpoint.history.rows, before.best_epoch) if checkpoint else before
+            state = _State(transfer.model, transfer.cut, known, {}, None)
             run.write(self._record("training", state), transfer.model)
         stages = frozen_programs(transfer.model, transfer.cut, transfer.preprocessing, runtime)
         result = run_transfer(
@@ -441,7 +446,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         finished = _State(result.model, transfer.cut, history, metrics, render(self._report_data))
         self._take(finished)
         if run is not None:
-            run.write(self._record("finished"), finished.model, finished.report)
+            status = "interrupted" if result.fit.interrupted else "finished"
+            run.write(self._record(status), finished.model, finished.report)
         if result.fit.interrupted:
             raise KeyboardInterrupt
         return history
@@ -478,6 +484,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self._versions = record.versions
         self._data = record.data
         self._base = record.base
+        self._epochs_before = record.epochs_before
         report = run.path / "report.html"
         text = report.read_text("utf-8") if report.exists() else None
         self._take(_State(model, record.cut, record.history, record.metrics, text))
@@ -495,6 +502,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             versions=self._versions,
             metrics=shown.metrics,
             data={**self._data, "label_dtype": self.classes_.dtype.kind},
+            epochs_before=self._epochs_before,
             history=shown.history,
         )
 
@@ -564,14 +572,20 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._own_node
 
     def _extractor(self) -> FeatureExtractor:
-        if "_own_extractor" not in self.__dict__:
-            self._own_extractor = FeatureExtractor(self._node().runner)
-        return self._own_extractor
+        runner = self._node().runner
+        extractor: FeatureExtractor | None = self.__dict__.get("_own_extractor")
+        if extractor is None or extractor.runner is not runner:
+            extractor = self._own_extractor = FeatureExtractor(runner)
+        return extractor
 
-    def programs(self) -> list[Program]:
-        """The programs from images to probabilities: preprocessing, frozen part (if any), trained part."""
+    def programs(self, tensorflow: TensorFlowProcess | None = None) -> list[Program]:
+        """The programs from images to probabilities: preprocessing, frozen part (if any), trained part.
+
+        Args:
+            tensorflow: A process that traces what is not in the cache; by default one is started where it is needed.
+        """
         if "_stages" not in self.__dict__:
-            self._stages = classifier_programs(self._fitted_model(), self._cut, self.preprocessing_, self.runtime())
+            self._stages = classifier_programs(self._fitted_model(), self._cut, self.preprocessing_, self.runtime(), tensorflow)
         return self._stages
 
 
@@ -581,7 +595,7 @@ def _prepare_run(path: str | Path | None, resume: bool) -> RunDirectory | None:
             raise ValueError("resume=True needs run_dir, the run to go on with")
         return None
     run = RunDirectory(path)
-    if not (resume and run.exists()):
+    if not (resume and (run.exists() or run.is_beginning())):
         run.check_vacant()
     return run
 

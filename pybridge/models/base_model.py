@@ -78,6 +78,8 @@ def resolve(
     if not path.exists():
         names = [known.name for known in zoo.list()]
         raise ModelFormatError(f"{text!r} is neither a model of the zoo nor a path that exists", hint=suggest(text, names))
+    if path.is_file() and path.suffix != ".json":
+        raise ModelFormatError(f"{path} is no TF.js model", hint="Give a model.json or the folder that holds it.")
     return _from_folder(path, "file", str(path), preprocessing)
 
 

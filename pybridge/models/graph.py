@@ -126,7 +126,9 @@ def suggest(word: str, known: Iterable[str]) -> str:
 
     names = list(known)
     close = difflib.get_close_matches(word, names, n=3, cutoff=0.5)
-    return f"Did you mean {' or '.join(close)}?" if close else f"There are: {', '.join(names[:40])}."
+    if close:
+        return f"Did you mean {' or '.join(close)}?"
+    return f"There are: {', '.join(names[:10])}" + (f" and {len(names) - 10} more." if len(names) > 10 else ".")
 
 
 class _Builder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from pybridge.classifier import ImageClassifier
 from pybridge.classifier.inputs import Images, unlabelled
 from pybridge.data import ImageSet
 from pybridge.parity.report import ParityReport, RuntimeResult, max_ulp_diff
-from pybridge.programs import run_reference
+from pybridge.programs import Program, TensorFlowProcess, run_reference
+from pybridge.progress import progress
 from pybridge.training.features import image_batches
 
 REFERENCE = "TensorFlow in Python"
@@ -44,10 +46,12 @@ def verify(run: str | Path | ImageClassifier, images: Images | ImageSet, *, tole
     classifier = run if isinstance(run, ImageClassifier) else ImageClassifier.load(run)
     try:
         chosen = images if isinstance(images, ImageSet) else unlabelled(images, classifier.class_names_)
-        started = time.perf_counter()
-        features, probabilities = classifier.activations(chosen)
-        seconds = time.perf_counter() - started
-        expected_features, expected = _in_python(classifier, chosen)
+        with TensorFlowProcess(classifier.runtime().environment()) as tensorflow:
+            stages = classifier.programs(tensorflow)
+            started = time.perf_counter()
+            features, probabilities = classifier.activations(chosen)
+            seconds = time.perf_counter() - started
+            expected_features, expected = _in_python(stages, chosen, tensorflow)
     finally:
         if classifier is not run:
             classifier.close()
@@ -73,12 +77,13 @@ def prove(classifier: ImageClassifier, run_dir: str | Path, *, limit: int = 32) 
     return report
 
 
-def _in_python(classifier: ImageClassifier, images: ImageSet) -> list[NDArray[np.float32]]:
-    stages = classifier.programs()
-    batches = (batch for batch in image_batches(images))
+def _in_python(stages: Sequence[Program], images: ImageSet, tensorflow: TensorFlowProcess) -> list[NDArray[np.float32]]:
     signature = "pixels" if images.is_array else "files"
-    inputs = (batch.inputs for batch in batches)
-    return run_reference(stages, signature, inputs, classifier.runtime(), keep=[len(stages) - 2, len(stages) - 1])
+    inputs = (batch.inputs for batch in image_batches(images))
+    with progress(1, "The same in Python", "job") as bar:
+        outputs = run_reference(stages, signature, inputs, tensorflow, keep=[len(stages) - 2, len(stages) - 1])
+        bar.update()
+    return outputs
 
 
 def _compare(

@@ -7,10 +7,12 @@ Python traces it in a process of its own, so that neither TensorFlow's start-up 
 from pybridge.programs.cache import programs_for
 from pybridge.programs.program import Program, Signature, TensorSpec
 from pybridge.programs.reference import run_reference
+from pybridge.programs.tensorflow_process import TensorFlowProcess
 
 __all__ = [
     "Program",
     "Signature",
+    "TensorFlowProcess",
     "TensorSpec",
     "programs_for",
     "run_reference",

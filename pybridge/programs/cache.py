@@ -6,6 +6,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +16,24 @@ from pybridge.data.preprocessing import Preprocessing
 from pybridge.errors import ModelFormatError
 from pybridge.models.layers_model import LayersModel
 from pybridge.programs.program import Program
-from pybridge.programs.tensorflow_process import run_job
+from pybridge.programs.tensorflow_process import TensorFlowProcess
 from pybridge.progress import progress
 from pybridge.runtime import Runtime, cache_dir
 
 # Part of every key: raise it when tracing changes what a program computes or how its signatures look.
-TRACING_VERSION = 2
+TRACING_VERSION = 3
 
 
-def programs_for(sources: Sequence[Preprocessing | LayersModel], runtime: Runtime) -> list[Program]:
+def programs_for(
+    sources: Sequence[Preprocessing | LayersModel], runtime: Runtime, tensorflow: TensorFlowProcess | None = None
+) -> list[Program]:
     """The programs of preprocessings and models; those that are not in the cache are traced, in one TensorFlow process.
 
     Args:
         sources: A preprocessing gives the program from files or pixels to the model's input, a model (one input, one
             output) its inference, with its weights as constants.
         runtime: Whose TensorFlow traces and will run them.
+        tensorflow: A process that runs already; by default one is started where something has to be traced.
 
     Raises:
         ModelFormatError: A model has a layer that cannot be traced.
@@ -44,7 +48,8 @@ def programs_for(sources: Sequence[Preprocessing | LayersModel], runtime: Runtim
     with FileLock(folder / "tracing.lock"), tempfile.TemporaryDirectory(dir=folder, prefix="tracing-") as scratch:
         missing = {key: source for key, source in zip(keys, sources, strict=True) if not _find(folder / key)}
         if missing:
-            _trace(Path(scratch), missing, runtime)
+            with nullcontext(tensorflow) if tensorflow else TensorFlowProcess(runtime.environment()) as process:
+                _trace(Path(scratch), missing, process)
             for key in missing:
                 if (folder / key).exists():
                     (folder / key).replace(Path(scratch) / f"damaged-{key}")
@@ -68,7 +73,7 @@ def _find(folder: Path) -> Program | None:
         return None
 
 
-def _trace(scratch: Path, sources: dict[str, Preprocessing | LayersModel], runtime: Runtime) -> None:
+def _trace(scratch: Path, sources: dict[str, Preprocessing | LayersModel], tensorflow: TensorFlowProcess) -> None:
     items: list[dict[str, Any]] = []
     for key, source in sources.items():
         (scratch / key).mkdir()
@@ -78,5 +83,5 @@ def _trace(scratch: Path, sources: dict[str, Preprocessing | LayersModel], runti
             source.write(scratch / key / "model")
             items.append({"folder": key, "preprocessing": None})
     with progress(1, "Tracing the model (once)", "job") as bar:
-        run_job(scratch, "trace", {"items": items}, runtime.environment())
+        tensorflow.run(scratch, "trace", {"items": items})
         bar.update()

@@ -11,15 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybridge.programs.program import Program
-from pybridge.programs.tensorflow_process import run_job
-from pybridge.runtime import Runtime
+from pybridge.programs.tensorflow_process import TensorFlowProcess
 
 
 def run_reference(
     stages: Sequence[Program],
     signature: str,
     batches: Iterable[Sequence[Any]],
-    runtime: Runtime,
+    tensorflow: TensorFlowProcess,
     keep: Sequence[int],
 ) -> list[NDArray[Any]]:
     """Runs a chain of programs over batches in Python.
@@ -28,7 +27,7 @@ def run_reference(
         stages: The programs; each feeds the next.
         signature: Which signature of the first one takes the batches.
         batches: For each batch the inputs of that signature, in order. An input of encoded images is a list of bytes.
-        runtime: Whose environment Python's TensorFlow shall share.
+        tensorflow: The process that runs them.
         keep: The positions of the stages whose outputs are wanted.
 
     Returns:
@@ -56,5 +55,5 @@ def run_reference(
         }
         if lengths:
             arguments["lengths"] = lengths
-        run_job(folder, "run_programs", arguments, runtime.environment())
+        tensorflow.run(folder, "run_programs", arguments)
         return [np.load(folder / f"stage-{position}.npy") for position in keep]

@@ -1,20 +1,23 @@
 """Runs jobs that need TensorFlow in a Python process of their own.
 
 The process sees the same TensorFlow settings as the Node.js runner, whatever the caller's own process has imported or set:
-equal programs then take equal code paths. ``python -m pybridge.programs.tensorflow_process JOB`` is the child; it reads
-``job.json`` in the folder JOB, and leaves ``result.json`` there. Its standard input is a lifeline: at end of file it ends.
+equal programs then take equal code paths. ``python -m pybridge.programs.tensorflow_process FD`` is the child. It reads the
+names of job folders from its standard input, one a line; for each it reads ``job.json`` there, leaves ``result.json``, and
+writes a byte to the descriptor FD. Its standard input is a lifeline too: at end of file it ends.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import queue
 import subprocess
 import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,58 +28,85 @@ from pybridge.errors import BridgeError
 Job = Callable[[Path, dict[str, Any]], dict[str, Any]]
 
 
-def run_job(folder: Path, name: str, arguments: dict[str, Any], environment: dict[str, str]) -> dict[str, Any]:
-    """Runs one job in a fresh Python process that may import TensorFlow.
+class TensorFlowProcess:
+    """A Python process that imports TensorFlow as it starts, and then runs one job after the other.
 
     Args:
-        folder: A folder for the job's files; arrays and models pass through it.
-        name: Which job: ``trace`` or ``run_programs``.
-        arguments: What JSON can carry.
         environment: Added to this process's own; the runtime's ``environment()``.
 
-    Returns:
-        What the job returned.
-
-    Raises:
-        BridgeError: What the job raised, or that its process died, with the end of its error output.
+    Example:
+        >>> with TensorFlowProcess(runtime.environment()) as tensorflow:
+        ...     tensorflow.run(folder, "trace", {"items": [...]})
     """
-    (folder / "job.json").write_text(json.dumps({"name": name, "arguments": arguments}), "utf-8")
-    search_path = os.pathsep.join([str(Path(pybridge.__file__).parent.parent), *filter(None, sys.path)])
-    with tempfile.TemporaryFile() as error_output:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "pybridge.programs.tensorflow_process", str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=error_output,
-            stderr=error_output,
-            env={**os.environ, **environment, "PYTHONPATH": search_path},
-        )
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        search_path = os.pathsep.join([str(Path(pybridge.__file__).parent.parent), *filter(None, sys.path)])
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115, closed with the process
+        done, notify = os.pipe()
+        self._done = os.fdopen(done, "rb", buffering=0)
         try:
-            child.wait()
-        except BaseException:
-            child.kill()
-            child.wait()
-            raise
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "pybridge.programs.tensorflow_process", str(notify)],
+                stdin=subprocess.PIPE,
+                stdout=self._output,
+                stderr=self._output,
+                pass_fds=(notify,),
+                env={**os.environ, **environment, "PYTHONPATH": search_path},
+            )
         finally:
-            if child.stdin is not None:
-                child.stdin.close()
-        error_output.seek(0)
-        lines = error_output.read().decode("utf-8", "replace").splitlines()
-    result_file = folder / "result.json"
-    if not result_file.exists():
-        raise BridgeError(
-            f"Python's TensorFlow process ended with code {child.returncode} during {name}:\n" + "\n".join(lines[-15:]),
+            os.close(notify)
+
+    def run(self, folder: Path, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Runs one job.
+
+        Args:
+            folder: A folder for the job's files; arrays and models pass through it.
+            name: Which job: ``trace`` or ``run_programs``.
+            arguments: What JSON can carry.
+
+        Returns:
+            What the job returned.
+
+        Raises:
+            BridgeError: What the job raised, or that the process died, with the end of its error output.
+        """
+        (folder / "job.json").write_text(json.dumps({"name": name, "arguments": arguments}), "utf-8")
+        assert self._child.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._child.stdin.write(json.dumps(str(folder)).encode() + b"\n")
+            self._child.stdin.flush()
+        if not self._done.read(1):
+            raise self._death(name)
+        result: dict[str, Any] = json.loads((folder / "result.json").read_text("utf-8"))
+        if "error" not in result:
+            return result
+        kind = getattr(errors, result["error"]["type"], BridgeError)
+        raise kind(result["error"]["message"], hint=result["error"]["hint"])
+
+    def close(self) -> None:
+        """Ends the process, whatever it does."""
+        self._child.kill()
+        self._child.wait()
+        assert self._child.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._child.stdin.close()
+        self._done.close()
+        self._output.close()
+
+    def __enter__(self) -> TensorFlowProcess:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _death(self, name: str) -> BridgeError:
+        code = self._child.wait()
+        self._output.seek(0)
+        lines = self._output.read().decode("utf-8", "replace").splitlines()
+        return BridgeError(
+            f"Python's TensorFlow process ended with code {code} during {name}:\n" + "\n".join(lines[-15:]),
             hint="`pybridge doctor` checks the installation. Out of memory is a common reason for code -9.",
         )
-    result: dict[str, Any] = json.loads(result_file.read_text("utf-8"))
-    if "error" not in result:
-        return result
-    kind = getattr(errors, result["error"]["type"], BridgeError)
-    raise kind(result["error"]["message"], hint=result["error"]["hint"])
-
-
-def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
-    os._exit(1)
 
 
 def _jobs() -> dict[str, Job]:
@@ -85,21 +115,33 @@ def _jobs() -> dict[str, Job]:
     return {"trace": jobs.trace, "run_programs": jobs.run_programs}
 
 
-def main(folder: Path) -> None:
-    """The child's side: runs the job in ``folder`` and leaves its result there."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+def main(notify: int) -> None:
+    """The child's side: runs jobs until its standard input ends."""
+    folders: queue.SimpleQueue[Path] = queue.SimpleQueue()
+    threading.Thread(target=_read_jobs, args=(folders,), daemon=True).start()
+    jobs = _jobs()
+    while True:
+        _run(folders.get(), jobs)
+        os.write(notify, b".")
+
+
+def _read_jobs(folders: queue.SimpleQueue[Path]) -> None:
+    for line in sys.stdin.buffer:
+        folders.put(Path(json.loads(line)))
+    os._exit(0)
+
+
+def _run(folder: Path, jobs: dict[str, Job]) -> None:
     job = json.loads((folder / "job.json").read_text("utf-8"))
     try:
-        result = _jobs()[job["name"]](folder, job["arguments"])
+        result = jobs[job["name"]](folder, job["arguments"])
     except BridgeError as error:
         result = {"error": {"type": type(error).__name__, "message": error.message, "hint": error.hint}}
     except Exception:  # the caller is another process: the traceback is all that can reach it
         message = f"{job['name']} failed in Python's TensorFlow process:\n{traceback.format_exc()}"
         result = {"error": {"type": "BridgeError", "message": message, "hint": None}}
-    partial = folder / "result.json.part"
-    partial.write_text(json.dumps(result), "utf-8")
-    partial.replace(folder / "result.json")
+    (folder / "result.json").write_text(json.dumps(result), "utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(int(sys.argv[1]))

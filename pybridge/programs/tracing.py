@@ -29,8 +29,11 @@ def trace_preprocessing(preprocessing: Preprocessing, folder: Path) -> Program:
         size = tf.cast(tf.shape(image)[:2], tf.float32)
         kept = target * tf.reduce_min(size / target) if preprocessing.crop == "centre" else size
         kept *= preprocessing.crop_fraction
-        origin = (size - kept) / 2.0 + box[:2] * kept
-        extent = tf.maximum((box[2:] - box[:2]) * kept, 1.0)
+        wanted = (box[2:] - box[:2]) * kept
+        # ScaleAndTranslate gives black where a box of less than a pixel has its middle outside of the image.
+        extent = tf.maximum(wanted, 1.0)
+        origin = (size - kept) / 2.0 + box[:2] * kept - (extent - wanted) / 2.0
+        origin = tf.clip_by_value(origin, 0.0, size - extent)
         scale = target / extent
         resized = tf.raw_ops.ScaleAndTranslate(
             images=image[tf.newaxis],

@@ -17,7 +17,7 @@ from pybridge.data import Augmentation, EncodedImage, ImageSet, iter_batches, re
 from pybridge.errors import DataError
 from pybridge.programs import Program
 from pybridge.progress import progress
-from pybridge.rpc import PendingCall
+from pybridge.rpc import Connection, PendingCall
 from pybridge.runner import Runner
 
 logger = logging.getLogger(__name__)
@@ -66,11 +66,15 @@ class FeatureExtractor:
 
     Args:
         runner: The Node process. After a crash the programs are loaded anew into its successor.
+
+    Attributes:
+        runner: The same.
     """
 
     def __init__(self, runner: Runner) -> None:
-        self._runner = runner
-        self._generation = 0
+        self.runner = runner
+        # What lies in one process is asked of no other: after a crash that is an error, not a handle that is not known.
+        self._connection: Connection | None = None
         self._handles: dict[Path, int] = {}
 
     def extract(
@@ -106,7 +110,8 @@ class FeatureExtractor:
         handles = self._load(stages)
         shape = list(stages[-1].output_shape)
         _check_memory(len(images) * views, shape)
-        store: int = self._runner.call("features.create", {"rows": len(images) * views, "shape": shape})
+        connection = self._loaded()
+        store: int = connection.call("features.create", {"rows": len(images) * views, "shape": shape})
         unreadable: dict[int, str] = {}
         running: deque[tuple[ImageBatch, PendingCall]] = deque()
         with progress(len(images) * views, description, "image") as bar:
@@ -131,7 +136,7 @@ class FeatureExtractor:
                         "inputs": batch.inputs,
                         "rows": batch.rows,
                     }
-                    running.append((batch, self._runner.submit("features.extract", parameters)))
+                    running.append((batch, connection.submit("features.extract", parameters)))
                 while running:
                     finish_oldest()
                 if unreadable:
@@ -160,23 +165,29 @@ class FeatureExtractor:
 
     def read(self, store: int, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         """Rows of a feature store: float32 of shape (rows, ...)."""
-        values: NDArray[np.float32] = self._runner.call("features.read", {"store": store, "rows": rows})
+        values: NDArray[np.float32] = self._loaded().call("features.read", {"store": store, "rows": rows})
         return values
 
     def release(self, *stores: int) -> None:
         """Frees feature stores, unless they went with the Node process that held them."""
+        connection = self._loaded()
         for store in stores:
-            if self._runner.alive and self._generation == self._runner.generation:
-                self._runner.call("features.dispose", {"store": store})
+            if connection.usable:
+                connection.call("features.dispose", {"store": store})
+
+    def _loaded(self) -> Connection:
+        if self._connection is None:
+            self._connection = self.runner.start().connection
+        return self._connection
 
     def _load(self, stages: Sequence[Program]) -> list[int]:
-        self._runner.start()
-        if self._generation != self._runner.generation:
-            self._generation = self._runner.generation
+        connection = self.runner.start().connection
+        if connection is not self._connection:
+            self._connection = connection
             self._handles = {}
         for stage in stages:
             if stage.folder not in self._handles:
-                self._handles[stage.folder] = self._runner.call("program.load", stage.to_dict())
+                self._handles[stage.folder] = connection.call("program.load", stage.to_dict())
         return [self._handles[stage.folder] for stage in stages]
 
 

@@ -37,7 +37,8 @@ class RunRecord:
     """What ``run.json`` says of a run.
 
     Attributes:
-        status: ``training`` until the last epoch and its model are on disk, then ``finished``.
+        status: ``training`` until the model of the last epoch is on disk, then ``finished``; ``interrupted`` where Ctrl-C
+            ended it before.
         base: The base model's name and origin.
         class_names: The labels, in the order of the model's outputs.
         preprocessing: What turns a picture into the model's input.
@@ -47,6 +48,7 @@ class RunRecord:
         versions: Of pybridge, TensorFlow, TensorFlow.js, Node.js and Python.
         metrics: Of the kept weights.
         data: Counts of the images, and how the runtimes compared.
+        epochs_before: How many of the epochs were those of an earlier run, which this one fine-tunes.
         history: The finished epochs.
     """
 
@@ -60,6 +62,7 @@ class RunRecord:
     versions: dict[str, str]
     metrics: dict[str, float] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
+    epochs_before: int = 0
     history: History = field(default_factory=History)
 
     def to_dict(self) -> dict[str, Any]:
@@ -71,6 +74,7 @@ class RunRecord:
             "format": "pybridge-run",
             "version": FORMAT_VERSION,
             **plain,
+            "epochs_before": self.epochs_before,
             "epochs_finished": len(self.history),
             "best_epoch": self.history.best_epoch,
         }
@@ -89,6 +93,7 @@ class RunRecord:
             versions=plain["versions"],
             metrics=plain["metrics"],
             data=plain["data"],
+            epochs_before=plain["epochs_before"],
             history=History(rows, plain["best_epoch"]),
         )
 
@@ -116,6 +121,12 @@ class RunDirectory:
         """Whether there is a run whose training came to its end."""
         return self.exists() and self._read_record().get("status") == "finished"
 
+    def is_beginning(self) -> bool:
+        """Whether a process died as it began a run here: there are files of a run, but nothing was learned yet."""
+        known = {MODEL_FOLDER, HISTORY_FILE, f"{HISTORY_FILE}.part", f"{RUN_FILE}.part"}
+        names = {file.name for file in self.path.iterdir()} if self.path.is_dir() else set()
+        return MODEL_FOLDER in names and names <= known
+
     def check_vacant(self) -> None:
         """Makes sure that a run can be written here, and would destroy nothing.
 
@@ -131,9 +142,19 @@ class RunDirectory:
             return
         if os.path.lexists(self.path):
             raise RunFolderError(
-                f"{self.path} exists already" + (" and holds a run" if self.exists() else ""),
-                hint="Choose another folder, remove it, or go on with an unfinished run by --resume (resume=True).",
+                f"{self.path} exists already{self._content()}",
+                hint="Choose another folder or remove it."
+                if not self.exists() or self.is_finished()
+                else "Go on with it by --resume (resume=True), choose another folder, or remove it.",
             )
+
+    def _content(self) -> str:
+        if not self.exists():
+            return ""
+        if self.is_finished():
+            return " and holds a finished run"
+        checkpoint = read_checkpoint(self.checkpoints)
+        return f" and holds an unfinished run of {len(checkpoint.history) if checkpoint else 0} epochs"
 
     def write(self, record: RunRecord, model: LayersModel | None = None, report: str | None = None) -> None:
         """Writes a run's files; a reader finds the former state or the new one.
@@ -158,7 +179,7 @@ class RunDirectory:
         _replace(self.path / HISTORY_FILE, "".join(json.dumps(row) + "\n" for row in history.rows).encode())
 
     def read(self) -> tuple[RunRecord, LayersModel]:
-        """Reads a run: a finished one as it was written, an unfinished one with the best weights so far.
+        """Reads a run: as it was written at its end, or, while it is in training, with the best weights so far.
 
         Raises:
             ModelFormatError: There is no run, or a file was altered or is missing.
@@ -166,7 +187,7 @@ class RunDirectory:
         plain = self._read_record()
         try:
             record = RunRecord.from_dict(plain, self._read_history())
-            if record.status == "finished":
+            if record.status != "training":
                 for name, expected in plain["files"].items():
                     self._check(name, expected)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -175,10 +196,10 @@ class RunDirectory:
                 hint="Restore the run from a copy.",
             ) from error
         model = LayersModel.read(self.path / MODEL_FOLDER)
-        checkpoint = None if record.status == "finished" else read_checkpoint(self.checkpoints)
+        checkpoint = read_checkpoint(self.checkpoints) if record.status == "training" else None
         if checkpoint is None:
             return record, model
-        before = History(record.history.rows[: self._read_record()["epochs_finished"]], record.history.best_epoch)
+        before = History(record.history.rows[: record.epochs_before], record.history.best_epoch)
         record.history = before.extended(checkpoint.history.rows, checkpoint.history.best_epoch)
         return record, replace(model, weights={**model.weights, **checkpoint.best_weights})
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pybridge.errors import BridgeError, RemoteError
+from pybridge.errors import BridgeError, NodeCrashedError, RemoteError
 from pybridge.models.layers_model import LayersModel
 from pybridge.runner import Runner
 
@@ -153,7 +154,8 @@ class _LayersTrainer:
     """The Python side of ``node_runner/engines/layers_trainer.js``."""
 
     def __init__(self, runner: Runner, model: LayersModel, settings: TrainerSettings) -> None:
-        self._runner = runner
+        # The trainer lives in this one process: after a crash, calls must not reach its successor.
+        self._connection = runner.start().connection
         self._names = list(model.weights)
         camel = {
             "loss": settings.loss,
@@ -168,7 +170,7 @@ class _LayersTrainer:
             },
         }
         source = {"topology": model.topology, "names": self._names, "weights": list(model.weights.values())}
-        self._trainer: int = runner.call("training.create", {"model": source, "settings": camel})
+        self._trainer: int = self._connection.call("training.create", {"model": source, "settings": camel})
 
     def train_epoch(
         self,
@@ -187,7 +189,7 @@ class _LayersTrainer:
             "learningRate": learning_rate,
         }
         try:
-            logs: dict[str, float] = self._runner.call("training.epoch", parameters, on_progress=on_progress)
+            logs: dict[str, float] = self._connection.call("training.epoch", parameters, on_progress=on_progress)
         except RemoteError as error:
             if error.name != "DivergenceError":
                 raise
@@ -202,32 +204,28 @@ class _LayersTrainer:
     ) -> tuple[dict[str, float], NDArray[np.float32]]:
         order = examples.used
         parameters = self._examples(examples, order, np.zeros_like(order), batch_size)
-        answer = self._runner.call("training.evaluate", parameters, on_progress=on_progress)
+        answer = self._connection.call("training.evaluate", parameters, on_progress=on_progress)
         return answer["logs"], answer["outputs"]
 
     def weights(self) -> Weights:
-        values = self._runner.call("training.weights", {"trainer": self._trainer})
+        values = self._connection.call("training.weights", {"trainer": self._trainer})
         return dict(zip(self._names, values, strict=True))
 
     def set_weights(self, weights: Weights) -> None:
         values = [weights[name] for name in self._names]
-        self._runner.call("training.setWeights", {"trainer": self._trainer, "weights": values})
+        self._connection.call("training.setWeights", {"trainer": self._trainer, "weights": values})
 
     def state(self) -> dict[str, Any]:
-        state: dict[str, Any] = self._runner.call("training.state", {"trainer": self._trainer})
+        state: dict[str, Any] = self._connection.call("training.state", {"trainer": self._trainer})
         return state
 
     def restore(self, state: dict[str, Any]) -> None:
-        self._runner.call("training.restore", {"trainer": self._trainer, "state": state})
+        self._connection.call("training.restore", {"trainer": self._trainer, "state": state})
 
     def dispose(self) -> None:
         # Where Node has died, there is nothing left to free.
-        if self._runner.alive:
-            try:
-                self._runner.call("training.dispose", {"trainer": self._trainer})
-            except BridgeError:
-                if self._runner.alive:
-                    raise
+        with suppress(NodeCrashedError):
+            self._connection.call("training.dispose", {"trainer": self._trainer})
 
     def _examples(
         self, examples: Examples, order: NDArray[np.int32], views: NDArray[np.int32], batch_size: int

@@ -12,7 +12,7 @@ from pybridge.data import Augmentation, ImageSet, Preprocessing, class_weights
 from pybridge.errors import DataError
 from pybridge.models.layers_model import LayersModel
 from pybridge.models.topology import split, truncate
-from pybridge.programs import Program, programs_for
+from pybridge.programs import Program, TensorFlowProcess, programs_for
 from pybridge.runner import Runner
 from pybridge.runtime import Runtime
 from pybridge.training.callbacks import Callback
@@ -69,9 +69,15 @@ class TransferResult:
     probabilities: NDArray[np.float32]
 
 
-def frozen_programs(model: LayersModel, cut: str | None, preprocessing: Preprocessing, runtime: Runtime) -> list[Program]:
+def frozen_programs(
+    model: LayersModel,
+    cut: str | None,
+    preprocessing: Preprocessing,
+    runtime: Runtime,
+    tensorflow: TensorFlowProcess | None = None,
+) -> list[Program]:
     """The programs from images to the activations where the frozen part of a model ends."""
-    return programs_for([preprocessing, *([] if cut is None else [truncate(model, cut)])], runtime)
+    return programs_for([preprocessing, *([] if cut is None else [truncate(model, cut)])], runtime, tensorflow)
 
 
 def trainable_part(model: LayersModel, cut: str | None, shape: Sequence[int]) -> LayersModel:
@@ -79,10 +85,16 @@ def trainable_part(model: LayersModel, cut: str | None, shape: Sequence[int]) ->
     return model if cut is None else split(model, cut, shape)[1]
 
 
-def classifier_programs(model: LayersModel, cut: str | None, preprocessing: Preprocessing, runtime: Runtime) -> list[Program]:
+def classifier_programs(
+    model: LayersModel,
+    cut: str | None,
+    preprocessing: Preprocessing,
+    runtime: Runtime,
+    tensorflow: TensorFlowProcess | None = None,
+) -> list[Program]:
     """The programs from images to probabilities. The frozen part is the one that training used."""
-    frozen = frozen_programs(model, cut, preprocessing, runtime)
-    return [*frozen, *programs_for([trainable_part(model, cut, frozen[-1].output_shape)], runtime)]
+    frozen = frozen_programs(model, cut, preprocessing, runtime, tensorflow)
+    return [*frozen, *programs_for([trainable_part(model, cut, frozen[-1].output_shape)], runtime, tensorflow)]
 
 
 def run_transfer(
@@ -152,8 +164,7 @@ def run_transfer(
         finally:
             trainer.dispose()
     finally:
-        if runner.alive:
-            extractor.release(*stores)
+        extractor.release(*stores)
     model = replace(transfer.model, weights={**transfer.model.weights, **weights})
     return TransferResult(model, result, judged_images, probabilities)
 

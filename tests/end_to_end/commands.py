@@ -103,14 +103,12 @@ class Started:
     def descendants(self, *marks: str) -> list[int]:
         """Process ids of the children, their children, and so on."""
         table = processes()
-        family, found = {self.child.pid}, []
-        for pid, (parent, command) in sorted(table.items()):
-            if parent in family:
-                family.add(pid)
-                if all(mark in command for mark in marks):
-                    found.append(pid)
+        family = {self.child.pid}
+        while more := {pid for pid, (parent, _) in table.items() if parent in family} - family:
+            family |= more
+        found = [pid for pid in family & table.keys() if all(mark in table[pid][1] for mark in marks)]
         self._seen |= family - {self.child.pid}
-        return found
+        return [pid for pid in found if pid != self.child.pid]
 
     def interrupt(self) -> None:
         """Ctrl-C, as a terminal sends it: to the whole process group."""
@@ -145,7 +143,7 @@ class Started:
 def processes() -> dict[int, tuple[int, str]]:
     """All processes that are not zombies: parent and command line by process id."""
     listing = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True
+        ["ps", "-A", "-ww", "-o", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True
     ).stdout.splitlines()
     table = {}
     for line in listing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -17,8 +18,7 @@ import tiny
 from pybridge.data import Preprocessing
 from pybridge.errors import BridgeError, DataError, ModelFormatError
 from pybridge.models.topology import append_head
-from pybridge.programs import Program, programs_for, run_reference
-from pybridge.programs.tensorflow_process import run_job
+from pybridge.programs import Program, TensorFlowProcess, programs_for, run_reference
 from pybridge.runtime import Runtime, ensure
 
 DOUBLING = Preprocessing(4, 4, mean=(0.0,), std=(0.5,))
@@ -40,16 +40,16 @@ def times(program: Program) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in program.folder.rglob("*")}
 
 
-def test_a_program_that_is_in_the_cache_is_not_traced_again(runtime: Runtime) -> None:
-    (first,) = programs_for([DOUBLING], runtime)
+def test_a_program_that_is_in_the_cache_is_not_traced_again(runtime: Runtime, tensorflow: TensorFlowProcess) -> None:
+    (first,) = programs_for([DOUBLING], runtime, tensorflow)
     before = times(first)
-    (second,) = programs_for([DOUBLING], runtime)
+    (second,) = programs_for([DOUBLING], runtime, tensorflow)
     assert second == first
     assert times(second) == before
 
 
-def test_a_program_describes_itself_as_it_was_written(runtime: Runtime) -> None:
-    (program,) = programs_for([DOUBLING], runtime)
+def test_a_program_describes_itself_as_it_was_written(runtime: Runtime, tensorflow: TensorFlowProcess) -> None:
+    (program,) = programs_for([DOUBLING], runtime, tensorflow)
     assert Program.read(program.folder) == Program.from_dict(program.to_dict()) == program
     assert program.output_shape == (4, 4, 3)
     assert {name: [spec.name for spec in each.inputs] for name, each in program.signatures.items()} == {
@@ -58,23 +58,25 @@ def test_a_program_describes_itself_as_it_was_written(runtime: Runtime) -> None:
     }
 
 
-def test_a_refused_input_is_a_bridge_error_with_the_reason(runtime: Runtime) -> None:
-    programs = programs_for([DOUBLING], runtime)
+def test_a_refused_input_is_a_bridge_error_with_the_reason(runtime: Runtime, tensorflow: TensorFlowProcess) -> None:
+    programs = programs_for([DOUBLING], runtime, tensorflow)
     one = [np.array([[0, 0, 1, 1]], np.float32), np.array([False]), np.ones(1, np.float32)]
     with pytest.raises(BridgeError, match="Unknown image file format"):
-        run_reference(programs, "files", [[[b"no picture"], np.ones(1, np.int32), *one]], runtime, keep=[0])
+        run_reference(programs, "files", [[[b"no picture"], np.ones(1, np.int32), *one]], tensorflow, keep=[0])
 
 
-def test_an_error_in_the_tensorflow_process_arrives_as_what_it_was(runtime: Runtime, tmp_path: Path) -> None:
+def test_an_error_in_the_tensorflow_process_arrives_as_what_it_was(
+    runtime: Runtime, tensorflow: TensorFlowProcess, tmp_path: Path
+) -> None:
     """A layer that cannot be traced is a ModelFormatError that names the layer."""
     model = append_head(tiny.entrance(4, 4, 3), [tiny.layer("ConvLSTM2D", "odd_one", filters=1)], {})
     with pytest.raises(ModelFormatError, match="odd_one"):
-        programs_for([model], runtime)
+        programs_for([model], runtime, tensorflow)
 
 
-def test_an_unknown_job_says_so(runtime: Runtime, tmp_path: Path) -> None:
+def test_an_unknown_job_says_so_and_the_process_goes_on(tensorflow: TensorFlowProcess, tmp_path: Path) -> None:
     with pytest.raises(BridgeError, match="KeyError: 'dance'"):
-        run_job(tmp_path, "dance", {}, runtime.environment())
+        tensorflow.run(tmp_path, "dance", {})
 
 
 def tensorflow_children() -> list[int]:
@@ -94,10 +96,11 @@ def tensorflow_children() -> list[int]:
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the child in /proc")
 def test_a_killed_tensorflow_process_is_a_clear_error(runtime: Runtime, own_cache: Path) -> None:
     ended = threading.Event()
+    others = set(tensorflow_children())
 
     def kill() -> None:
         while not ended.is_set():
-            for pid in tensorflow_children():
+            for pid in set(tensorflow_children()) - others:
                 os.kill(pid, signal.SIGKILL)
                 return
 
@@ -116,13 +119,11 @@ def test_a_killed_tensorflow_process_is_a_clear_error(runtime: Runtime, own_cach
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the child in /proc")
 def test_the_tensorflow_process_ends_with_the_process_that_started_it(runtime: Runtime, own_cache: Path) -> None:
     script = (
-        "from pybridge.data import Preprocessing; from pybridge.programs import programs_for; from pybridge.runtime import Runtime\n"
+        "from pybridge.data import Preprocessing; from pybridge.programs import programs_for\n"
         "import sys, pickle, threading; runtime = pickle.load(sys.stdin.buffer)\n"
         "threading.Thread(target=lambda: programs_for([Preprocessing(64, 64)], runtime), daemon=True).start()\n"
         "print('started', flush=True); threading.Event().wait()"
     )
-    import pickle
-
     parent = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert parent.stdin is not None
     assert parent.stdout is not None
@@ -169,16 +170,18 @@ def _is_running(pid: int) -> bool:
     ],
     ids=["manifest cut off", "manifest missing", "graph missing", "graph cut off"],
 )
-def test_a_damaged_program_is_traced_anew(runtime: Runtime, own_cache: Path, damage: object) -> None:
-    (whole,) = programs_for([DOUBLING], runtime)
+def test_a_damaged_program_is_traced_anew(
+    runtime: Runtime, tensorflow: TensorFlowProcess, own_cache: Path, damage: object
+) -> None:
+    (whole,) = programs_for([DOUBLING], runtime, tensorflow)
     damage(whole.folder)  # type: ignore[operator]
     with pytest.raises(ModelFormatError, match="no complete traced program"):
         Program.read(whole.folder)
-    (again,) = programs_for([DOUBLING], runtime)
+    (again,) = programs_for([DOUBLING], runtime, tensorflow)
     assert again == whole
     pixels = np.full((1, 4, 4, 3), 7, np.uint8)
     view = [np.array([[0, 0, 1, 1]], np.float32), np.array([False]), np.ones(1, np.float32)]
-    np.testing.assert_allclose(run_reference([again], "pixels", [[pixels, *view]], runtime, keep=[0])[0], 14, atol=1e-4)
+    np.testing.assert_allclose(run_reference([again], "pixels", [[pixels, *view]], tensorflow, keep=[0])[0], 14, atol=1e-4)
 
 
 @pytest.mark.slow
@@ -187,8 +190,6 @@ def test_two_processes_that_trace_at_once_end_with_the_same_program(runtime: Run
         "from pybridge.data import Preprocessing; from pybridge.programs import programs_for; import sys, pickle\n"
         "print(programs_for([Preprocessing(6, 6)], pickle.load(sys.stdin.buffer))[0].folder)"
     )
-    import pickle
-
     both = [subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(2)]
     for process in both:
         assert process.stdin is not None
@@ -202,17 +203,17 @@ def test_two_processes_that_trace_at_once_end_with_the_same_program(runtime: Run
 
 
 @pytest.mark.slow
-def test_what_a_model_computes_as_a_program_is_what_keras_computes(runtime: Runtime) -> None:
+def test_what_a_model_computes_as_a_program_is_what_keras_computes(runtime: Runtime, tensorflow: TensorFlowProcess) -> None:
     from pybridge.models.to_keras import to_keras
 
     model = tiny.convolution()
     images = np.random.default_rng(0).normal(size=(3, 16, 16, 3)).astype(np.float32)
-    (result,) = run_reference(programs_for([model], runtime), "default", [[images]], runtime, keep=[0])
+    (result,) = run_reference(programs_for([model], runtime, tensorflow), "default", [[images]], tensorflow, keep=[0])
     np.testing.assert_allclose(result, to_keras(model)(images, training=False).numpy(), atol=1e-5)
 
 
-def test_a_preprocessing_of_another_size_is_another_program(runtime: Runtime) -> None:
-    one, other = programs_for([DOUBLING, Preprocessing(8, 12, mean=(0.0,), std=(1.0,))], runtime)
+def test_a_preprocessing_of_another_size_is_another_program(runtime: Runtime, tensorflow: TensorFlowProcess) -> None:
+    one, other = programs_for([DOUBLING, Preprocessing(8, 12, mean=(0.0,), std=(1.0,))], runtime, tensorflow)
     assert one.folder != other.folder
 
 

@@ -109,16 +109,21 @@ def test_no_picture_depends_on_its_neighbours(extractor: FeatureExtractor, stage
 def test_view_v_of_image_i_lies_in_row_i_times_views_plus_v(
     extractor: FeatureExtractor, stages: list[Program], arrays: ImageSet
 ) -> None:
-    augmentation = Augmentation(views=3, brightness=0.2)
+    """Without crops a view is the picture itself or its mirror image."""
+    augmentation = Augmentation(views=3, min_crop_area=1.0, max_aspect=1.0)
     store, _ = extractor.extract(stages, arrays, batch_size=7, augmentation=augmentation, seed=9)
     rows = extractor.read(store, np.arange(72, dtype=np.int32)).reshape(24, 3, 8, 8, 4)
     extractor.release(store)
-    np.testing.assert_array_equal(rows[:, 0], extractor.compute(stages, arrays, batch_size=7))
-    flat = rows.reshape(24, 3, -1)
-    assert all(len(np.unique(views, axis=0)) == 3 for views in flat), "each view differs from the others"
-    nearest = np.linalg.norm(flat[:, 1, None] - flat[None, :, 0], axis=2)
-    labels = arrays.labels[nearest.argmin(axis=1)]
-    assert (labels == arrays.labels).all(), "a view is a view of its own picture's class"
+    mirror = ImageSet(np.asarray(arrays.images)[:, :, ::-1], arrays.labels, arrays.class_names)
+    plain, mirrored = extractor.compute(stages, arrays), extractor.compute(stages, mirror)
+    np.testing.assert_array_equal(rows[:, 0], plain)
+    flips = []
+    for image in range(24):
+        for view in (1, 2):
+            is_plain = np.allclose(rows[image, view], plain[image], atol=1e-5)
+            assert is_plain or np.allclose(rows[image, view], mirrored[image], atol=1e-5)
+            flips.append(not is_plain)
+    assert 5 < sum(flips) < 43
 
 
 def test_views_depend_on_the_seed_alone(arrays: ImageSet) -> None:
@@ -130,29 +135,47 @@ def test_views_depend_on_the_seed_alone(arrays: ImageSet) -> None:
     assert not np.array_equal(boxes(1, 24), boxes(2, 24))
 
 
-class TestCrash:
-    """Node dies while it computes features."""
+class Dying(list[Path]):
+    """Files; Node is killed when those from the seventh on are read."""
 
-    def test_it_is_reported_and_the_next_call_works(
-        self, extractor: FeatureExtractor, stages: list[Program], arrays: ImageSet, node: pb.Node, monkeypatch: Any
-    ) -> None:
-        expected = extractor.compute(stages, arrays)
-        killed = 0
+    node: pb.Node
 
-        class Dying(ImageSet):
-            """Pictures that end Node while they are read for the third time."""
+    def __getitem__(self, key: Any) -> Any:
+        if not isinstance(key, slice):
+            return super().__getitem__(key)
+        if key.start == 6 and self.node.runner.pid is not None:
+            os.kill(self.node.runner.pid, signal.SIGKILL)
+        rest = Dying(super().__getitem__(key))
+        rest.node = self.node
+        return rest
 
-            def __len__(self) -> int:
-                nonlocal killed
-                killed += 1
-                if killed == 5:
-                    assert node.runner.pid is not None
-                    os.kill(node.runner.pid, signal.SIGKILL)
-                return super().__len__()
 
-        with pytest.raises(NodeCrashedError, match="SIGKILL"):
-            extractor.extract(stages, Dying(arrays.images, arrays.labels, arrays.class_names), batch_size=1)
-        np.testing.assert_array_equal(extractor.compute(stages, arrays), expected)
+def test_a_crash_of_node_is_reported_and_the_next_call_works(
+    extractor: FeatureExtractor, stages: list[Program], arrays: ImageSet, node: pb.Node, photos: Path
+) -> None:
+    files = sorted(photos.glob("*/*.png"))
+    images = ImageSet(files, np.zeros(24, np.int32), ("any",))
+    expected = extractor.compute(stages, images)
+    dying = Dying(files)
+    dying.node = node
+    with pytest.raises(NodeCrashedError, match="SIGKILL"):
+        extractor.extract(stages, ImageSet(dying, images.labels, images.class_names), batch_size=1)
+    np.testing.assert_array_equal(extractor.compute(stages, images), expected)
+
+
+def test_what_lay_in_a_process_that_died_is_not_looked_for_in_the_next(
+    extractor: FeatureExtractor, stages: list[Program], arrays: ImageSet, node: pb.Node
+) -> None:
+    store, _ = extractor.extract(stages, arrays)
+    process = node.runner.start()
+    os.kill(process.pid, signal.SIGKILL)
+    with pytest.raises(NodeCrashedError):
+        process.connection.call("echo", {"value": 1})
+    with pytest.raises(NodeCrashedError, match="SIGKILL"):
+        extractor.read(store, np.array([0], np.int32))
+    other = node.runner.call("features.create", {"rows": 1, "shape": [1]})
+    extractor.release(store)
+    assert node.runner.call("features.dispose", {"store": other}) is None
 
 
 def test_a_program_of_an_earlier_process_is_not_mistaken_for_a_damaged_picture(node: pb.Node, arrays: ImageSet) -> None:

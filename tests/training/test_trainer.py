@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -12,7 +14,7 @@ import tiny
 from numpy.typing import NDArray
 
 import pybridge as pb
-from pybridge.errors import BridgeError
+from pybridge.errors import BridgeError, NodeCrashedError
 from pybridge.models.layers_model import LayersModel
 from pybridge.runner import Runner
 from pybridge.training.trainer import Examples, Trainer, TrainerSettings, create_trainer
@@ -237,6 +239,18 @@ def test_a_disposed_trainer_is_gone(runner: Runner) -> None:
     trainer.dispose()
     with pytest.raises(BridgeError, match="no trainer"):
         trainer.weights()
+
+
+def test_a_trainer_that_died_with_its_process_says_so(runner: Runner, put: Any) -> None:
+    trainer, examples = trainer_of(runner), put(X, Y)
+    process = runner.start()
+    os.kill(process.pid, signal.SIGKILL)
+    with pytest.raises(NodeCrashedError):
+        process.connection.call("echo", {"value": 1})
+    runner.start()
+    with pytest.raises(NodeCrashedError, match="SIGKILL"):
+        train(trainer, examples)
+    trainer.dispose()
 
 
 @pytest.mark.parametrize(
