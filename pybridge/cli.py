@@ -112,7 +112,7 @@ def _train(options: argparse.Namespace) -> int:
         label_smoothing=options.label_smoothing,
         class_weight="balanced" if options.balanced else None,
         patience=options.patience if options.patience > 0 else None,
-        augment=options.augment,
+        augment=options.augment or False,
         skip_unreadable=options.skip_unreadable,
         seed=options.seed,
     ) as classifier:
@@ -132,7 +132,9 @@ def _fine_tune(options: argparse.Namespace) -> int:
     from pybridge.classifier import ImageClassifier
 
     with ImageClassifier.load(options.run_dir) as classifier:
-        classifier.set_params(augment=options.augment, skip_unreadable=options.skip_unreadable)
+        classifier.set_params(skip_unreadable=options.skip_unreadable or classifier.skip_unreadable)
+        if options.augment is not None:
+            classifier.set_params(augment=options.augment)
         classifier.fine_tune(
             options.folder,
             unfreeze=_unfreeze(options.unfreeze),
@@ -236,6 +238,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--patience", type=int, default=5, metavar="N", help="epochs without improvement; 0 trains all (default 5)"
     )
+    train.add_argument("--seed", type=int, help="makes the weights the same, bit for bit, on one machine")
     _training_options(train, epochs=30, learning_rate=3e-3)
 
     tune = verb(
@@ -270,9 +273,8 @@ def _training_options(parser: argparse.ArgumentParser, *, epochs: int, learning_
     parser.add_argument("--learning-rate", type=float, default=learning_rate, metavar="X", help=f"default {learning_rate:g}")
     parser.add_argument("--validation", type=Path, metavar="FOLDER", help="photos to judge by, instead of a share of the others")
     parser.add_argument("--validation-split", type=float, default=0.2, metavar="X", help="share kept to judge by (default 0.2)")
-    parser.add_argument("--augment", type=int, default=0, metavar="VIEWS", help="views of each photo: itself, and crops of it")
+    parser.add_argument("--augment", type=int, metavar="VIEWS", help="views of each photo: itself, and crops of it")
     parser.add_argument("--skip-unreadable", action="store_true", help="leave out images that cannot be decoded")
-    parser.add_argument("--seed", type=int, help="makes the weights the same, bit for bit, on one machine")
     parser.add_argument("--resume", action="store_true", help="go on with an unfinished run in RUN")
 
 

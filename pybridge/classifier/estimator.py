@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import platform
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,52 +14,37 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 
-import pybridge
 from pybridge.classifier.inputs import (
     Images,
     class_values,
     labelled,
-    parse_class_values,
     part,
     unlabelled,
     weights_by_name,
 )
-from pybridge.classifier.judging import measure, report_data
+from pybridge.classifier.job import new_record, prepare_run, train
+from pybridge.classifier.judging import measure
+from pybridge.classifier.trained import Judged, Trained, without_head
 from pybridge.data import Augmentation, ImageSet, Preprocessing
-from pybridge.errors import DataError
 from pybridge.models.base_model import resolve
 from pybridge.models.cuts import choose_cut
 from pybridge.models.layers_model import LayersModel
-from pybridge.models.topology import layer_names, truncate
 from pybridge.node import Node
 from pybridge.programs import Program, TensorFlowProcess, programs_for
-from pybridge.report import ReportData, render
 from pybridge.runtime import Runtime, ensure
 from pybridge.training.callbacks import Callback
-from pybridge.training.checkpoint import read_checkpoint, write_checkpoint
 from pybridge.training.features import FeatureExtractor
 from pybridge.training.head import POOLING_LAYER, append_classifier, append_pooling
 from pybridge.training.history import History
-from pybridge.training.loop import FitSettings, FitState
+from pybridge.training.loop import FitSettings
 from pybridge.training.run_directory import RunDirectory, RunRecord
 from pybridge.training.trainer import TrainerSettings
-from pybridge.training.transfer import Transfer, TransferResult, classifier_programs, frozen_programs, run_transfer
+from pybridge.training.transfer import Transfer, classifier_programs
 
 logger = logging.getLogger(__name__)
 
 # What belongs to a running process; neither copied nor saved.
 _PROCESS = ("_own_node", "_own_extractor")
-
-
-@dataclass(frozen=True)
-class _State:
-    """What a training changes in a classifier."""
-
-    model: LayersModel
-    cut: str | None
-    history: History
-    metrics: dict[str, float]
-    report: str | None
 
 
 class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -89,33 +71,11 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         seed: Makes weights the same bit for bit on one machine; None draws one, which the run records.
         node: A `Node` to work in; by default the classifier starts its own when it first needs one.
 
-    Attributes:
-        classes_: The classes, in the order of the probabilities.
-        class_names_: Their names, as the run records them.
-        history_: The finished epochs.
-        metrics_: Loss and accuracy on the validation images.
-
     Example:
         >>> clf = ImageClassifier(base="efficientnet_lite0", seed=0)
         >>> history = clf.fit("photos/", validation_split=0.2)
         >>> clf.predict(["new.jpg"])
     """
-
-    classes_: NDArray[Any]
-    class_names_: tuple[str, ...]
-    history_: History
-    metrics_: dict[str, float]
-    seed_: int
-    preprocessing_: Preprocessing
-    _base: dict[str, Any]
-    _data: dict[str, Any]
-    _versions: dict[str, str]
-    _model: LayersModel
-    _cut: str | None
-    _epochs_before: int
-    _report: str | None
-    _report_data: ReportData
-    _judged: ImageSet
 
     def __init__(
         self,
@@ -187,14 +147,13 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             DataError: The images or labels cannot be used.
             ModelFormatError: The base model cannot be used.
         """
-        run = _prepare_run(run_dir, resume)
-        seed = self._choose_seed(run)
+        run = prepare_run(run_dir, resume)
         if run is not None and run.is_finished():
-            self._adopt(run, *run.read())
-            return self.history_
+            return self._take(Trained.read(run))
+        seed = self._choose_seed(run)
         images = labelled(x, y)
         training, validation = part(images, validation_split, validation_data, seed)
-        base = resolve(self.base, preprocessing=self.preprocessing, progress=None)
+        base = resolve(self.base, preprocessing=self.preprocessing)
         runtime = self.runtime()
         features = append_pooling(base.model)
         channels = programs_for([base.preprocessing, features], runtime)[-1].output_shape[0]
@@ -220,10 +179,9 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             class_weight=weights_by_name(self.class_weight, classes, images.class_names),
             skip_unreadable=self.skip_unreadable,
         )
-        with self._unchanged_by_failure():
-            self._base = {"name": base.name, **base.origin}
-            self.classes_ = classes
-            return self._run(transfer, History(), callbacks, run, runtime)
+        origin = {"name": base.name, **base.origin}
+        record = new_record(transfer, origin, self._settings(classes, images.class_names), classes.dtype.kind, runtime)
+        return self._train(transfer, record, History(), callbacks, run)
 
     def fine_tune(
         self,
@@ -264,17 +222,15 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             DataError: The images or labels cannot be used.
             ModelFormatError: There is no such layer.
         """
-        model = self._fitted_model()
-        run = _prepare_run(run_dir, resume)
+        trained = self._fitted()
+        run = prepare_run(run_dir, resume)
         if run is not None and run.is_finished():
-            self._adopt(run, *run.read())
-            return self.history_
+            return self._take(Trained.read(run))
         images = labelled(x, y, self.class_names_)
         training, validation = part(images, validation_split, validation_data, self.seed_)
-        base = _without_head(model)
         transfer = Transfer(
-            model=model,
-            cut=choose_cut(base, unfreeze),
+            model=trained.model,
+            cut=choose_cut(without_head(trained.model), unfreeze),
             preprocessing=self.preprocessing_,
             training=training,
             validation=validation,
@@ -285,8 +241,10 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             class_weight=weights_by_name(self.class_weight, self.classes_, self.class_names_),
             skip_unreadable=self.skip_unreadable,
         )
-        with self._unchanged_by_failure():
-            return self._run(transfer, self.history_, callbacks, run, self.runtime())
+        settings = self._settings(self.classes_, self.class_names_)
+        record = new_record(transfer, trained.record.base, settings, self.classes_.dtype.kind, self.runtime())
+        record.data["fine_tuning"] = {"unfreeze": unfreeze, "epochs": epochs, "learning_rate": learning_rate}
+        return self._train(transfer, record, self.history_, callbacks, run)
 
     def predict_proba(self, x: Images) -> NDArray[np.float32]:
         """The probability of each class: float32 of shape (N, classes), in the order of ``classes_``.
@@ -297,7 +255,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             DataError: An image cannot be decoded.
         """
-        self._fitted_model()
+        self._fitted()
         return self._extractor().compute(self.programs(), unlabelled(x, self.class_names_))
 
     def predict(self, x: Images) -> NDArray[Any]:
@@ -321,7 +279,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ``accuracy``, ``loss``, ``balanced_accuracy``, ``macro_f1``, ``images``, ``per_class`` (precision, recall, f1 and
             support by class) and ``confusion`` (true by predicted).
         """
-        self._fitted_model()
+        self._fitted()
         images = labelled(x, y, self.class_names_)
         return measure(images, self._extractor().compute(self.programs(), images))
 
@@ -334,10 +292,11 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             BridgeError: The folder holds something.
         """
-        model = self._fitted_model()
+        trained = self._fitted()
         run = RunDirectory(path)
         run.check_vacant()
-        run.write(self._record("finished"), model, self._report)
+        finished = replace(trained, record=replace(trained.record, status="finished"))
+        finished.write(run)
 
     @classmethod
     def load(cls, path: str | Path, *, node: Node | None = None) -> ImageClassifier:
@@ -350,33 +309,52 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             ModelFormatError: There is no run, or its files were altered.
         """
-        run = RunDirectory(path)
-        record, model = run.read()
+        trained = Trained.read(RunDirectory(path))
+        record = trained.record
         known = cls().get_params()
         settings = {name: value for name, value in record.settings.items() if name in known}
         if "base" not in settings:
-            settings |= {"base": _without_head(model), "preprocessing": record.preprocessing}
+            settings |= {"base": without_head(trained.model), "preprocessing": record.preprocessing}
         if record.base.get("preprocessing") == "given":
             settings["preprocessing"] = record.preprocessing
         classifier = cls(**{**settings, "node": node})
-        classifier._adopt(run, record, model)
+        classifier._take(trained)
         return classifier
 
     @property
-    def trained_here(self) -> bool:
-        """Whether this object did the training itself, in this process, rather than load a run."""
-        return hasattr(self, "_judged")
+    def classes_(self) -> NDArray[Any]:
+        """The classes, in the order of the probabilities."""
+        return self._fitted().classes
 
-    def judged_images(self, limit: int) -> ImageSet:
-        """Some of the images that the training just done was judged by, spread over all of them.
+    @property
+    def class_names_(self) -> tuple[str, ...]:
+        """The names of the classes, as the run records them."""
+        return self._fitted().record.class_names
 
-        Raises:
-            NotFittedError: This classifier was loaded, not trained.
-        """
-        if not self.trained_here:
-            raise NotFittedError("This ImageClassifier was not trained here: call fit() first.")
-        count = min(limit, len(self._judged))
-        return self._judged.take(np.linspace(0, len(self._judged) - 1, count).astype(np.int64))
+    @property
+    def history_(self) -> History:
+        """The finished epochs."""
+        return self._fitted().record.history
+
+    @property
+    def metrics_(self) -> dict[str, float]:
+        """Accuracy, loss, balanced accuracy and macro F1 on the images that training was judged by."""
+        return self._fitted().record.metrics
+
+    @property
+    def seed_(self) -> int:
+        """The seed in use, drawn if none was given."""
+        return self._fitted().record.seed
+
+    @property
+    def preprocessing_(self) -> Preprocessing:
+        """What turns images into the model's input."""
+        return self._fitted().record.preprocessing
+
+    @property
+    def judged_(self) -> Judged | None:
+        """What the training was judged by; None for a run that was loaded."""
+        return self._fitted().judged
 
     def record_parity(self, parity: dict[str, Any], run_dir: str | Path) -> None:
         """Adds a comparison of runtimes to the run that a training just wrote, and to its report.
@@ -385,10 +363,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             parity: As `ParityReport.to_dict` gives it.
             run_dir: The run.
         """
-        self._data = {**self._data, "parity": parity}
-        self._report_data = replace(self._report_data, parity=parity)
-        self._report = render(self._report_data)
-        RunDirectory(run_dir).write(self._record("finished"), report=self._report)
+        self._trained = self._fitted().write_with_parity(RunDirectory(run_dir), parity)
 
     def close(self) -> None:
         """Ends the Node.js process, if the classifier started one. It starts a new one when it needs it."""
@@ -408,129 +383,53 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         state: dict[str, Any] = dict(super().__getstate__())
         return {name: value for name, value in state.items() if name not in _PROCESS}
 
-    def _run(
+    def __sklearn_is_fitted__(self) -> bool:
+        return "_trained" in self.__dict__
+
+    def _train(
         self,
         transfer: Transfer,
+        record: RunRecord,
         before: History,
         callbacks: Sequence[Callback],
         run: RunDirectory | None,
-        runtime: Runtime,
     ) -> History:
-        self.seed_ = transfer.fit.seed
-        self.preprocessing_ = transfer.preprocessing
-        self.class_names_ = transfer.training.class_names
-        self._versions = _versions(runtime)
-        self._data = _describe_data(transfer)
-        checkpoint = None if run is None else _checkpoint(run, transfer)
-        self._epochs_before = len(before)
-        if run is not None:
-            # Until the end the model on disk is that of the beginning; what was learned since is in the checkpoint.
-            known = before.extended(checkpoint.history.rows, before.best_epoch) if checkpoint else before
-            state = _State(transfer.model, transfer.cut, known, {}, None)
-            run.write(self._record("training", state), transfer.model)
-        stages = frozen_programs(transfer.model, transfer.cut, transfer.preprocessing, runtime)
-        result = run_transfer(
+        trained, interrupted = train(
             transfer,
-            self._node().runner,
-            self._extractor(),
-            stages,
+            record,
+            before,
+            runner=self._node().runner,
+            extractor=self._extractor(),
+            runtime=self.runtime(),
+            run=run,
             callbacks=callbacks,
-            resume=checkpoint,
-            on_epoch=None if run is None else _saver(run, before),
         )
-        measured = measure(result.validation, result.probabilities)
-        history = before.extended(result.fit.history.rows, result.fit.history.best_epoch)
-        metrics = {name: measured[name] for name in ("accuracy", "loss", "balanced_accuracy", "macro_f1")}
-        self._judged = result.validation
-        self._report_data = self._show(result, history, transfer, run)
-        finished = _State(result.model, transfer.cut, history, metrics, render(self._report_data))
-        self._take(finished)
-        if run is not None:
-            status = "interrupted" if result.fit.interrupted else "finished"
-            run.write(self._record(status), finished.model, finished.report)
-        if result.fit.interrupted:
+        history = self._take(trained)
+        if interrupted:
             raise KeyboardInterrupt
         return history
 
-    @contextmanager
-    def _unchanged_by_failure(self) -> Iterator[None]:
-        """Leaves the classifier as it was, where training ends without a model."""
-        before = dict(self.__dict__)
-        try:
-            yield
-        except BaseException:
-            if self.__dict__.get("_model") is before.get("_model"):
-                process = {name: self.__dict__[name] for name in _PROCESS if name in self.__dict__}
-                self.__dict__.clear()
-                self.__dict__.update(before | process)
-            raise
-
-    def _take(self, state: _State) -> None:
-        self._model = state.model
-        self._cut = state.cut
-        self.history_ = state.history
-        self.metrics_ = state.metrics
-        self._report = state.report
+    def _take(self, trained: Trained) -> History:
+        self._trained = trained
         self.__dict__.pop("_stages", None)
+        return trained.record.history
 
-    def _adopt(self, run: RunDirectory, record: RunRecord, model: LayersModel) -> None:
-        self.__dict__.pop("_judged", None)
-        if record.status != "finished":
-            logger.warning("%s is not finished: it has the best weights of %d epochs.", run.path, len(record.history))
-        self.seed_ = record.seed
-        self.preprocessing_ = record.preprocessing
-        self.class_names_ = record.class_names
-        self.classes_ = parse_class_values(record.class_names, record.data.get("label_dtype"))
-        self._versions = record.versions
-        self._data = record.data
-        self._base = record.base
-        self._epochs_before = record.epochs_before
-        report = run.path / "report.html"
-        text = report.read_text("utf-8") if report.exists() else None
-        self._take(_State(model, record.cut, record.history, record.metrics, text))
+    def _fitted(self) -> Trained:
+        trained: Trained | None = self.__dict__.get("_trained")
+        if trained is None:
+            raise NotFittedError("This ImageClassifier is not trained yet: call fit() or ImageClassifier.load() first.")
+        return trained
 
-    def _record(self, status: str, state: _State | None = None) -> RunRecord:
-        shown = state or _State(self._model, self._cut, self.history_, self.metrics_, self._report)
-        return RunRecord(
-            status=status,
-            base=self._base,
-            class_names=self.class_names_,
-            preprocessing=self.preprocessing_,
-            cut=shown.cut,
-            settings=self._settings(),
-            seed=self.seed_,
-            versions=self._versions,
-            metrics=shown.metrics,
-            data={**self._data, "label_dtype": self.classes_.dtype.kind},
-            epochs_before=self._epochs_before,
-            history=shown.history,
-        )
-
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self, classes: NDArray[Any], class_names: tuple[str, ...]) -> dict[str, Any]:
         settings = {name: value for name, value in self.get_params().items() if name not in ("node", "preprocessing", "base")}
         augmentation = Augmentation.parse(self.augment)
         settings["augment"] = augmentation.to_dict() if augmentation else False
         if isinstance(self.class_weight, dict):
-            by_name = weights_by_name(self.class_weight, self.classes_, self.class_names_)
+            by_name = weights_by_name(self.class_weight, classes, class_names)
             settings["class_weight"] = {name: float(weight) for name, weight in by_name.items()}
         if not isinstance(self.base, LayersModel):
             settings["base"] = str(self.base)
         return settings
-
-    def _show(self, result: TransferResult, history: History, transfer: Transfer, run: RunDirectory | None) -> ReportData:
-        judged = "validation" if transfer.validation is not None else "training"
-        settings = {
-            "base model": self._base["name"],
-            "trained on": f"{len(transfer.training)} images",
-            "judged on": f"{len(result.validation)} {judged} images",
-            "frozen up to": transfer.cut or "nothing: every layer trained",
-            **self._settings(),
-            "learning_rate": transfer.fit.learning_rate,
-            "epochs": transfer.fit.epochs,
-            "seed": self.seed_,
-        }
-        title = run.path.name if run is not None else "Image classifier"
-        return report_data(title, result.validation, result.probabilities, history, settings, self._versions)
 
     def _trainer_settings(self, seed: int, learning_rate: float) -> TrainerSettings:
         return TrainerSettings(
@@ -549,11 +448,6 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if self.seed is not None:
             return int(self.seed)
         return secrets.randbelow(2**31)
-
-    def _fitted_model(self) -> LayersModel:
-        if not hasattr(self, "_model"):
-            raise NotFittedError("This ImageClassifier is not trained yet: call fit() or ImageClassifier.load() first.")
-        return self._model
 
     def runtime(self) -> Runtime:
         """The Node.js side that the classifier works with; set up if need be."""
@@ -585,63 +479,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             tensorflow: A process that traces what is not in the cache; by default one is started where it is needed.
         """
         if "_stages" not in self.__dict__:
-            self._stages = classifier_programs(self._fitted_model(), self._cut, self.preprocessing_, self.runtime(), tensorflow)
+            trained = self._fitted()
+            self._stages = classifier_programs(
+                trained.model, trained.record.cut, trained.record.preprocessing, self.runtime(), tensorflow
+            )
         return self._stages
-
-
-def _prepare_run(path: str | Path | None, resume: bool) -> RunDirectory | None:
-    if path is None:
-        if resume:
-            raise ValueError("resume=True needs run_dir, the run to go on with")
-        return None
-    run = RunDirectory(path)
-    if not (resume and (run.exists() or run.is_beginning())):
-        run.check_vacant()
-    return run
-
-
-def _checkpoint(run: RunDirectory, transfer: Transfer) -> FitState | None:
-    state = read_checkpoint(run.checkpoints)
-    if state is None:
-        return None
-    trained = run.read()[0].class_names
-    if trained != transfer.training.class_names:
-        raise DataError(
-            f"{run.path} was trained on the classes {', '.join(trained)}, but these images have "
-            f"{', '.join(transfer.training.class_names)}",
-            hint="Go on with the images that it was trained on, or choose another folder for a new run.",
-        )
-    return state
-
-
-def _without_head(model: LayersModel) -> LayersModel:
-    names = layer_names(model)
-    return truncate(model, names[names.index(POOLING_LAYER) - 1])
-
-
-def _saver(run: RunDirectory, before: History) -> Callable[[FitState], None]:
-    def save(state: FitState) -> None:
-        write_checkpoint(run.checkpoints, state)
-        run.write_history(before.extended(state.history.rows, None))
-
-    return save
-
-
-def _describe_data(transfer: Transfer) -> dict[str, Any]:
-    names = transfer.training.class_names
-
-    def counts(images: ImageSet | None) -> dict[str, int]:
-        return {} if images is None else dict(zip(names, images.counts.tolist(), strict=True))
-
-    return {"training": counts(transfer.training), "validation": counts(transfer.validation)}
-
-
-def _versions(runtime: Runtime) -> dict[str, str]:
-    package = runtime.node_modules / "@tensorflow" / "tfjs-node" / "package.json"
-    return {
-        "pybridge": pybridge.__version__,
-        "tensorflow": runtime.tensorflow_version,
-        "tensorflow.js": str(json.loads(package.read_text("utf-8"))["version"]),
-        "node": runtime.node_version,
-        "python": platform.python_version(),
-    }

@@ -122,7 +122,7 @@ def iter_batches(paths: Sequence[Path], batch_size: int, prefetch: int = 2) -> I
 
 
 def _read_ahead(paths: Sequence[Path], batch_size: int, prefetch: int) -> Iterator[EncodedBatch]:
-    reader = ThreadPoolExecutor(1, thread_name_prefix="pybridge-reader")
+    reader = ThreadPoolExecutor(1, thread_name_prefix="pybridge-read-ahead")
     waiting: deque[Future[EncodedBatch]] = deque()
     starts = iter(range(0, len(paths), batch_size))
     try:

@@ -70,9 +70,9 @@ def prove(classifier: ImageClassifier, run_dir: str | Path, *, limit: int = 32) 
     Returns:
         The report, or None where the classifier was loaded from a run that was finished already.
     """
-    if not classifier.trained_here:
+    if classifier.judged_ is None:
         return None
-    report = verify(classifier, classifier.judged_images(limit))
+    report = verify(classifier, classifier.judged_.sample(limit))
     classifier.record_parity(report.to_dict(), run_dir)
     return report
 

@@ -1,9 +1,9 @@
 """Runs jobs that need TensorFlow in a Python process of their own.
 
 The process sees the same TensorFlow settings as the Node.js runner, whatever the caller's own process has imported or set:
-equal programs then take equal code paths. ``python -m pybridge.programs.tensorflow_process FD`` is the child. It reads the
-names of job folders from its standard input, one a line; for each it reads ``job.json`` there, leaves ``result.json``, and
-writes a byte to the descriptor FD. Its standard input is a lifeline too: at end of file it ends.
+equal programs then take equal code paths. The child runs `main`: it reads the names of job folders from its standard input,
+one a line; for each it reads ``job.json`` there, leaves ``result.json``, and writes a byte to a descriptor of its own. Its
+standard input is a lifeline too: at end of file it ends.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from typing import Any
 import pybridge
 from pybridge import errors
 from pybridge.errors import BridgeError
+
+_CHILD = "import sys; from pybridge.programs.tensorflow_process import main; main(int(sys.argv[1]))"
 
 Job = Callable[[Path, dict[str, Any]], dict[str, Any]]
 
@@ -46,7 +48,7 @@ class TensorFlowProcess:
         self._done = os.fdopen(done, "rb", buffering=0)
         try:
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "pybridge.programs.tensorflow_process", str(notify)],
+                [sys.executable, "-c", _CHILD, str(notify)],
                 stdin=subprocess.PIPE,
                 stdout=self._output,
                 stderr=self._output,
@@ -141,7 +143,3 @@ def _run(folder: Path, jobs: dict[str, Job]) -> None:
         message = f"{job['name']} failed in Python's TensorFlow process:\n{traceback.format_exc()}"
         result = {"error": {"type": "BridgeError", "message": message, "hint": None}}
     (folder / "result.json").write_text(json.dumps(result), "utf-8")
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))

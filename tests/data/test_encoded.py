@@ -24,7 +24,7 @@ def encode(kind: str, orientation: int | None = None, size: tuple[int, int] = (1
 
 
 def readers() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("pybridge-reader")]
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("pybridge-read-ahead")]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -131,7 +131,7 @@ def test_files_that_are_no_images_are_named_with_how_to_leave_them_out(
     [
         (["--base", "efficientnet_lite"], "Did you mean efficientnet_lite0?"),
         (["--base", "http://127.0.0.1:1/model.json"], "127.0.0.1:1"),
-        (["--base", __file__], "not valid JSON"),
+        (["--base", __file__], "is no TF.js model"),
         (["--epochs", "-1"], "epochs"),
         (["--batch-size", "0"], "batch_size"),
         (["--learning-rate", "0"], "learning_rate"),
@@ -164,7 +164,7 @@ def test_an_existing_run_is_never_written_over(
     before = (waste_run / "run.json").read_bytes()
     arguments = [waste_run if word == "RUN" else word for word in verb]
     code, complaint = failure(capsys, *arguments, waste, "--out", waste_run)
-    assert (code, "exists already" in complaint, "--resume" in complaint) == (2, True, True), complaint
+    assert (code, "exists already" in complaint, "holds a finished run" in complaint) == (2, True, True), complaint
     assert (waste_run / "run.json").read_bytes() == before
 
 

@@ -155,7 +155,7 @@ def test_only_an_empty_or_new_folder_is_vacant(run: RunDirectory, tmp_path: Path
     (tmp_path / "empty").mkdir()
     RunDirectory(tmp_path / "empty").check_vacant()
     RunDirectory(tmp_path / "new").check_vacant()
-    with pytest.raises(BridgeError, match="exists already and holds a run"):
+    with pytest.raises(BridgeError, match="exists already and holds a finished run"):
         run.check_vacant()
     (tmp_path / "file").write_text("")
     with pytest.raises(BridgeError, match="exists already"):
@@ -178,7 +178,7 @@ def test_a_fine_tuned_unfinished_run_counts_on_from_the_epochs_before(
     tmp_path: Path, record: RunRecord, model: LayersModel
 ) -> None:
     run = RunDirectory(tmp_path / "run")
-    run.write(replace(record, status="training"), model)
+    run.write(replace(record, status="training", epochs_before=2), model)
     write_checkpoint(run.checkpoints, state(model.weights, ROWS))
     run.write_history(History([*ROWS, {"epoch": 3, "loss": 0.5}]))
     read, _ = run.read()
