@@ -299,3 +299,45 @@ def test_files_folders_and_arrays_are_predicted_alike(trained: pb.ImageClassifie
     np.testing.assert_array_equal(trained.predict_proba([str(file) for file in files]), by_file)
     np.testing.assert_array_equal(trained.predict_proba(np.stack([np.asarray(Image.open(file)) for file in files])), by_file)
     np.testing.assert_array_equal(trained.predict_proba(files[0]), by_file[:1])
+
+
+def test_a_run_that_ctrl_c_ended_is_complete_and_goes_on_by_resume(new: Any, photos: Path, tmp_path: Path) -> None:
+    def interrupt(number: int, logs: Any) -> None:
+        if number == 1:
+            raise KeyboardInterrupt
+
+    callback = pb.callbacks.LambdaCallback(interrupt)
+    settings = {"epochs": 4, "patience": None}
+    with pytest.raises(KeyboardInterrupt):
+        new(**settings).fit(photos, run_dir=tmp_path / "run", callbacks=[callback])
+    record = json.loads((tmp_path / "run/run.json").read_text())
+    assert (record["status"], record["epochs_finished"]) == ("interrupted", 2)
+    assert (tmp_path / "run/report.html").exists()
+    loaded = pb.ImageClassifier.load(tmp_path / "run")
+    assert len(loaded.history_) == 2
+    new(**settings).fit(photos, run_dir=tmp_path / "run", resume=True)
+    new(**settings).fit(photos, run_dir=tmp_path / "whole")
+    assert digest(tmp_path / "run") == digest(tmp_path / "whole")
+    assert json.loads((tmp_path / "run/run.json").read_text())["status"] == "finished"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"dropout": 0.4}, "dropout was 0.2 and is 0.4"), ({"base": tiny.convolution(seed=1)}, "begun with the base")],
+)
+def test_a_resumed_training_must_be_the_one_that_was_begun(
+    new: Any, photos: Path, tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(RuntimeError, match="stopped"):
+        new().fit(photos, run_dir=tmp_path / "run", callbacks=[stop_after(2)])
+    before = (tmp_path / "run/run.json").read_bytes()
+    with pytest.raises(DataError, match=words):
+        new(**change).fit(photos, run_dir=tmp_path / "run", resume=True)
+    assert (tmp_path / "run/run.json").read_bytes() == before
+
+
+def test_the_model_says_its_labels_and_preprocessing(trained: pb.ImageClassifier, tmp_path: Path) -> None:
+    trained.save(tmp_path / "run")
+    described = LayersModel.read(tmp_path / "run/model").user_metadata["pybridge"]
+    assert described["labels"] == ["0", "1"]
+    assert pb.Preprocessing.from_dict(described["preprocessing"]) == trained.preprocessing_
