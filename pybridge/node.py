@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pybridge.errors import BridgeError, DataError, ModelFormatError, ParityError
+from pybridge.models.graph import parse_nested
 from pybridge.models.layers_model import LayersModel
 from pybridge.models.sources import open_model
 from pybridge.progress import progress
@@ -24,6 +25,9 @@ from pybridge.training.loop import FitSettings, fit
 from pybridge.training.trainer import Examples, TrainerSettings, create_trainer
 
 SAVE_FORMATS = ("tfjs_layers",)
+
+# Layers behind the one whose activation says what the outputs are.
+_CHANGE_NO_VALUES = {"Dropout", "Flatten", "Reshape"}
 
 
 @dataclass(frozen=True)
@@ -406,9 +410,9 @@ def _as_classes(targets: NDArray[Any], classes: int | None) -> NDArray[np.int32]
 
 
 def _default_loss(model: LayersModel, y: ArrayLike) -> str:
-    config = model.topology["config"]
-    layer = (config if isinstance(config, list) else config["layers"])[-1]
-    activation = "softmax" if layer["class_name"] == "Softmax" else layer["config"].get("activation")
+    layers = parse_nested(model.topology)[0].layers
+    layer = next(layer for layer in reversed(layers) if layer.class_name not in _CHANGE_NO_VALUES)
+    activation = "softmax" if layer.class_name == "Softmax" else layer.config.get("activation")
     if activation == "softmax":
         targets = np.asarray(y)
         is_classes = targets.dtype.kind in "iu" and targets.ndim == 1

@@ -144,3 +144,12 @@ def test_patience_stops_training_and_callbacks_are_called(node: pb.Node) -> None
     )
     assert epochs == history.epoch
     assert len(epochs) < 9
+
+
+def test_classes_are_classes_to_a_softmax_whose_output_is_reshaped(node: pb.Node) -> None:
+    """MobileNet v1 of the TF.js zoo ends so."""
+    reshaped = append_head(with_output(3, "softmax"), [tiny.layer("Reshape", "flat", target_shape=[3])], {})
+    model = node.load_model(reshaped)
+    x = np.random.default_rng(0).normal(size=(6, model.inputs[0].shape[1])).astype(np.float32)
+    history = node.train(model, x, np.array([0, 1, 2, 0, 1, 2]))
+    assert set(history.history) >= {"loss", "accuracy"}
