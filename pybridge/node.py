@@ -17,7 +17,7 @@ from pybridge.errors import BridgeError, DataError, ModelFormatError, ParityErro
 from pybridge.models.graph import parse_nested
 from pybridge.models.layers_model import LayersModel
 from pybridge.models.sources import open_model
-from pybridge.progress import progress
+from pybridge.progress import download_progress, progress
 from pybridge.runner import Runner, RunnerRuntime
 from pybridge.training.callbacks import Callback
 from pybridge.training.history import History
@@ -82,15 +82,7 @@ class Node:
         Raises:
             ModelFormatError: There is no such model, or it is damaged.
         """
-        with progress(None, "Download", "B") as bar:
-            seen = 0
-
-            def report(done: int, total: int) -> None:
-                nonlocal seen
-                bar.set_total(total)
-                bar.update(done - seen)
-                seen = done
-
+        with download_progress() as report:
             found = open_model(source, progress=report)
         return Model(self, found)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -24,6 +26,11 @@ class Progress:
         """Show values behind the bar, such as ``loss="0.31"``."""
         if self._bar is not None:
             self._bar.set_postfix(refresh=True, **values)
+
+    def set_description(self, description: str) -> None:
+        """Change what stands before the bar."""
+        if self._bar is not None:
+            self._bar.set_description(description, refresh=False)
 
     def set_total(self, total: int | None) -> None:
         """Correct the expected number of units."""
@@ -61,6 +68,29 @@ def progress(total: int | None, description: str, unit: str = "it") -> Progress:
         ...     bar.update(32)
     """
     return Progress(total, description, unit, shown=_is_wanted())
+
+
+@contextmanager
+def download_progress(description: str = "Download") -> Iterator[Callable[[int, int], None]]:
+    """A function that shows how much of a download is there; nothing is shown before it is first called.
+
+    Example:
+        >>> with download_progress() as report:
+        ...     report(1_000_000, 16_000_000)
+    """
+    with ExitStack() as stack:
+        shown: list[Progress] = []
+        seen = 0
+
+        def report(done: int, total: int) -> None:
+            nonlocal seen
+            if not shown:
+                shown.append(stack.enter_context(progress(total, description, "B")))
+            shown[0].set_total(total)
+            shown[0].update(done - seen)
+            seen = done
+
+        yield report
 
 
 def _is_wanted() -> bool:

@@ -31,6 +31,7 @@ from pybridge.models.cuts import choose_cut
 from pybridge.models.layers_model import LayersModel
 from pybridge.node import Node
 from pybridge.programs import Program, TensorFlowProcess, programs_for
+from pybridge.progress import download_progress
 from pybridge.runtime import Runtime, ensure
 from pybridge.training.callbacks import Callback
 from pybridge.training.features import FeatureExtractor
@@ -153,7 +154,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         seed = self._choose_seed(run)
         images = labelled(x, y)
         training, validation = part(images, validation_split, validation_data, seed)
-        base = resolve(self.base, preprocessing=self.preprocessing)
+        with download_progress() as report:
+            base = resolve(self.base, preprocessing=self.preprocessing, progress=report)
         runtime = self.runtime()
         features = append_pooling(base.model)
         channels = programs_for([base.preprocessing, features], runtime)[-1].output_shape[0]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybridge.errors import NodeCrashedError
-from pybridge.progress import progress
+from pybridge.progress import Progress, progress
 from pybridge.training.callbacks import Callback, EarlyStopping, Loop, signed
 from pybridge.training.history import History
 from pybridge.training.trainer import Examples, Trainer, Weights
@@ -119,15 +119,22 @@ def fit(
         _early_stopping_of(everyone, history)
     interrupted = False
     try:
-        with progress(max(settings.epochs - len(history), 0), description, "epoch") as bar:
+        to_do = max(settings.epochs - len(history), 0)
+        with progress(to_do * len(training.used), description, "example") as bar:
             for epoch in range(len(history), settings.epochs):
                 if loop.stop_training:
                     break
                 for callback in everyone:
                     callback.on_epoch_begin(epoch, {})
+                bar.set_description(f"{description}, epoch {epoch + 1}/{settings.epochs}")
                 order, views = _order(settings.seed, epoch, training)
                 logs = trainer.train_epoch(
-                    training, order, views, batch_size=settings.batch_size, learning_rate=loop.learning_rate
+                    training,
+                    order,
+                    views,
+                    batch_size=settings.batch_size,
+                    learning_rate=loop.learning_rate,
+                    on_progress=_counter(bar),
                 )
                 if validation is not None:
                     measured, _ = trainer.evaluate(validation, batch_size=settings.batch_size)
@@ -140,7 +147,6 @@ def fit(
                     callback.on_epoch_end(epoch, dict(logs))
                 if on_epoch:
                     on_epoch(FitState(history, trainer.state(), best, loop.learning_rate))
-                bar.update()
                 bar.set_postfix(**{name: f"{value:.3f}" for name, value in logs.items() if name != "learning_rate"})
     except KeyboardInterrupt:
         if not history.rows:
@@ -148,12 +154,26 @@ def fit(
         interrupted = True
         logger.warning("Stopped after %d epochs; the weights of epoch %s are kept.", len(history), history.best_epoch)
     except NodeCrashedError as error:
-        error.hint = f"{len(history)} epochs were finished; `pybridge train ... --resume` goes on from the last of them."
+        error.hint = (
+            f"{len(history)} epochs were finished; a training with a run directory goes on from the last of them "
+            "with --resume (resume=True)."
+        )
         raise
     trainer.set_weights(best)
     for callback in everyone:
         callback.on_train_end({})
     return FitResult(history, interrupted)
+
+
+def _counter(bar: Progress) -> Callable[[dict[str, Any]], None]:
+    seen = 0
+
+    def count(value: dict[str, Any]) -> None:
+        nonlocal seen
+        bar.update(value["examples"] - seen)
+        seen = value["examples"]
+
+    return count
 
 
 def _judge_start(trainer: Trainer, examples: Examples, settings: FitSettings, monitor: str) -> float:

@@ -1,6 +1,6 @@
 import pytest
 
-from pybridge.progress import progress
+from pybridge.progress import download_progress, progress
 
 
 def test_a_bar_on_request_shows_count_values_and_time_left(
@@ -37,3 +37,18 @@ def test_bytes_are_counted_in_thousands(monkeypatch: pytest.MonkeyPatch, capsys:
         bar.set_total(5_000_000)
         bar.update(5_000_000)
     assert "5.00M/5.00M" in capsys.readouterr().err
+
+
+def test_a_download_shows_nothing_until_something_comes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PYBRIDGE_PROGRESS", "1")
+    with download_progress():
+        pass
+    assert capsys.readouterr().err == ""
+    with download_progress() as report:
+        report(500_000, 2_000_000)
+        report(2_000_000, 2_000_000)
+    shown = capsys.readouterr().err
+    assert "Download: 100%" in shown
+    assert "2.00M/2.00M" in shown
