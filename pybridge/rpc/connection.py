@@ -34,6 +34,7 @@ _WHOLE_FRAME_BYTES: Final = 12 * 1024
 _PEEK_BYTES: Final = 16 * 1024
 # poll() takes a C int; the reader thread serves those who wait longer.
 _MAX_POLL_MS: Final = 2**31 - 1
+_STAY_AWAKE_SECONDS: Final = 150e-6
 
 _open_connections: weakref.WeakSet[Connection] = weakref.WeakSet()
 
@@ -368,7 +369,7 @@ class Connection:
         """Wait for a small whole frame and deliver it; False, with nothing consumed, when there is none in time."""
         remaining = None if deadline is None else min(max(0.0, deadline - time.monotonic()) * 1000, _MAX_POLL_MS)
         try:
-            ready = self._poll.poll(remaining)
+            ready = self._wait(remaining)
             if not ready:
                 return False
             if any(descriptor == self._wake_read for descriptor, _ in ready):
@@ -384,6 +385,15 @@ class Connection:
             # The reader thread meets the same and ends the connection.
             return False
         return True
+
+    def _wait(self, milliseconds: float | None) -> list[tuple[int, int]]:
+        """Descriptors that can be read; an empty list when the time is over."""
+        # A short call is answered before a core that has gone to sleep would be awake again.
+        awake_until = time.perf_counter() + _STAY_AWAKE_SECONDS
+        while time.perf_counter() < awake_until:
+            if ready := self._poll.poll(0):
+                return ready
+        return self._poll.poll(milliseconds)
 
     def _dispatch(self, frame: IncomingFrame) -> None:
         message = frame.message
