@@ -6,8 +6,8 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,7 +94,7 @@ def run(
         errors="replace",
         start_new_session=True,
     )
-    try:
+    with _ending_with_python(process):
         while True:
             elapsed = time.monotonic() - started
             if elapsed >= timeout:
@@ -108,6 +108,27 @@ def run(
                     report(f"{title} {time.monotonic() - started:.0f} s")
                 continue
             return Outcome(process.returncode, stdout, stderr, time.monotonic() - started)
+
+
+@contextmanager
+def _ending_with_python(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Ends the program's family where the block raises, and where this Python process is killed meanwhile.
+
+    The guard waits on a pipe whose other end only this process holds: it is at its end once the process is gone.
+    """
+    try:
+        guard = subprocess.Popen(
+            ["/bin/sh", "-c", "read -r _; kill -KILL -$0", str(process.pid)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            yield
+        finally:
+            guard.kill()
+            guard.communicate()
     except BaseException:
         _end_family(process)
         process.wait()
