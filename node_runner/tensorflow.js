@@ -11,6 +11,8 @@ const fs = require('fs');
 const Module = require('module');
 const path = require('path');
 const util = require('util');
+const { registerLayers } = require('./layers');
+const { repairTensorflow } = require('./repairs');
 
 /** @typedef {typeof import('@tensorflow/tfjs-node')} TensorFlow */
 
@@ -38,7 +40,11 @@ let loaded;
  * @throws {Error} where the addon or the packages are missing or do not load
  */
 function loadTensorflow() {
-  if (loaded === undefined) loaded = loadWithAddon(addonPath());
+  if (loaded === undefined) {
+    loaded = loadWithAddon(addonPath());
+    registerLayers(loaded);
+    repairTensorflow(loaded);
+  }
   return loaded;
 }
 
@@ -55,6 +61,16 @@ function provideTensorflow() {
     request === '@tensorflow/tfjs-node' ? loadTensorflow() : load.call(loader, request, ...rest);
   providing.providesTensorflow = true;
   loader._load = providing;
+}
+
+/**
+ * Loads a further package of TensorFlow.js beside the one in use, so that the two share one engine.
+ *
+ * @param {string} name
+ * @returns {any} what the package exports
+ */
+function requireBeside(name) {
+  return require(resolvePackage(name));
 }
 
 /** @returns {string} */
@@ -111,4 +127,4 @@ function resolvePackage(name) {
   }
 }
 
-module.exports = { loadTensorflow, provideTensorflow };
+module.exports = { loadTensorflow, provideTensorflow, requireBeside };

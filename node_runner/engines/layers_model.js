@@ -1,5 +1,6 @@
 'use strict';
 
+const { AsyncLocalStorage } = require('node:async_hooks');
 const { loadTensorflow } = require('../tensorflow');
 const { NDArray } = require('../ndarray');
 
@@ -7,6 +8,10 @@ const { NDArray } = require('../ndarray');
  * @typedef {import('@tensorflow/tfjs-node').LayersModel} LayersModel
  * @typedef {{topology: object, names: string[], weights: NDArray[]}} LayersModelSource
  */
+
+/** @type {AsyncLocalStorage<{left: number}>} */
+const allowance = new AsyncLocalStorage();
+let bounded = false;
 
 /**
  * @param {LayersModelSource} source
@@ -24,7 +29,33 @@ async function buildLayersModel({ topology, names, weights }) {
     return Buffer.from(buffer, byteOffset, byteLength);
   });
   const joined = new Uint8Array(Buffer.concat(parts));
-  return tf.loadLayersModel(tf.io.fromMemory({ modelTopology: topology, weightSpecs, weightData: joined.buffer }));
+  boundWeights(tf);
+  const left = weights.reduce((sum, weight) => sum + weight.data.length, 0);
+  return allowance.run({ left }, () => tf.loadLayersModel(tf.io.fromMemory({ modelTopology: topology, weightSpecs, weightData: joined.buffer })));
+}
+
+/**
+ * TensorFlow.js makes room for every size that a config names before it compares the weights with it. While a model is loaded,
+ * its layers may ask for as many numbers as the file holds.
+ *
+ * @param {import('../tensorflow').TensorFlow} tf
+ */
+function boundWeights(tf) {
+  if (bounded) return;
+  bounded = true;
+  const layer = /** @type {any} */ (tf.layers.Layer.prototype);
+  const { addWeight } = layer;
+  layer.addWeight = /** @this {any} */ function (/** @type {string} */ name, /** @type {number[]} */ shape, /** @type {any[]} */ ...rest) {
+    const allowed = allowance.getStore();
+    if (allowed) {
+      const size = shape.reduce((product, dimension) => product * dimension, 1);
+      if (!(size >= 0 && size <= allowed.left)) {
+        throw new RangeError(`The layer ${this.name} needs ${name} of shape [${shape}], but the model has no such weight`);
+      }
+      allowed.left -= size;
+    }
+    return addWeight.call(this, name, shape, ...rest);
+  };
 }
 
 /**
@@ -81,6 +112,18 @@ function holdBatchNormalization(model, all) {
 }
 
 /**
+ * The graph of a model: a Sequential model keeps it in a model of its own, which it makes when it is first needed.
+ *
+ * @param {any} model a tf.LayersModel
+ * @returns {any} a tf.LayersModel with `nodesByDepth`, `inputNames` and so on
+ */
+function containerOf(model) {
+  if (model.getClassName() !== 'Sequential') return model;
+  if (!model.model) model.build();
+  return model.model;
+}
+
+/**
  * @param {any} model
  * @returns {any[]} its layers, those of nested models included
  */
@@ -88,4 +131,4 @@ function flatLayers(model) {
   return model.layers.flatMap((/** @type {any} */ layer) => (layer.layers ? flatLayers(layer) : [layer]));
 }
 
-module.exports = { buildLayersModel, readWeights, writeWeights, holdBatchNormalization, flatLayers };
+module.exports = { buildLayersModel, containerOf, readWeights, writeWeights, holdBatchNormalization, flatLayers };

@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from pybridge.errors import ModelFormatError
+from pybridge.models.graph_model import is_graph_model
 from pybridge.models.http import FetchError, fetch
 from pybridge.models.layers_model import MODEL_JSON_LIMIT, layers_topology, parse_model_json
 from pybridge.models.weights import WeightGroup, parse_manifest
@@ -46,7 +47,7 @@ def models_dir() -> Path:
 
 
 def fetch_model(url: str, *, weights_sha256: str | None = None, progress: Progress | None = None, timeout: float = 30.0) -> Path:
-    """Bring a TF.js layers model into the cache.
+    """Bring a TF.js layers or graph model into the cache.
 
     Args:
         url: http(s) address of a ``model.json``, or of the folder that holds it.
@@ -194,7 +195,8 @@ class _Download:
         data = file.read_bytes()
         try:
             document = parse_model_json(data, redacted(self.address))
-            layers_topology(document, redacted(self.address))
+            if not is_graph_model(document):
+                layers_topology(document, redacted(self.address))
             groups = parse_manifest(document.get("weightsManifest"), redacted(self.address))
         except ModelFormatError:
             file.unlink()

@@ -14,6 +14,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from pybridge.errors import ModelFormatError
+from pybridge.models.custom_layers import FILE_NAME, custom_classes, javascript_for
+from pybridge.models.structure import check_topology
 from pybridge.models.weights import encode_weights, parse_manifest, read_weights, tfjs_dtype
 
 MODEL_JSON_LIMIT = 64 * 2**20
@@ -33,6 +35,7 @@ class LayersModel:
         topology: ``{"class_name": "Functional" | "Model" | "Sequential", "config": {...}}`` in the style of Keras 2.
         weights: Arrays by weight name, in the order of the manifest, dequantized.
         user_metadata: The ``userDefinedMetadata`` of ``model.json``.
+        training_config: Its ``trainingConfig``: optimizer, loss and metrics with which ``tf.loadLayersModel`` compiles the model.
 
     Example:
         >>> model = LayersModel.read(Path("mobilenet/model.json"))
@@ -42,6 +45,7 @@ class LayersModel:
     topology: dict[str, Any]
     weights: dict[str, NDArray[Any]]
     user_metadata: dict[str, Any] = field(default_factory=dict)
+    training_config: dict[str, Any] | None = None
 
     @classmethod
     def read(cls, path: Path) -> LayersModel:
@@ -57,21 +61,38 @@ class LayersModel:
         document = parse_model_json(_read_bounded(file), str(file))
         topology = layers_topology(document, str(file))
         metadata = document.get("userDefinedMetadata")
+        check_topology(topology)
         groups = parse_manifest(document.get("weightsManifest"), str(file))
-        return cls(topology, read_weights(groups, file.parent), metadata if isinstance(metadata, dict) else {})
+        compiled = document.get("trainingConfig")
+        return cls(
+            topology,
+            read_weights(groups, file.parent),
+            metadata if isinstance(metadata, dict) else {},
+            compiled if isinstance(compiled, dict) else None,
+        )
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: Path, *, precision: str = "float32") -> None:
         """Write ``model.json`` and its weight files, at most 4 MB each.
+
+        Where the model uses layer classes of our own, ``pybridge-layers.js`` is written beside them, which makes these known to
+        any TF.js.
 
         Equal models give equal bytes. A model that is already in ``folder`` stays readable until the last step
         replaces its ``model.json``: weight files carry a part of their hash in their names, so that old and new
         ones never mix.
 
+        Args:
+            folder: Made if need be.
+            precision: How the weights are stored: ``"float32"``, ``"float16"``, ``"uint16"`` or ``"uint8"``; TF.js makes float32
+                of them when it loads the model (``weights.encode_weights``).
+
         Raises:
-            ModelFormatError: If a weight's type has no counterpart in TF.js.
+            ModelFormatError: If a weight's type has no counterpart in TF.js, or its numbers do not fit the precision.
             OSError: If the disk refuses.
         """
-        described, shards = encode_weights(self.weights, SHARD_BYTES)
+        described, shards = encode_weights(self.weights, SHARD_BYTES, precision)
+        classes = custom_classes(self.topology)
+        script = javascript_for(classes).encode() if classes else None
         contents = list(shards)
         names = [
             f"group1-shard{number}of{len(contents)}-{hashlib.sha256(content).hexdigest()[:8]}.bin"
@@ -86,12 +107,18 @@ class LayersModel:
         }
         if self.user_metadata:
             document["userDefinedMetadata"] = self.user_metadata
+        if self.training_config is not None:
+            document["trainingConfig"] = self.training_config
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in zip(names, contents, strict=True):
             _replace_file(folder / name, content)
+        if script is not None:
+            _replace_file(folder / FILE_NAME, script)
         _replace_file(folder / "model.json", json.dumps(document, separators=(",", ":"), sort_keys=True).encode())
         for stale in set(folder.glob("group1-shard*of*-*.bin")) - {folder / name for name in names}:
             stale.unlink(missing_ok=True)
+        if script is None:
+            (folder / FILE_NAME).unlink(missing_ok=True)
 
     def sha256(self) -> str:
         """Hash topology and weights, whatever files and order they came in."""
@@ -99,7 +126,7 @@ class LayersModel:
         for name in sorted(self.weights):
             value = self.weights[name]
             digest.update(f"\n{name} {tfjs_dtype(value, name)} {list(value.shape)}\n".encode())
-            digest.update(value.tobytes())
+            digest.update(repr(value.tolist()).encode() if value.dtype.kind == "O" else value.tobytes())
         return digest.hexdigest()
 
     @property
@@ -115,7 +142,7 @@ def parse_model_json(data: bytes, where: str) -> dict[str, Any]:
         ModelFormatError: If they are not a JSON object.
     """
     try:
-        document = json.loads(data)
+        document = json.loads(data, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise ModelFormatError(f"{where}: not valid JSON ({error})", hint=_DAMAGED) from error
     if not isinstance(document, dict):
@@ -148,6 +175,10 @@ def layers_topology(document: dict[str, Any], where: str) -> dict[str, Any]:
             hint="Only models made of layers can be a base; export the model as a TF.js layers model.",
         )
     return {"class_name": model["class_name"], "config": model.get("config")}
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _read_bounded(file: Path) -> bytes:

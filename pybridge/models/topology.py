@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from pybridge.errors import ModelFormatError
+from pybridge.models import keras_origin
 from pybridge.models.graph import Graph, Layer, owner_of, parse_flat, parse_nested, weights_by_layer, write_topology
 from pybridge.models.layers_model import LayersModel
 
@@ -185,7 +186,8 @@ def cut_positions(graph: Graph) -> list[int]:
 def _build(graph: Graph, weights: Mapping[str, NDArray[Any]], metadata: dict[str, Any]) -> LayersModel:
     owned = weights_by_layer(weights, graph.names)
     kept = {name for names in owned.values() for name in names}
-    return LayersModel(write_topology(graph), {name: value for name, value in weights.items() if name in kept}, dict(metadata))
+    metadata = keras_origin.forgotten(metadata)
+    return LayersModel(write_topology(graph), {name: value for name, value in weights.items() if name in kept}, metadata)
 
 
 def _rewired(layer: Layer, old: str, new: str) -> Layer:

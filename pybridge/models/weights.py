@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
@@ -20,6 +20,9 @@ from pybridge.errors import ModelFormatError
 
 _DAMAGED = "The model is damaged or incomplete: export or download it again."
 _DTYPES = {"float32": "<f4", "int32": "<i4", "bool": "|b1", "complex64": "<c8"}
+PRECISIONS = ("float32", "float16", "uint16", "uint8")
+"""How the numbers of float32 weights can be stored."""
+
 _QUANTIZED = {"uint8": "|u1", "uint16": "<u2", "float16": "<f2"}
 
 
@@ -34,6 +37,7 @@ class WeightSpec:
         stored: The numpy type of the bytes on disk; empty for strings.
         scale: Step of affine quantization, or None where the stored numbers are the values.
         minimum: Offset of affine quantization.
+        group: Such as ``optimizer`` for the slots that TF.js saves with ``includeOptimizer``; empty for the model's own.
     """
 
     name: str
@@ -42,6 +46,7 @@ class WeightSpec:
     stored: str
     scale: float | None = None
     minimum: float = 0.0
+    group: str = ""
 
     @property
     def count(self) -> int:
@@ -108,7 +113,7 @@ def parse_manifest(manifest: object, where: str) -> list[WeightGroup]:
 
 
 def read_weights(groups: list[WeightGroup], folder: Path) -> dict[str, NDArray[Any]]:
-    """Read all weights of a model, dequantized, by name in the order of the manifest.
+    """Read all weights of a model, dequantized, by name in the order of the manifest; not those of its optimizer.
 
     Sizes are compared before anything is read: memory use is bounded by the sizes of the files.
 
@@ -125,7 +130,8 @@ def read_weights(groups: list[WeightGroup], folder: Path) -> dict[str, NDArray[A
                 hint=_DAMAGED,
             )
         data = b"".join(file.read_bytes() for file in files)
-        weights.update(decode_group(group, data, str(folder)))
+        decoded = decode_group(group, data, str(folder))
+        weights.update((spec.name, decoded[spec.name]) for spec in group.specs if not spec.group)
     return weights
 
 
@@ -155,25 +161,42 @@ def decode_group(group: WeightGroup, data: bytes, where: str) -> dict[str, NDArr
     return weights
 
 
-def encode_weights(weights: Mapping[str, NDArray[Any]], shard_bytes: int) -> tuple[list[dict[str, Any]], Iterator[bytes]]:
+def encode_weights(
+    weights: Mapping[str, NDArray[Any]], shard_bytes: int, precision: str = "float32"
+) -> tuple[list[dict[str, Any]], Iterator[bytes]]:
     """Describe and cut weights as one group.
 
     Args:
-        weights: By name; float32, int32, bool or complex64. Other floating types become float32.
+        weights: By name; float32, int32, bool, complex64 or strings (object arrays of bytes or str). Other floating types
+            become float32.
         shard_bytes: The size of all files but the last.
+        precision: How float32 is stored: ``"float32"``; ``"float16"``, a half of the size; ``"uint16"`` or ``"uint8"``, a half
+            or a quarter: equal steps between the least and the greatest number of each weight, as ``decodeWeights`` of TF.js
+            reads them. Weights of one dimension (biases, statistics) stay float32 there: they are small, and a step too coarse
+            for a variance spoils the whole model.
 
     Returns:
         The ``weights`` list of the group, and the contents of its files in order.
 
     Raises:
-        ModelFormatError: If a weight's type has no counterpart in TF.js.
+        ModelFormatError: If a weight's type has no counterpart in TF.js, or it has numbers that the precision cannot hold.
     """
+    if precision not in PRECISIONS:
+        raise ModelFormatError(f"the precision {precision!r} does not exist", hint=f"Choose one of {', '.join(PRECISIONS)}.")
     described: list[dict[str, Any]] = []
     parts: list[bytes] = []
     for name, value in weights.items():
         dtype = tfjs_dtype(value, name)
-        described.append({"name": name, "shape": list(value.shape), "dtype": dtype})
-        parts.append(np.ascontiguousarray(value, dtype=_DTYPES[dtype]).tobytes())
+        entry: dict[str, Any] = {"name": name, "shape": list(value.shape), "dtype": dtype}
+        if dtype == "string":
+            content = _encode_strings(value)
+        elif dtype == "float32" and (precision == "float16" or (precision != "float32" and value.ndim > 1)):
+            stored, entry["quantization"] = _quantize(np.asarray(value, "<f4"), precision, name)
+            content = stored.tobytes()
+        else:
+            content = np.ascontiguousarray(value, dtype=_DTYPES[dtype]).tobytes()
+        described.append(entry)
+        parts.append(content)
     data = b"".join(parts)
     return described, (data[start : start + shard_bytes] for start in range(0, len(data), shard_bytes))
 
@@ -186,6 +209,8 @@ def tfjs_dtype(value: NDArray[Any], name: str) -> str:
     """
     by_kind = {"f": "float32", "b": "bool", "c": "complex64", "i": "int32"}
     dtype = by_kind.get(value.dtype.kind)
+    if value.dtype.kind == "O" and all(isinstance(item, (bytes, str)) for item in value.flat):
+        return "string"
     if dtype is None or (dtype == "int32" and value.dtype.itemsize > 4):
         raise ModelFormatError(
             f"the weight {name!r} is {value.dtype}, which TF.js has no type for",
@@ -201,6 +226,12 @@ def _listed(value: object, where: str) -> list[object]:
 
 
 def _parse_spec(weight: object, where: str) -> WeightSpec:
+    spec = _parse_values(weight, where)
+    group = weight.get("group") if isinstance(weight, dict) else None
+    return replace(spec, group=group) if isinstance(group, str) and group != "model" else spec
+
+
+def _parse_values(weight: object, where: str) -> WeightSpec:
     if not isinstance(weight, dict) or not _is_name(weight.get("name")):
         raise ModelFormatError(f"{where}: a weight of weightsManifest has no name", hint=_DAMAGED)
     name, shape, dtype = weight["name"], weight.get("shape"), weight.get("dtype")
@@ -226,7 +257,8 @@ def _parse_spec(weight: object, where: str) -> WeightSpec:
 
 
 def _is_name(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= 512
+    # Half of a surrogate pair is no character: it could neither be written nor sent.
+    return isinstance(value, str) and 0 < len(value) <= 512 and not any("\ud800" <= one <= "\udfff" for one in value)
 
 
 def _is_finite(value: object) -> bool:
@@ -244,6 +276,32 @@ def _dequantize(spec: WeightSpec, stored: NDArray[Any]) -> NDArray[Any]:
     # JavaScript's Math.round rounds halves up; numpy's rint would round them to even.
     limits = np.iinfo(np.int32)
     return np.clip(np.floor(values + 0.5), limits.min, limits.max).astype(target)
+
+
+def _quantize(value: NDArray[Any], precision: str, name: str) -> tuple[NDArray[Any], dict[str, Any]]:
+    hint = 'Store it with precision="float32".'
+    if not np.isfinite(value).all():
+        raise ModelFormatError(f"the weight {name!r} has numbers that are infinite or not a number", hint=hint)
+    if precision == "float16":
+        with np.errstate(over="ignore"):
+            halves = value.astype(_QUANTIZED["float16"])
+        if not np.isfinite(halves).all():
+            raise ModelFormatError(f"the weight {name!r} has numbers greater than float16 holds (65504)", hint=hint)
+        return halves, {"dtype": "float16", "original_dtype": "float32"}
+    steps = float(np.iinfo(_QUANTIZED[precision]).max)
+    least, greatest = (float(value.min()), float(value.max())) if value.size else (0.0, 0.0)
+    scale = (greatest - least) / steps or 1.0
+    if least <= 0 <= greatest:
+        # Zeros stay exact: pruned weights and padding rely on it.
+        least = -round(-least / scale) * scale
+    stored = np.clip(np.round((value.astype(np.float64) - least) / scale), 0, steps)
+    described = {"dtype": precision, "scale": scale, "min": least, "original_dtype": "float32"}
+    return stored.astype(_QUANTIZED[precision]), described
+
+
+def _encode_strings(value: NDArray[Any]) -> bytes:
+    encoded = [item.encode() if isinstance(item, str) else bytes(item) for item in value.flat]
+    return b"".join(len(item).to_bytes(4, "little") + item for item in encoded)
 
 
 def _decode_strings(spec: WeightSpec, data: bytes, offset: int, where: str) -> tuple[NDArray[Any], int]:

@@ -10,7 +10,7 @@ import pytest
 from pybridge.data.preprocessing import Preprocessing
 from pybridge.errors import ModelFormatError
 from pybridge.models import topology, zoo
-from pybridge.models.base_model import resolve
+from pybridge.sources import resolve
 from pybridge.models.layers_model import LayersModel
 
 if TYPE_CHECKING:

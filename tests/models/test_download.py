@@ -13,7 +13,7 @@ import pytest
 
 from pybridge.errors import ModelFormatError
 from pybridge.models import download, zoo
-from pybridge.models.base_model import resolve
+from pybridge.sources import resolve
 from pybridge.models.download import fetch_model
 from pybridge.models.layers_model import LayersModel
 

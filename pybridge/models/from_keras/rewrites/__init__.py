@@ -1,0 +1,1 @@
+"""Exact rewrites of Keras layers and operations into layers that TF.js has; each module registers its own."""

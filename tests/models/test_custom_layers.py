@@ -1,0 +1,88 @@
+"""The JavaScript file beside a model that makes our layer classes known to any TensorFlow.js."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pybridge.errors import ModelFormatError
+from pybridge.models.custom_layers import FILE_NAME, custom_classes, javascript_for, own_classes, own_operations
+from pybridge.runtime import ensure
+
+BARE = """
+const fs = require('fs');
+const tf = require('@tensorflow/tfjs');
+%s
+(async () => {
+  await tf.setBackend('cpu');
+  const gru = { name: 'gru', units: 2, reset_after: true, batch_input_shape: [null, 3, 2] };
+  const layer = { class_name: 'PybridgeGRU', config: gru };
+  const expand = { op: 'expand_dims', arguments: { x: { tensor: 0 }, axis: 1 } };
+  const op = { class_name: 'PybridgeOp', config: { name: 'op', ...expand, output_shape: [null, 1, 2], output_dtype: 'float32' } };
+  const topology = { class_name: 'Sequential', config: { name: 's', layers: [layer, op] } };
+  const weights = [['gru/kernel', [2, 6]], ['gru/recurrent_kernel', [2, 6]], ['gru/bias', [2, 6]]];
+  const count = weights.reduce((n, [, shape]) => n + shape[0] * shape[1], 0);
+  const data = Float32Array.from({ length: count }, (_, i) => ((i * 7) %% 11) / 11 - 0.4);
+  const specs = weights.map(([name, shape]) => ({ name, shape, dtype: 'float32' }));
+  const source = { modelTopology: topology, weightSpecs: specs, weightData: data.buffer };
+  const model = await tf.loadLayersModel(tf.io.fromMemory(source));
+  const y = model.predict(tf.ones([1, 3, 2]));
+  process.stdout.write(JSON.stringify({ shape: y.shape, values: Array.from(y.dataSync()), backend: tf.getBackend() }));
+})();
+"""
+
+
+def run_bare(folder: Path, loading: str) -> dict[str, object]:
+    """Run plain Node.js with plain TensorFlow.js: no addon, no runner."""
+    runtime = ensure()
+    (folder / FILE_NAME).write_text(javascript_for({"PybridgeGRU", "PybridgeOp"}), encoding="utf-8")
+    (folder / "bare.js").write_text(BARE % loading, encoding="utf-8")
+    environment = {**os.environ, "NODE_PATH": runtime.environment()["NODE_PATH"]}
+    command = [str(runtime.node), "bare.js"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, object] = json.loads(done.stdout[done.stdout.index('{"shape"') :])
+    return answer
+
+
+def test_plain_tensorflow_js_runs_our_classes_after_requiring_the_file(tmp_path: Path) -> None:
+    answer = run_bare(tmp_path, "require('./pybridge-layers.js')(tf);")
+    assert (answer["shape"], answer["backend"]) == ([1, 1, 2], "cpu")
+
+
+@pytest.mark.slow
+def test_the_file_registers_itself_where_tf_is_global(tmp_path: Path) -> None:
+    by_itself = run_bare(tmp_path, "globalThis.tf = tf; require('./pybridge-layers.js');")
+    assert by_itself == run_bare(tmp_path, "require('./pybridge-layers.js')(tf);")
+
+
+def test_classes_are_found_in_nested_models_and_wrappers() -> None:
+    inner = {"class_name": "PybridgeGRU", "config": {"name": "g"}}
+    wrapped = {"class_name": "Bidirectional", "config": {"layer": inner}}
+    nested = {"class_name": "Functional", "config": {"layers": [wrapped, {"class_name": "PybridgeOp", "config": {}}]}}
+    assert custom_classes({"class_name": "Sequential", "config": {"layers": [nested]}}) == {"PybridgeGRU", "PybridgeOp"}
+
+
+def test_a_model_of_plain_layers_needs_no_classes() -> None:
+    assert custom_classes({"class_name": "Sequential", "config": {"layers": [{"class_name": "Dense", "config": {}}]}}) == set()
+
+
+def test_only_the_files_that_the_classes_need_are_joined() -> None:
+    assert "'./attention'" not in javascript_for({"PybridgeGRU"})
+    assert "PybridgeMultiHeadAttention" not in javascript_for({"PybridgeGRU"})
+
+
+def test_an_unknown_class_is_refused_by_name() -> None:
+    with pytest.raises(ModelFormatError, match="PybridgeNothing"):
+        javascript_for({"PybridgeNothing"})
+
+
+def test_all_classes_and_operations_are_known_to_python() -> None:
+    assert {"PybridgeGRU", "PybridgeRandomFlip", "PybridgeOp", "PybridgeParameter"} <= set(own_classes())
+    assert {"matmul", "get_item", "softmax", "greater", "mean"} <= own_operations()
+    assert all(re.fullmatch(r"[a-z_0-9]+", name) for name in own_operations())
