@@ -22,8 +22,10 @@ from pybridge.errors import (
 
 if TYPE_CHECKING:
     from pybridge.classifier import ImageClassifier
+    from pybridge.conversion import convert
     from pybridge.data.augmentation import Augmentation
     from pybridge.data.preprocessing import Preprocessing
+    from pybridge.deployment import deploy
     from pybridge.models import zoo
     from pybridge.node import Model, Node
     from pybridge.parity import verify
@@ -40,6 +42,8 @@ _LAZY = {
     "Node": "pybridge.node",
     "Preprocessing": "pybridge.data.preprocessing",
     "callbacks": "pybridge.training",
+    "convert": "pybridge.conversion",
+    "deploy": "pybridge.deployment",
     "verify": "pybridge.parity",
     "zoo": "pybridge.models",
 }
@@ -62,6 +66,8 @@ __all__ = [
     "SetupError",
     "__version__",
     "callbacks",
+    "convert",
+    "deploy",
     "verify",
     "zoo",
 ]

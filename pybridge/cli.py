@@ -15,6 +15,9 @@ from pybridge.errors import BridgeError, DataError, ModelFormatError
 
 SUCCESS, FAILED, MISUSED = 0, 1, 2
 
+_FORMATS = ("tfjs_layers", "tfjs_graph", "saved_model", "keras")
+_ALLOW_LAMBDA = "run the Python code in Lambda layers of a Keras file; only where you trust its author"
+
 # What the user can mend by another argument; everything else means that the thing asked failed.
 _MISTAKES = (DataError, ModelFormatError, ValueError)
 
@@ -102,6 +105,7 @@ def _train(options: argparse.Namespace) -> int:
 
     with ImageClassifier(
         base=options.base,
+        allow_lambda=options.allow_lambda,
         epochs=options.epochs,
         batch_size=options.batch_size,
         learning_rate=options.learning_rate,
@@ -110,6 +114,10 @@ def _train(options: argparse.Namespace) -> int:
         dropout=options.dropout,
         hidden_units=options.hidden_units,
         label_smoothing=options.label_smoothing,
+        schedule=options.schedule,
+        warmup_epochs=options.warmup_epochs,
+        mixup=options.mixup,
+        **({"engine": options.engine} if options.engine else {}),
         class_weight="balanced" if options.balanced else None,
         patience=options.patience if options.patience > 0 else None,
         augment=options.augment or False,
@@ -190,9 +198,58 @@ def _verify(options: argparse.Namespace) -> int:
     _set_up()
     from pybridge.parity import verify
 
-    report = verify(options.run_dir, options.images, tolerance=options.tolerance)
+    report = verify(
+        options.model,
+        options.inputs or None,
+        against=options.against,
+        runtimes=options.runtimes.split(",") if options.runtimes else None,
+        tolerance=options.tolerance,
+        layers=options.layers,
+        input_shape=options.input_shape,
+    )
+    if options.html is not None:
+        report.write_html(options.html, str(options.model))
     _answer(options, report.to_dict(), str(report))
     return SUCCESS if report.passed else FAILED
+
+
+def _convert(options: argparse.Namespace) -> int:
+    _set_up()
+    from pybridge.conversion import convert
+
+    report = convert(
+        options.source,
+        options.destination,
+        to=options.to,
+        precision=options.precision,
+        signature=options.signature,
+        allow_lambda=options.allow_lambda,
+    )
+    _answer(options, report.to_dict(), str(report))
+    return SUCCESS
+
+
+def _deploy(options: argparse.Namespace) -> int:
+    _set_up()
+    from pybridge.deployment import deploy
+
+    package = deploy(
+        options.run_dir,
+        options.dest,
+        precision=options.precision,
+        images=options.images,
+        saved_model=options.saved_model,
+        name=options.name,
+        version=options.package_version,
+        force=options.force,
+    )
+    text = (
+        f"package  {package.path}  ({package.name}, {package.bytes / 1e6:.1f} MB)\n"
+        f"try it   node -e \"require('{package.path}').load().then(c => c.classify('photo.jpg')).then(console.log)\"\n"
+        f"pack it  npm pack {package.path}"
+    )
+    _answer(options, package.to_dict(), text)
+    return SUCCESS
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -227,13 +284,28 @@ def _parser() -> argparse.ArgumentParser:
 
     train = verb("train", _train, "train a classifier on a folder of photos", "pybridge train photos/ --out run --seed 0")
     train.add_argument("folder", type=Path, help="a folder with one folder of images for each class")
-    train.add_argument("--base", default="efficientnet_lite0", help="a name of `pybridge zoo`, a model.json's path or URL")
+    train.add_argument(
+        "--base",
+        default="efficientnet_lite0",
+        help="a name of `pybridge zoo`; a model.json's path or URL; a .keras, .h5 or .onnx file; keras.applications.NAME; the "
+        "folder of a SavedModel (default efficientnet_lite0)",
+    )
+    train.add_argument("--allow-lambda", action="store_true", help=_ALLOW_LAMBDA)
     train.add_argument("--batch-size", type=int, default=32, metavar="N", help="images in a step (default 32)")
-    train.add_argument("--optimizer", default="adam", choices=("adam", "rmsprop", "sgd"))
+    train.add_argument("--optimizer", default="adam", choices=("adam", "adamw", "rmsprop", "sgd"))
     train.add_argument("--weight-decay", type=float, default=0.0, metavar="X")
     train.add_argument("--dropout", type=float, default=0.2, metavar="X", help="share of features dropped (default 0.2)")
     train.add_argument("--hidden-units", type=int, default=0, metavar="N", help="a ReLU layer before the output (default none)")
     train.add_argument("--label-smoothing", type=float, default=0.0, metavar="X")
+    train.add_argument("--schedule", default="constant", choices=("constant", "cosine", "one_cycle"), help="of the learning rate")
+    train.add_argument("--warmup-epochs", type=float, default=0.0, metavar="N", help="epochs over which the rate rises")
+    train.add_argument("--mixup", type=float, default=0.0, metavar="X", help="train on mixtures of examples; 0.1 to 0.4 is usual")
+    train.add_argument(
+        "--engine",
+        default=None,
+        choices=("compiled", "layers"),
+        help="compiled: a graph that Python's Keras traces; layers: TensorFlow.js alone",
+    )
     train.add_argument("--balanced", action="store_true", help="let rare classes weigh as much as common ones")
     train.add_argument(
         "--patience", type=int, default=5, metavar="N", help="epochs without improvement; 0 trains all (default 5)"
@@ -258,12 +330,52 @@ def _parser() -> argparse.ArgumentParser:
     predict = verb("predict", _predict, "name what is on images", "pybridge predict run cat.jpg more/ --json")
     predict.add_argument("run_dir", type=Path, metavar="RUN")
     predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="image files or folders of images")
-    verify = verb("verify", _verify, "prove that Node and Python give the same", "pybridge verify run test_photos/")
-    verify.add_argument("run_dir", type=Path, metavar="RUN")
-    verify.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="image files or folders of images")
-    verify.add_argument(
-        "--tolerance", type=_tolerance, default=0.0, metavar="X", help="largest difference that passes (default 0)"
+    verify = verb(
+        "verify",
+        _verify,
+        "prove that every runtime computes the same: Python, Node.js, TensorFlow.js on WebAssembly, JavaScript and in a browser",
+        "pybridge verify run test_photos/ --html parity.html\n  pybridge verify model.keras --against exported/ --layers",
     )
+    verify.add_argument("model", metavar="RUN_OR_MODEL", help="a run, or a model of any kind that pybridge can load")
+    verify.add_argument(
+        "inputs", type=Path, nargs="*", metavar="IMAGE", help="image files or folders of images (default, for models: edge cases)"
+    )
+    verify.add_argument("--against", metavar="MODEL", help="another model, which is to compute the same")
+    verify.add_argument("--runtimes", metavar="A,B", help="only these; without it, all that this machine has")
+    verify.add_argument("--layers", action="store_true", help="find the first layer that differs, and guess why")
+    verify.add_argument("--html", type=Path, metavar="FILE", help="write a report with a heat map of inputs by runtimes")
+    verify.add_argument("--input-shape", type=_sizes, metavar="C,H,W", help="of one example, for ONNX files with free sizes")
+    verify.add_argument(
+        "--tolerance", type=_tolerance, metavar="X", help="largest difference that passes (default: derived for each runtime)"
+    )
+    conversion = verb(
+        "convert",
+        _convert,
+        "bring a model into another format, and prove that it answers the same",
+        "pybridge convert model.keras web/ --to tfjs_layers --precision float16",
+    )
+    conversion.add_argument("source", metavar="SOURCE", help="a model, as --base of `pybridge train` takes it")
+    conversion.add_argument("destination", type=Path, metavar="DEST", help="a folder that does not exist, or a .keras file")
+    conversion.add_argument("--to", default="tfjs_layers", choices=_FORMATS, metavar="FORMAT", help=f"{', '.join(_FORMATS)}")
+    conversion.add_argument(
+        "--precision",
+        default="float32",
+        choices=("float32", "float16", "uint16", "uint8"),
+        help="of the weights (default float32)",
+    )
+    conversion.add_argument("--signature", metavar="NAME", help="of a SavedModel (default serving_default)")
+    conversion.add_argument("--allow-lambda", action="store_true", help=_ALLOW_LAMBDA)
+    deploying = verb(
+        "deploy", _deploy, "make an npm package for Node services", "pybridge deploy run service/model --images photos/"
+    )
+    deploying.add_argument("run_dir", type=Path, metavar="RUN")
+    deploying.add_argument("dest", type=Path, metavar="DEST", help="a new folder, or that of an earlier package")
+    deploying.add_argument("--precision", default="float32", choices=("float32", "float16", "uint8"), help="of the weights")
+    deploying.add_argument("--images", type=Path, metavar="FOLDER", help="photos to prove parity and measure the precision on")
+    deploying.add_argument("--saved-model", action="store_true", help="add the form that equals training bit by bit on tfjs-node")
+    deploying.add_argument("--name", help="for npm (default: made of DEST)")
+    deploying.add_argument("--package-version", default="1.0.0", metavar="X.Y.Z", help="for npm (default 1.0.0)")
+    deploying.add_argument("--force", action="store_true", help="deploy where parity failed or was not measured")
     return parser
 
 
@@ -292,6 +404,13 @@ def _tolerance(text: str) -> float:
     if not value >= 0:
         raise argparse.ArgumentTypeError(f"must not be negative, but is {text}")
     return value
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(size) for size in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be whole numbers with commas between, not {text!r}") from None
 
 
 def _set_up() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,18 +11,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pybridge.errors import BridgeError, DataError, ModelFormatError, ParityError
+from pybridge.errors import DataError, ModelFormatError
+from pybridge.formats import SaveReport, save_model
 from pybridge.models.graph import parse_nested
 from pybridge.models.layers_model import LayersModel
-from pybridge.models.sources import open_model
+from pybridge.models.structure import check_topology
 from pybridge.progress import download_progress, progress
 from pybridge.runner import Runner, RunnerRuntime
+from pybridge.sources import OpenedModel, SavedModel, Source, lift, open_model
 from pybridge.training.callbacks import Callback
+from pybridge.training.engines import create_trainer
 from pybridge.training.history import History
 from pybridge.training.loop import FitSettings, fit
-from pybridge.training.trainer import Examples, TrainerSettings, create_trainer
+from pybridge.training.trainer import DEFAULT_ENGINE, Examples, TrainerSettings
 
-SAVE_FORMATS = ("tfjs_layers",)
+_INTEGERS = ("int32", "int64", "uint8")
 
 # Layers behind the one whose activation says what the outputs are.
 _CHANGE_NO_VALUES = {"Dropout", "Flatten", "Reshape"}
@@ -72,18 +73,36 @@ class Node:
     def __init__(self, *, env: Mapping[str, str] | None = None, runtime: RunnerRuntime | None = None) -> None:
         self.runner = Runner(runtime, env=env)
 
-    def load_model(self, source: str | Path | LayersModel) -> Model:
-        """Loads a TF.js model.
+    def load_model(
+        self,
+        source: Source,
+        *,
+        input_shape: Sequence[int] | None = None,
+        signature: str | None = None,
+        allow_lambda: bool = False,
+    ) -> Model:
+        """Loads a model of any kind.
+
+        Models of layers (TF.js layers, Keras, torch, ONNX) run as a ``tf.LayersModel`` and train further. TF.js graph models and
+        SavedModels predict as they are, a SavedModel on the TensorFlow of Node itself; they train where their graph can be
+        lifted back into layers.
 
         Args:
-            source: A name of the zoo; an http(s) address of a ``model.json``; its path or folder, of a layers or a graph
-                model; or a `LayersModel` in memory.
+            source: A name of the zoo; an http(s) address of a ``model.json``, its path or folder; a `LayersModel`, Keras model or
+                ``torch.nn.Module`` in memory; a ``.keras``, ``.h5`` or ``.onnx`` file; ``keras.applications.NAME`` with its
+                ImageNet weights; the folder of a SavedModel.
+            input_shape: For torch: the shape of one example, ``(3, height, width)``.
+            signature: Which signature of a SavedModel; ``serving_default`` by default.
+            allow_lambda: Run the Python code of Lambda layers in a Keras file. Allow it only where you trust its author.
 
         Raises:
-            ModelFormatError: There is no such model, or it is damaged.
+            ModelFormatError: There is no such model, it is damaged or unsafe, or has layers that cannot be converted.
+
+        Example:
+            >>> model = node.load_model("keras.applications.MobileNetV2")
         """
         with download_progress() as report:
-            found = open_model(source, progress=report)
+            found = open_model(source, input_shape=input_shape, signature=signature, allow_lambda=allow_lambda, progress=report)
         return Model(self, found)
 
     def train(
@@ -101,8 +120,11 @@ class Node:
         learning_rate: float = 1e-3,
         seed: int = 0,
         patience: int | None = None,
+        engine: str = DEFAULT_ENGINE,
     ) -> History:
-        """Trains all trainable weights of a layers model in Node; afterwards the model has the best weights.
+        """Trains all trainable weights of a model in Node; afterwards the model has the best weights.
+
+        A graph model or SavedModel is lifted into layers first, and is a layers model from then on.
 
         Args:
             model: A model of this node with one input and one output.
@@ -114,16 +136,17 @@ class Node:
             callbacks: As in Keras; see `pybridge.callbacks`.
             loss: A Keras loss name; by default cross-entropy where the targets are classes or the output is a softmax
                 or sigmoid, else the mean squared error.
-            optimizer: ``adam``, ``rmsprop`` or ``sgd``.
+            optimizer: ``adam``, ``adamw``, ``rmsprop`` or ``sgd``.
             learning_rate: Of the first epoch.
             seed: Of the order of the examples and of dropout.
             patience: Stop after so many epochs without improvement; None trains them all.
+            engine: ``compiled``: a graph that Python's Keras traces once. ``layers``: TensorFlow.js's own gradients.
 
         Raises:
-            ModelFormatError: The model is a graph model or has several inputs or outputs.
+            ModelFormatError: The model is a graph that cannot be lifted into layers, or has several inputs or outputs.
             DataError: The arrays do not fit the model.
         """
-        source = model.layers_model()
+        source = model.become_layers()
         if len(model.inputs) != 1 or len(model.outputs) != 1:
             raise ModelFormatError(
                 f"The model has {len(model.inputs)} inputs and {len(model.outputs)} outputs; only models with one of each train",
@@ -135,7 +158,7 @@ class Node:
             optimizer=optimizer, learning_rate=learning_rate, loss=chosen, seed=seed, hold_batch_normalization=False
         )
         inputs, targets = _pair(model, x, y, chosen)
-        trainer = create_trainer("layers", self.runner, source, settings)
+        trainer = create_trainer(engine, self.runner, source, settings)
         stores: list[int] = []
 
         def examples(values: NDArray[Any], labels: NDArray[Any]) -> Examples:
@@ -193,7 +216,7 @@ class Model:
     Made by `Node.load_model`.
     """
 
-    def __init__(self, node: Node, source: LayersModel | Path) -> None:
+    def __init__(self, node: Node, source: OpenedModel) -> None:
         self._node = node
         self._source = source
         self._generation = 0
@@ -203,12 +226,24 @@ class Model:
         self.layers: list[LayerInfo] = []
         self._load()
 
-    def predict(self, x: ArrayLike | Sequence[ArrayLike], *, batch_size: int = 32) -> Any:
+    @property
+    def source(self) -> OpenedModel:
+        """What was loaded."""
+        return self._source
+
+    @property
+    def handle(self) -> int:
+        """The model's number in its Node.js process, where it is loaded if need be."""
+        self._load()
+        return self._handle
+
+    def predict(self, x: ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike], *, batch_size: int = 32) -> Any:
         """The model's outputs for a batch of inputs.
 
         Args:
-            x: One array of shape (N, ...), or a list of them for a model with several inputs.
-            batch_size: How many examples Node computes at once.
+            x: One array of shape (N, ...), or for a model with several inputs a list of them in the order of ``inputs``, or a
+                dict by their names.
+            batch_size: How many examples Node computes at once; a model that fixes this number overrides it.
 
         Returns:
             One array, or a list of them for a model with several outputs.
@@ -223,6 +258,7 @@ class Model:
         inputs = self.as_inputs(x)
         if not len(inputs[0]):
             return self._no_outputs()
+        batch_size = self._fixed_batch(len(inputs[0])) or batch_size
         with progress(len(inputs[0]), "Predicting", "example") as bar:
             seen = 0
 
@@ -236,52 +272,74 @@ class Model:
         return outputs[0] if len(outputs) == 1 else outputs
 
     def layers_model(self) -> LayersModel:
-        """Topology and weights, for further work in Python.
+        """Topology and weights, for further work in Python; a graph is lifted back into layers.
 
         Raises:
-            ModelFormatError: It is a graph model, whose layers are no longer to be told apart.
+            ModelFormatError: It is a graph with operations that no layer computes; the message names them.
         """
-        if isinstance(self._source, Path):
-            raise ModelFormatError(
-                f"{self._source} is a graph model: it predicts, but cannot be trained or saved as layers",
-                hint="Use the layers version of the model.",
-            )
-        return self._source
+        return lift(self._source)
+
+    def become_layers(self) -> LayersModel:
+        """Lifts a graph into layers, as which the model answers from now on; a layers model stays as it is.
+
+        Raises:
+            ModelFormatError: The graph has operations that no layer computes; the message names them.
+        """
+        layers = self.layers_model()
+        if layers is not self._source:
+            self.dispose()
+            self._source = layers
+            self._load()
+        return layers
 
     def replace_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
         """Gives the model other values for some or all of its weights."""
-        source = self.layers_model()
+        source = self.become_layers()
         self.dispose()
         self._source = replace(source, weights={**source.weights, **weights})
         self._load()
 
-    def save(self, folder: str | Path, format: str = "tfjs_layers") -> None:  # noqa: A002, the name is Keras's
-        """Saves the model, loads it again in Node, and compares the two before returning.
+    def save(
+        self,
+        folder: str | Path,
+        format: str = "tfjs_layers",  # noqa: A002, the name is Keras's
+        *,
+        precision: str = "float32",
+    ) -> SaveReport:
+        """Saves the model, opens what was saved, and compares the two before returning.
 
         Args:
             folder: Where to; must not exist, or be empty.
-            format: ``tfjs_layers``: a ``model.json`` with weight files, as `tf.loadLayersModel` takes it.
+            format: - ``tfjs_layers``: a ``model.json`` with weight files, as `tf.loadLayersModel` takes it;
+                - ``tfjs_graph``: for `tf.loadGraphModel`, smaller and faster, but not to be trained; needs the extra
+                  ``tensorflowjs``;
+                - ``saved_model``: for TensorFlow in any language;
+                - ``keras``: a Keras 3 file, ready to train in Python; ``folder`` may be its name, ending in ``.keras``.
+            precision: Of the weights: ``float32``, ``float16``, ``uint16`` or ``uint8``. ``saved_model`` and ``keras`` then hold
+                rounded weights in variables of float32.
+
+        Returns:
+            How far the saved model is from the one in memory: 0 for ``tfjs_layers`` in float32; with other kernels at most 1e-4
+            of the largest output; with a lower precision each weight is held to its bound, and the outputs' drift is reported.
 
         Raises:
             ParityError: What was saved answers differently; nothing is left behind.
             BridgeError: The folder holds something already.
+            SetupError: The extra ``tensorflowjs`` is needed.
+
+        Example:
+            >>> print(model.save("small", precision="uint8"))
+            small: tfjs_layers, uint8, 4.8 MB, differs by at most 0.0123
         """
-        if format not in SAVE_FORMATS:
-            raise ModelFormatError(f"format must be one of {', '.join(SAVE_FORMATS)}, not {format!r}")
-        target = Path(folder).expanduser()
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            raise BridgeError(f"{target} exists already", hint="Choose another folder or remove it.")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
-        try:
-            self.layers_model().write(scratch)
-            self._compare(scratch)
-            if target.exists():
-                target.rmdir()
-            scratch.chmod(0o755)
-            scratch.replace(target)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+        self._load()
+        return save_model(
+            self._source,
+            Path(folder).expanduser(),
+            format=format,
+            precision=precision,
+            inputs=self._examples(),
+            answer=self._answer,
+        )
 
     def dispose(self) -> None:
         """Frees the model in Node; the next use loads it again."""
@@ -289,12 +347,17 @@ class Model:
             self._node.runner.call("model.dispose", {"model": self._handle})
         self._generation = 0
 
-    def as_inputs(self, x: ArrayLike | Sequence[ArrayLike]) -> list[NDArray[Any]]:
+    def as_inputs(self, x: ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike]) -> list[NDArray[Any]]:
         """Checks arrays against the model's inputs and gives them in the dtypes that it takes.
 
         Raises:
             DataError: Their number or shapes do not fit.
         """
+        if isinstance(x, Mapping):
+            names = [port.name for port in self.inputs]
+            if set(x) != set(names):
+                raise DataError(f"The model has the inputs {names}, but {list(x)} were given")
+            x = [x[name] for name in names]
         arrays: list[Any] = [x] if len(self.inputs) == 1 and not self._is_listed(x) else list(x)  # type: ignore[arg-type]
         if len(arrays) != len(self.inputs):
             raise DataError(f"The model has {len(self.inputs)} inputs, but {len(arrays)} arrays were given")
@@ -314,7 +377,11 @@ class Model:
             return
         if isinstance(self._source, Path):
             loaded = runner.call("model.loadGraph", {"path": str(self._source.resolve())})
+        elif isinstance(self._source, SavedModel):
+            loaded = runner.call("model.loadSavedModel", self._source.to_dict())
         else:
+            # TF.js would search for ever for a layer that there is not.
+            check_topology(self._source.topology)
             weights = self._source.weights
             loaded = runner.call(
                 "model.loadLayers",
@@ -334,17 +401,34 @@ class Model:
         empty = [np.empty((0, *(size or 0 for size in port.shape[1:])), port.dtype) for port in self.outputs]
         return empty[0] if len(empty) == 1 else empty
 
-    def _compare(self, folder: Path) -> None:
-        copy = Model(self._node, LayersModel.read(folder))
+    def _fixed_batch(self, examples: int) -> int | None:
+        fixed = self.inputs[0].shape[0]
+        if fixed is not None and examples % fixed:
+            raise DataError(
+                f"The model takes {fixed} examples at once, and {examples} is no multiple of that",
+                hint="Add examples, or export it with a free batch size.",
+            )
+        return fixed
+
+    def _examples(self) -> dict[str, NDArray[Any]]:
+        """Random inputs of a shape that the model takes; whole numbers are 0 or 1, which any table of words has."""
         random = np.random.default_rng(0)
-        example = [random.uniform(-1, 1, [2, *(size or 8 for size in port.shape[1:])]).astype(np.float32) for port in self.inputs]
+        examples: dict[str, NDArray[Any]] = {}
+        for port in self.inputs:
+            free = 64 if len(port.shape) == 4 else 8
+            shape = [port.shape[0] or 2, *(size or free for size in port.shape[1:])]
+            whole = port.dtype in _INTEGERS or port.dtype == "bool"
+            examples[port.name] = random.integers(0, 2, shape) if whole else random.uniform(-1, 1, shape).astype(np.float32)
+        return examples
+
+    def _answer(self, source: OpenedModel, inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        model = self if source is self._source else Model(self._node, source)
         try:
-            ours, theirs = self.predict(example), copy.predict(example)
+            outputs = model.predict(inputs)
         finally:
-            copy.dispose()
-        pairs = zip(ours, theirs, strict=True) if isinstance(ours, list) else [(ours, theirs)]
-        if not all(np.array_equal(one, other, equal_nan=True) for one, other in pairs):
-            raise ParityError("The saved model answers differently from the one in memory; it was not kept")
+            if model is not self:
+                model.dispose()
+        return outputs if isinstance(outputs, list) else [outputs]
 
     def __repr__(self) -> str:
         parameters = sum(layer.parameters for layer in self.layers)
@@ -367,7 +451,8 @@ def _as_input(array: ArrayLike, port: Port) -> NDArray[Any]:
     if not fits:
         hint = "For a single example add an axis: x[None]." if len(values.shape) == len(expected) - 1 else None
         raise DataError(f"The input {port.name} must have the shape {expected}, not {values.shape}", hint=hint)
-    return np.ascontiguousarray(values, dtype=np.int32 if port.dtype == "int32" else np.float32)
+    dtype = np.int32 if port.dtype in _INTEGERS else np.bool_ if port.dtype == "bool" else np.float32
+    return np.ascontiguousarray(values, dtype=dtype)
 
 
 def _pair(model: Model, x: ArrayLike, y: ArrayLike, loss: str) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from pathlib import Path
 from typing import Any
 
+import graph_files
 import numpy as np
 import pytest
 import tiny
@@ -185,7 +185,7 @@ def test_a_model_that_there_is_not_is_a_clear_error(node: pb.Node, source: str, 
 
 def test_a_file_that_is_no_model_is_a_clear_error(node: pb.Node, tmp_path: Path) -> None:
     (tmp_path / "weights.bin").write_bytes(b"")
-    with pytest.raises(ModelFormatError, match=r"is no TF\.js model"):
+    with pytest.raises(ModelFormatError, match="is no model that can be opened"):
         node.load_model(tmp_path / "weights.bin")
     (tmp_path / "model.json").write_text("{}")
     with pytest.raises(ModelFormatError):
@@ -217,35 +217,33 @@ def test_a_closed_node_says_so() -> None:
         model.predict(X)
 
 
-def test_a_graph_model_predicts_by_name_but_neither_trains_nor_saves(node: pb.Node, tmp_path: Path) -> None:
-    """y = x * w, as the converter of TensorFlow.js writes it."""
-
-    def attributes(**types: Any) -> Any:
-        return {"dtype": {"type": "DT_FLOAT"}, **types}
-
-    shape = {"dim": [{"size": "-1"}, {"size": "2"}]}
-    constant = {"dtype": "DT_FLOAT", "tensorShape": {"dim": [{"size": "2"}]}}
-    nodes = [
-        {"name": "x", "op": "Placeholder", "attr": attributes(shape={"shape": shape})},
-        {"name": "w", "op": "Const", "attr": attributes(value={"tensor": constant})},
-        {"name": "y", "op": "Mul", "input": ["x", "w"], "attr": {"T": {"type": "DT_FLOAT"}}},
-    ]
-    tensor = {"dtype": "DT_FLOAT", "tensorShape": shape}
-    document = {
-        "format": "graph-model",
-        "modelTopology": {"node": nodes, "versions": {"producer": 440}},
-        "signature": {"inputs": {"x": {"name": "x:0", **tensor}}, "outputs": {"y": {"name": "y:0", **tensor}}},
-        "weightsManifest": [{"paths": ["w.bin"], "weights": [{"name": "w", "shape": [2], "dtype": "float32"}]}],
-    }
-    (tmp_path / "model.json").write_text(json.dumps(document))
-    (tmp_path / "w.bin").write_bytes(np.array([2, 10], np.float32).tobytes())
+def test_a_graph_model_predicts_by_name(node: pb.Node, tmp_path: Path) -> None:
+    """Its signature counts ``y2`` before ``y10``, whatever the order in the graph."""
+    weights = {"w": np.array([2, 10], np.float32)}
+    operations = [graph_files.operation("y10", "Mul", "x", "w"), graph_files.operation("y2", "Add", "x", "w")]
+    graph_files.write_graph_model(tmp_path, operations, weights, {"x": [-1, 2]}, ["y10", "y2"])
     model = node.load_model(tmp_path)
     assert model.inputs[0].shape == (None, 2)
-    np.testing.assert_array_equal(model.predict(np.ones((3, 2)), batch_size=2), [[2, 10]] * 3)
-    with pytest.raises(ModelFormatError, match="graph model"):
+    assert [port.name for port in model.outputs] == ["y2", "y10"]
+    added, multiplied = model.predict(np.ones((3, 2)), batch_size=2)
+    np.testing.assert_array_equal(added, [[3, 11]] * 3)
+    np.testing.assert_array_equal(multiplied, [[2, 10]] * 3)
+
+
+def test_a_graph_that_is_no_layers_neither_trains_nor_becomes_layers(node: pb.Node, tmp_path: Path) -> None:
+    graph_files.write_graph_model(tmp_path, [graph_files.operation("y", "Atan", "x")], {}, {"x": [-1, 2]}, ["y"])
+    model = node.load_model(tmp_path)
+    with pytest.raises(ModelFormatError, match="Atan 'y': it has no counterpart"):
         model.save(tmp_path / "copy")
-    with pytest.raises(ModelFormatError, match="graph model"):
+    with pytest.raises(ModelFormatError, match="still predicts"):
         node.train(model, np.ones((3, 2)), np.ones((3, 2)))
+
+
+def test_a_graph_model_trains_once_it_is_lifted(node: pb.Node, tmp_path: Path) -> None:
+    model = node.load_model(graph_files.image_classifier(tmp_path))
+    x = np.random.default_rng(0).normal(size=(8, 16, 16, 3)).astype(np.float32)
+    history = node.train(model, x, np.arange(8) % 3, epochs=15, learning_rate=0.05)
+    assert history.rows[-1]["loss"] < history.rows[0]["loss"]
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 'use strict';
 
-const { buildLayersModel, flatLayers, readWeights } = require('../engines/layers_model');
+const { buildLayersModel, containerOf, flatLayers, readWeights } = require('../engines/layers_model');
+const { SavedModel } = require('../engines/saved_model');
 const { Handles } = require('../handles');
 const { NDArray } = require('../ndarray');
 const { loadTensorflow } = require('../tensorflow');
@@ -20,6 +21,9 @@ const { loadTensorflow } = require('../tensorflow');
  * }} LoadedModel
  */
 
+/** @type {Record<string, string>} the types of TensorFlow.js for those that the signature of a graph model names */
+const GRAPH_TYPES = { DT_FLOAT: 'float32', DT_INT32: 'int32', DT_INT64: 'int32', DT_BOOL: 'bool', DT_STRING: 'string' };
+
 /** @type {Handles<LoadedModel>} */
 const models = new Handles('model');
 
@@ -28,9 +32,10 @@ const models = new Handles('model');
  */
 async function loadLayers(source) {
   const model = await buildLayersModel(source);
+  const container = containerOf(model);
   return describe({
-    inputs: model.inputs.map(port),
-    outputs: model.outputs.map(port),
+    inputs: model.inputs.map((tensor, i) => port(tensor, container.inputNames[i])),
+    outputs: model.outputs.map((tensor, i) => port(tensor, container.outputNames[i])),
     layers: flatLayers(model).map((layer) => ({
       name: layer.name,
       className: layer.getClassName(),
@@ -51,15 +56,50 @@ async function loadLayers(source) {
 async function loadGraph({ path }) {
   const tf = loadTensorflow();
   const model = await tf.loadGraphModel(tf.io.fileSystem(path));
-  const outputNames = model.outputs.map((output) => output.name);
+  const signature = /** @type {any} */ (model).artifacts?.signature;
+  const inputs = graphPorts(signature?.inputs, model.inputs);
+  const outputs = graphPorts(signature?.outputs, model.outputs);
+  const fetched = outputs.map(({ tensor }) => tensor);
   return describe({
-    inputs: model.inputs.map(graphPort),
-    outputs: model.outputs.map(graphPort),
+    inputs: inputs.map(signaturePort),
+    outputs: outputs.map(signaturePort),
     layers: [],
     names: [],
     layersModel: null,
     // By name on both ends: models with several inputs or outputs come back in another order.
-    run: async (inputs) => asList(await model.executeAsync(Object.fromEntries(inputs.map((input, i) => [model.inputs[i].name, input])), outputNames)),
+    run: (tensors) => execute(model, Object.fromEntries(tensors.map((tensor, i) => [inputs[i].tensor, tensor])), fetched),
+    dispose: () => model.dispose(),
+  });
+}
+
+/**
+ * @param {import('@tensorflow/tfjs-node').GraphModel} model
+ * @param {Record<string, Tensor>} feeds
+ * @param {string[]} fetched
+ * @returns {Promise<Tensor[]>}
+ */
+async function execute(model, feeds, fetched) {
+  try {
+    return asList(model.execute(feeds, fetched));
+  } catch (error) {
+    // Loops and operations whose result has no fixed shape run asynchronously only.
+    if (!(error instanceof Error) || !error.message.includes('executeAsync')) throw error;
+    return asList(await model.executeAsync(feeds, fetched));
+  }
+}
+
+/**
+ * @param {ConstructorParameters<typeof SavedModel>[0]} description what Python read of a SavedModel
+ */
+function loadSavedModel(description) {
+  const model = new SavedModel(description);
+  return describe({
+    inputs: description.inputs.map(signaturePort),
+    outputs: description.outputs.map(signaturePort),
+    layers: [],
+    names: [],
+    layersModel: null,
+    run: async (inputs) => model.run(inputs),
     dispose: () => model.dispose(),
   });
 }
@@ -98,6 +138,17 @@ function weights({ model }) {
   return readWeights(layersModel, names);
 }
 
+/**
+ * @param {number} model
+ * @returns {LayersModel}
+ * @throws {TypeError} where it is a graph model
+ */
+function loadedLayersModel(model) {
+  const { layersModel } = models.get(model);
+  if (!layersModel) throw new TypeError('A graph model has no layers');
+  return layersModel;
+}
+
 /** @param {{model: number}} params */
 function dispose({ model }) {
   models.remove(model)?.dispose();
@@ -111,18 +162,49 @@ function describe(loaded) {
 
 /**
  * @param {import('@tensorflow/tfjs-node').SymbolicTensor} tensor
+ * @param {string} name its layer's: TensorFlow.js numbers the tensors of all models of a process
  * @returns {Port}
  */
-function port({ name, shape, dtype }) {
+function port({ shape, dtype }, name) {
   return { name, shape, dtype };
 }
 
 /**
- * @param {{name: string, shape?: number[], dtype: string}} tensor
+ * The ends of a graph model as its signature names them, in the natural order of those names; or, in models without one, as the
+ * graph does.
+ *
+ * @param {Record<string, {name: string, dtype?: string, tensorShape?: {dim?: {size: string | number}[]}}> | undefined} signature
+ * @param {{name: string, shape?: number[], dtype?: string}[]} tensors
+ * @returns {import('../engines/saved_model').SignaturePort[]}
+ */
+function graphPorts(signature, tensors) {
+  const inGraph = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+  const named = Object.entries(signature || {}).map(([name, info]) => ({ name, tensor: info.name.replace(/:0$/, ''), info }));
+  if (named.length !== tensors.length || !named.every(({ tensor }) => inGraph.has(tensor))) {
+    return tensors.map(({ name, shape, dtype }) => ({ name, tensor: name, dtype: dtype || 'float32', shape: freeSizes(shape || []) }));
+  }
+  named.sort((one, other) => one.name.localeCompare(other.name, 'en', { numeric: true }));
+  return named.map(({ name, tensor, info }) => {
+    const known = inGraph.get(tensor);
+    const shape = info.tensorShape?.dim?.map(({ size }) => Number(size)) || known?.shape || [];
+    return { name, tensor, dtype: GRAPH_TYPES[info.dtype || ''] || known?.dtype || 'float32', shape: freeSizes(shape) };
+  });
+}
+
+/**
+ * @param {number[]} shape
+ * @returns {(number | null)[]}
+ */
+function freeSizes(shape) {
+  return shape.map((size) => (size < 0 ? null : size));
+}
+
+/**
+ * @param {import('../engines/saved_model').SignaturePort} port
  * @returns {Port}
  */
-function graphPort({ name, shape, dtype }) {
-  return { name, shape: (shape || []).map((size) => (size < 0 ? null : size)), dtype };
+function signaturePort({ name, shape, dtype }) {
+  return { name, shape, dtype };
 }
 
 /**
@@ -144,7 +226,15 @@ function asList(value) {
 function rowsAsTensor(tf, array, start, stop, dtype) {
   const size = array.shape.slice(1).reduce((product, dimension) => product * dimension, 1);
   const data = /** @type {any} */ (array.data).slice(start * size, stop * size);
-  return tf.tidy(() => new NDArray(array.dtype, [stop - start, ...array.shape.slice(1)], data).toTensor(tf).cast(/** @type {'float32'} */ (dtype)));
+  return tf.tidy(() => new NDArray(array.dtype, [stop - start, ...array.shape.slice(1)], data).toTensor(tf).cast(/** @type {'float32'} */ (tensorType(dtype))));
+}
+
+/**
+ * @param {string} dtype that a model takes
+ * @returns {string} the type of TensorFlow.js that holds its values
+ */
+function tensorType(dtype) {
+  return dtype === 'uint8' || dtype === 'int64' ? 'int32' : dtype;
 }
 
 /**
@@ -164,4 +254,4 @@ function concatenate(arrays) {
   return new NDArray(arrays[0].dtype, [rows, ...arrays[0].shape.slice(1)], data);
 }
 
-module.exports = { loadLayers, loadGraph, predict, weights, dispose };
+module.exports = { loadedLayersModel, loadLayers, loadGraph, loadSavedModel, predict, weights, dispose };

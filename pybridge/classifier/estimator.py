@@ -26,20 +26,20 @@ from pybridge.classifier.job import new_record, prepare_run, train
 from pybridge.classifier.judging import measure
 from pybridge.classifier.trained import Judged, Trained, without_head
 from pybridge.data import Augmentation, ImageSet, Preprocessing
-from pybridge.models.base_model import resolve
 from pybridge.models.cuts import choose_cut
 from pybridge.models.layers_model import LayersModel
 from pybridge.node import Node
 from pybridge.programs import Program, TensorFlowProcess, programs_for
 from pybridge.progress import download_progress
 from pybridge.runtime import Runtime, ensure
+from pybridge.sources import Source, resolve
 from pybridge.training.callbacks import Callback
 from pybridge.training.features import FeatureExtractor
 from pybridge.training.head import POOLING_LAYER, append_classifier, append_pooling
 from pybridge.training.history import History
 from pybridge.training.loop import FitSettings
 from pybridge.training.run_directory import RunDirectory, RunRecord
-from pybridge.training.trainer import TrainerSettings
+from pybridge.training.trainer import DEFAULT_ENGINE, TrainerSettings
 from pybridge.training.transfer import Transfer, classifier_programs
 
 logger = logging.getLogger(__name__)
@@ -48,15 +48,21 @@ logger = logging.getLogger(__name__)
 _PROCESS = ("_own_node", "_own_extractor")
 
 
+# Said elsewhere in the record, or not part of the model.
+_NOT_SETTINGS = ("allow_lambda", "base", "input_shape", "node", "preprocessing")
+
+
 class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A classifier of photos that trains in Node.js on top of a pre-trained base model.
 
     Args:
-        base: A name of `pybridge zoo`, the address or path of a TF.js layers ``model.json``, or a Teachable Machine export.
+        base: A name of `pybridge zoo`; the address or path of a TF.js ``model.json``, a Teachable Machine export among them; a
+            Keras model, or its ``.keras`` or ``.h5`` file; ``keras.applications.NAME``; a SavedModel's folder; an ``.onnx`` file;
+            a ``torch.nn.Module``, which needs ``input_shape``. TF.js graph models and SavedModels must be liftable into layers.
         epochs: Epochs at most.
         batch_size: Images in a training step.
         learning_rate: Of the head; `fine_tune` has its own.
-        optimizer: ``adam``, ``rmsprop`` or ``sgd`` (with momentum 0.9).
+        optimizer: ``adam``, ``adamw``, ``rmsprop`` or ``sgd`` (with momentum 0.9).
         weight_decay: Decoupled weight decay of kernels.
         dropout: Share of features that is dropped in training.
         hidden_units: Units of a ReLU layer before the probabilities; 0 for none.
@@ -67,8 +73,15 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         augment: False, True, a number of views, a dict or an `Augmentation`: cropped and mirrored views of the training
             images, whose features are computed once too.
         preprocessing: Overrides what is known of the base model.
-        engine: ``layers``: TensorFlow.js's own gradients and optimizers.
+        schedule: How the learning rate goes over the epochs: ``constant``, ``cosine`` or ``one_cycle``.
+        warmup_epochs: Epochs, or parts of one, over which the rate rises to its value.
+        global_clipnorm: Gradients that are longer, all of them together, are shortened to this; None for none.
+        mixup: Trains on mixtures of two examples; both parameters of the beta distribution of their shares, 0 for none.
+        engine: ``compiled``: a graph that Python's Keras traces once and Node's TensorFlow runs, several times as fast.
+            ``layers``: TensorFlow.js's own gradients and optimizers.
         skip_unreadable: Leave out images that cannot be decoded instead of raising.
+        input_shape: Of one image as a torch module takes it, ``(3, height, width)``.
+        allow_lambda: Run the Python code of Lambda layers in the base's Keras file.
         seed: Makes weights the same bit for bit on one machine; None draws one, which the run records.
         node: A `Node` to work in; by default the classifier starts its own when it first needs one.
 
@@ -80,7 +93,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        base: str | Path | LayersModel = "efficientnet_lite0",
+        base: Source = "efficientnet_lite0",
         *,
         epochs: int = 30,
         batch_size: int = 32,
@@ -95,8 +108,14 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         monitor: str | None = None,
         augment: Any = False,
         preprocessing: Preprocessing | None = None,
-        engine: str = "layers",
+        schedule: str = "constant",
+        warmup_epochs: float = 0.0,
+        global_clipnorm: float | None = None,
+        mixup: float = 0.0,
+        engine: str = DEFAULT_ENGINE,
         skip_unreadable: bool = False,
+        input_shape: tuple[int, ...] | None = None,
+        allow_lambda: bool = False,
         seed: int | None = None,
         node: Node | None = None,
     ) -> None:
@@ -114,8 +133,14 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.monitor = monitor
         self.augment = augment
         self.preprocessing = preprocessing
+        self.schedule = schedule
+        self.warmup_epochs = warmup_epochs
+        self.global_clipnorm = global_clipnorm
+        self.mixup = mixup
         self.engine = engine
         self.skip_unreadable = skip_unreadable
+        self.input_shape = input_shape
+        self.allow_lambda = allow_lambda
         self.seed = seed
         self.node = node
 
@@ -155,7 +180,13 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         images = labelled(x, y)
         training, validation = part(images, validation_split, validation_data, seed)
         with download_progress() as report:
-            base = resolve(self.base, preprocessing=self.preprocessing, progress=report)
+            base = resolve(
+                self.base,
+                preprocessing=self.preprocessing,
+                input_shape=self.input_shape,
+                allow_lambda=self.allow_lambda,
+                progress=report,
+            )
         runtime = self.runtime()
         features = append_pooling(base.model)
         channels = programs_for([base.preprocessing, features], runtime)[-1].output_shape[0]
@@ -174,7 +205,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             preprocessing=base.preprocessing,
             training=training,
             validation=validation,
-            fit=FitSettings(self.epochs, self.batch_size, self.learning_rate, seed, self.patience, self.monitor),
+            fit=self._fit_settings(seed, self.epochs, self.learning_rate),
             trainer=self._trainer_settings(seed, self.learning_rate),
             engine=self.engine,
             augmentation=Augmentation.parse(self.augment),
@@ -236,7 +267,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             preprocessing=self.preprocessing_,
             training=training,
             validation=validation,
-            fit=FitSettings(epochs, self.batch_size, learning_rate, self.seed_, self.patience, self.monitor, keep_start=True),
+            fit=replace(self._fit_settings(self.seed_, epochs, learning_rate), keep_start=True),
             trainer=self._trainer_settings(self.seed_, learning_rate),
             engine=self.engine,
             augmentation=Augmentation.parse(self.augment),
@@ -423,15 +454,28 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return trained
 
     def _settings(self, classes: NDArray[Any], class_names: tuple[str, ...]) -> dict[str, Any]:
-        settings = {name: value for name, value in self.get_params().items() if name not in ("node", "preprocessing", "base")}
+        settings = {name: value for name, value in self.get_params().items() if name not in _NOT_SETTINGS}
         augmentation = Augmentation.parse(self.augment)
         settings["augment"] = augmentation.to_dict() if augmentation else False
         if isinstance(self.class_weight, dict):
             by_name = weights_by_name(self.class_weight, classes, class_names)
             settings["class_weight"] = {name: float(weight) for name, weight in by_name.items()}
-        if not isinstance(self.base, LayersModel):
+        if isinstance(self.base, str | Path):
             settings["base"] = str(self.base)
         return settings
+
+    def _fit_settings(self, seed: int, epochs: int, learning_rate: float) -> FitSettings:
+        return FitSettings(
+            epochs,
+            self.batch_size,
+            learning_rate,
+            seed,
+            self.patience,
+            self.monitor,
+            schedule=self.schedule,
+            warmup_epochs=self.warmup_epochs,
+            mixup=self.mixup,
+        )
 
     def _trainer_settings(self, seed: int, learning_rate: float) -> TrainerSettings:
         return TrainerSettings(
@@ -439,7 +483,9 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             learning_rate=learning_rate,
             momentum=0.9 if self.optimizer == "sgd" else 0.0,
             weight_decay=self.weight_decay,
+            global_clipnorm=self.global_clipnorm,
             label_smoothing=self.label_smoothing,
+            mixup=self.mixup > 0,
             seed=seed,
             hold_batch_normalization=True,
         )
@@ -454,6 +500,10 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def runtime(self) -> Runtime:
         """The Node.js side that the classifier works with; set up if need be."""
         return ensure(report=logger.info)
+
+    def layers_model(self) -> LayersModel:
+        """The trained model, from preprocessed images to probabilities."""
+        return self._fitted().model
 
     def activations(self, images: ImageSet) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """What Node computes for images: the activations where the frozen part ends, and the probabilities."""

@@ -157,10 +157,12 @@ def _checkpoint(run: RunDirectory, record: RunRecord) -> FitState | None:
             f"{run.path} was begun with everything up to {begun.cut} frozen, not {record.cut}",
             hint="Give the same unfreeze as then, or choose another folder for a new run.",
         )
+    # A schedule spans all epochs, so that other epochs make it another one.
+    free = _FREE_TO_CHANGE if record.settings.get("schedule") == "constant" else _FREE_TO_CHANGE - {"epochs"}
     changed = [
         f"{name} was {begun.settings.get(name)!r} and is {value!r}"
         for name, value in record.settings.items()
-        if name not in _FREE_TO_CHANGE and begun.settings.get(name) != value
+        if name not in free and begun.settings.get(name) != value
     ]
     if changed:
         raise DataError(

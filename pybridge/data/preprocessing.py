@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from pybridge.errors import DataError, ModelFormatError
 
 Crop = Literal["stretch", "centre"]
+ChannelOrder = Literal["rgb", "bgr"]
 
 _MAX_SIDE = 8192
 
@@ -33,15 +34,18 @@ class Preprocessing:
        float32. With the whole picture as the box this is ``tf.image.resize(..., "bilinear", antialias=True)``.
        Where the box is smaller than the picture, the filter reads pixels just outside of it, unlike a crop that is cut out
        first.
-    5. ``(pixel - mean) / std``, float32, for each channel.
+    5. With ``channel_order="bgr"``: exchange red and blue.
+    6. ``(pixel - mean) / std``, float32, for each channel.
 
     Args:
         height: Rows of the model's input, in pixels.
         width: Columns of the model's input, in pixels.
         crop: ``"stretch"`` (default) uses the whole picture whatever its shape; ``"centre"`` keeps proportions.
         crop_fraction: Share of each side of the box that is kept, in (0, 1]; default 1.0.
-        mean: Subtracted from the pixels, which are 0 to 255: one number for all channels, or three (red, green, blue).
+        mean: Subtracted from the pixels, which are 0 to 255: one number for all channels, or three in the order of
+            ``channel_order``.
         std: Divides the result; one number or three. The defaults of both map pixels to [-1, 1].
+        channel_order: ``"rgb"`` (default), or ``"bgr"`` for models that were trained with Caffe's order.
 
     Raises:
         DataError: A value is outside of what is said above.
@@ -57,6 +61,7 @@ class Preprocessing:
     crop_fraction: float = 1.0
     mean: tuple[float, ...] = (127.5,)
     std: tuple[float, ...] = (127.5,)
+    channel_order: ChannelOrder = "rgb"
 
     def __post_init__(self) -> None:
         for name in ("height", "width"):
@@ -65,6 +70,8 @@ class Preprocessing:
                 raise DataError(f"Preprocessing: {name} must be a whole number from 1 to {_MAX_SIDE}, not {side!r}")
         if self.crop not in get_args(Crop):
             raise DataError(f"Preprocessing: crop must be 'stretch' or 'centre', not {self.crop!r}")
+        if self.channel_order not in get_args(ChannelOrder):
+            raise DataError(f"Preprocessing: channel_order must be 'rgb' or 'bgr', not {self.channel_order!r}")
         if not _is_finite(self.crop_fraction) or not 0 < self.crop_fraction <= 1:
             raise DataError(f"Preprocessing: crop_fraction must be in (0, 1], not {self.crop_fraction!r}")
         for name in ("mean", "std"):
@@ -83,6 +90,7 @@ class Preprocessing:
             "crop_fraction": self.crop_fraction,
             "mean": list(self.mean),
             "std": list(self.std),
+            "channel_order": self.channel_order,
         }
 
     @classmethod
