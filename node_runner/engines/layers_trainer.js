@@ -2,13 +2,14 @@
 
 const { loadTensorflow } = require('../tensorflow');
 const { NDArray } = require('../ndarray');
+const { DivergenceError } = require('./training_error');
 const { flatLayers, holdBatchNormalization, readWeights, writeWeights } = require('./layers_model');
 
 /**
  * @typedef {import('@tensorflow/tfjs-node').LayersModel} LayersModel
  * @typedef {import('@tensorflow/tfjs-node').Tensor} Tensor
  * @typedef {import('./feature_store').FeatureStore} FeatureStore
- * @typedef {{name: string, learningRate: number, momentum?: number, weightDecay?: number}} OptimizerSettings
+ * @typedef {{name: string, learningRate: number, momentum?: number, nesterov?: boolean, weightDecay?: number, globalClipnorm?: number}} OptimizerSettings
  * @typedef {{
  *   optimizer: OptimizerSettings,
  *   loss: string,
@@ -17,6 +18,7 @@ const { flatLayers, holdBatchNormalization, readWeights, writeWeights } = requir
  *   holdBatchNormalization: boolean,
  * }} TrainerSettings
  * @typedef {{inputs: FeatureStore, targets: NDArray, rows: ArrayLike<number>, targetRows: ArrayLike<number>, batchSize: number}} Examples
+ * @typedef {Examples & {sampleWeights: Float32Array | null, rates: Float32Array, mixing: Float32Array}} Epoch `rates` and `mixing` for each step
  * @typedef {{loss: number, accuracy?: number}} Logs
  */
 
@@ -31,11 +33,6 @@ const TFJS_LOSSES = {
   // Integer classes become one-hot rows first, so that labels can be smoothed.
   sparse_categorical_crossentropy: 'categoricalCrossentropy',
 };
-
-class DivergenceError extends Error {
-  /** @override */
-  name = 'DivergenceError';
-}
 
 /** Trains a tf.LayersModel with TensorFlow.js's own gradients and optimizers: the portable engine. */
 class LayersTrainer {
@@ -60,12 +57,11 @@ class LayersTrainer {
   /**
    * One pass over the examples in the order given.
    *
-   * @param {Examples & {sampleWeights: Float32Array | null, learningRate: number}} epoch
+   * @param {Epoch} epoch
    * @param {{signal: AbortSignal, progress: (value: object) => void}} context
    * @returns {Promise<Logs>}
    */
   async trainEpoch(epoch, { signal, progress }) {
-    setLearningRate(this.optimizer, epoch.learningRate);
     const sums = { loss: 0, correct: 0, examples: 0 };
     for (let start = 0; start < epoch.rows.length; start += epoch.batchSize) {
       signal.throwIfAborted();
@@ -111,7 +107,7 @@ class LayersTrainer {
    *
    * @returns {Promise<{weights: NDArray[], optimizer: NDArray[], optimizerNames: string[], powers: number[], step: number}>}
    */
-  async state() {
+  async savedState() {
     const optimizer = await this.optimizer.getWeights();
     return {
       weights: this.weights(),
@@ -122,7 +118,7 @@ class LayersTrainer {
     };
   }
 
-  /** @param {Awaited<ReturnType<LayersTrainer['state']>>} state */
+  /** @param {Awaited<ReturnType<LayersTrainer['savedState']>>} state */
   async restore({ weights, optimizer, optimizerNames, powers, step }) {
     const tf = loadTensorflow();
     this.setWeights(weights);
@@ -148,29 +144,35 @@ class LayersTrainer {
   }
 
   /**
-   * @param {Examples & {sampleWeights: Float32Array | null, learningRate: number}} epoch
+   * @param {Epoch} epoch
    * @param {number} start
    * @returns {[{loss: number, correct: number}, number]}
    */
   trainBatch(epoch, start) {
     const tf = loadTensorflow();
+    const rate = epoch.rates[start / epoch.batchSize];
+    const share = epoch.mixing[start / epoch.batchSize];
+    setLearningRate(this.optimizer, rate);
     this.seedDropout();
     return tf.tidy(() => {
-      const { x, y, count } = this.batch(epoch, start);
+      const batch = this.batch(epoch, start);
+      const { count } = batch;
+      const weights = epoch.sampleWeights && tf.tensor1d(epoch.sampleWeights.slice(start, start + count));
+      const [x, y] = [mix(batch.x, share), mix(batch.y, share)];
       let correct = 0;
       const { value: cost, grads } = this.optimizer.computeGradients(() => {
         const output = /** @type {Tensor} */ (this.model.apply(x, { training: true }));
         correct = this.countCorrect(y, output);
         let losses = this.losses(y, output);
-        if (epoch.sampleWeights) losses = losses.mul(tf.tensor1d(epoch.sampleWeights.slice(start, start + count)));
+        if (weights) losses = losses.mul(mix(weights, share));
         const penalties = this.model.calculateLosses();
         return penalties.reduce((total, penalty) => total.add(penalty), /** @type {import('@tensorflow/tfjs-node').Scalar} */ (tf.mean(losses)));
       }, this.variables);
       const loss = cost.dataSync()[0];
-      if (!Number.isFinite(loss)) throw new DivergenceError(`The loss became ${loss} in step ${this.step + 1}`);
+      if (!Number.isFinite(loss)) throw new DivergenceError(loss, this.step + 1);
       // As in Keras, weights decay before they are updated, after the gradients were taken.
-      this.decayWeights(epoch.learningRate);
-      this.optimizer.applyGradients(grads);
+      this.decayWeights(rate);
+      this.optimizer.applyGradients(clipGradients(grads, this.settings.optimizer.globalClipnorm));
       this.step += 1;
       return [{ loss, correct }, count];
     });
@@ -274,12 +276,41 @@ function lossName(loss) {
  * @param {OptimizerSettings} settings
  * @returns {import('@tensorflow/tfjs-node').Optimizer}
  */
-function createOptimizer({ name, learningRate, momentum = 0 }) {
+function createOptimizer({ name, learningRate, momentum = 0, nesterov = false }) {
   const { train } = loadTensorflow();
   if (name === 'adam') return train.adam(learningRate);
   if (name === 'rmsprop') return train.rmsprop(learningRate);
-  if (name === 'sgd') return momentum ? train.momentum(learningRate, momentum) : train.sgd(learningRate);
+  if (name === 'sgd') return momentum ? train.momentum(learningRate, momentum, nesterov) : train.sgd(learningRate);
   throw new RangeError(`The optimizer ${name} is unknown; there are adam, rmsprop and sgd`);
+}
+
+/**
+ * Mixup (Zhang et al. 2018, arXiv:1710.09412). The order is random, so the neighbour is as good as any other example.
+ *
+ * @template {Tensor} T
+ * @param {T} values
+ * @param {number} share that each example keeps of itself
+ * @returns {T}
+ */
+function mix(values, share) {
+  const count = values.shape[0];
+  if (share === 1 || count === 1) return values;
+  const tf = loadTensorflow();
+  const neighbours = tf.concat([values.slice([count - 1], [1]), values.slice([0], [count - 1])]);
+  return /** @type {T} */ (values.mul(share).add(neighbours.mul(1 - share)));
+}
+
+/**
+ * @param {Record<string, Tensor>} gradients
+ * @param {number | undefined} limit of the length of all of them together; 0 for none
+ * @returns {Record<string, Tensor>}
+ */
+function clipGradients(gradients, limit) {
+  if (!limit) return gradients;
+  const tf = loadTensorflow();
+  const length = tf.sqrt(tf.addN(Object.values(gradients).map((gradient) => gradient.square().sum())));
+  const factor = tf.div(limit, tf.maximum(length, limit));
+  return Object.fromEntries(Object.entries(gradients).map(([name, gradient]) => [name, gradient.mul(factor)]));
 }
 
 /**

@@ -66,7 +66,7 @@ function read({ store, rows }) {
 
 /** @param {{store: number}} params */
 function dispose({ store }) {
-  stores.remove(store);
+  stores.remove(store)?.dispose();
 }
 
 /**

@@ -1,5 +1,6 @@
 'use strict';
 
+const { CompiledTrainer } = require('../engines/compiled_trainer');
 const { buildLayersModel } = require('../engines/layers_model');
 const { LayersTrainer } = require('../engines/layers_trainer');
 const { Handles } = require('../handles');
@@ -18,7 +19,7 @@ const { stores } = require('./features');
  * }} ExamplesParams
  */
 
-/** @type {Handles<LayersTrainer>} */
+/** @type {Handles<LayersTrainer | CompiledTrainer>} */
 const trainers = new Handles('trainer');
 
 /**
@@ -30,12 +31,22 @@ async function create({ model, settings }) {
 }
 
 /**
- * @param {ExamplesParams & {sampleWeights: NDArray | null, learningRate: number}} params
+ * @param {{program: import('../engines/compiled_trainer').TrainingProgram, weights: NDArray[], seed: number, numbers: NDArray}} params
+ * @returns {number}
+ */
+function createCompiled({ program, weights: values, seed, numbers }) {
+  return trainers.add(new CompiledTrainer(program, values, seed, numbers));
+}
+
+/**
+ * @param {ExamplesParams & {sampleWeights: NDArray | null, rates: NDArray, mixing: NDArray}} params
  * @param {Context} context
  */
 function epoch(params, context) {
   const sampleWeights = params.sampleWeights && /** @type {Float32Array} */ (params.sampleWeights.data);
-  return trainers.get(params.trainer).trainEpoch({ ...examples(params), sampleWeights, learningRate: params.learningRate }, context);
+  const rates = /** @type {Float32Array} */ (params.rates.data);
+  const mixing = /** @type {Float32Array} */ (params.mixing.data);
+  return trainers.get(params.trainer).trainEpoch({ ...examples(params), sampleWeights, rates, mixing }, context);
 }
 
 /**
@@ -48,10 +59,10 @@ function evaluate(params, context) {
 
 /** @param {{trainer: number}} params */
 function state({ trainer }) {
-  return trainers.get(trainer).state();
+  return trainers.get(trainer).savedState();
 }
 
-/** @param {{trainer: number, state: Awaited<ReturnType<LayersTrainer['state']>>}} params */
+/** @param {{trainer: number, state: any}} params as `state` of the same engine gave it */
 function restore({ trainer, state: saved }) {
   return trainers.get(trainer).restore(saved);
 }
@@ -85,4 +96,4 @@ function examples({ store, targets, rows, targetRows, batchSize }) {
   };
 }
 
-module.exports = { create, epoch, evaluate, state, restore, weights, setWeights, dispose };
+module.exports = { create, createCompiled, epoch, evaluate, state, restore, weights, setWeights, dispose };

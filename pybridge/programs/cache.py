@@ -21,7 +21,7 @@ from pybridge.progress import progress
 from pybridge.runtime import Runtime, cache_dir
 
 # Part of every key: raise it when tracing changes what a program computes or how its signatures look.
-TRACING_VERSION = 3
+TRACING_VERSION = 4
 
 
 def programs_for(
@@ -30,8 +30,8 @@ def programs_for(
     """The programs of preprocessings and models; those that are not in the cache are traced, in one TensorFlow process.
 
     Args:
-        sources: A preprocessing gives the program from files or pixels to the model's input, a model (one input, one
-            output) its inference, with its weights as constants.
+        sources: A preprocessing gives the program from files or pixels to the model's input, a model its
+            inference, with its weights as constants.
         runtime: Whose TensorFlow traces and will run them.
         tensorflow: A process that runs already; by default one is started where something has to be traced.
 

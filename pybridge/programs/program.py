@@ -32,10 +32,22 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Signature:
-    """One way to call a program: inputs in order, one output."""
+    """One way to call a program.
+
+    Attributes:
+        inputs: In the order of the call.
+        output: The first output; programs in a chain have no other.
+        others: Further outputs, in order.
+    """
 
     inputs: tuple[TensorSpec, ...]
     output: TensorSpec
+    others: tuple[TensorSpec, ...] = ()
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """All outputs, in order."""
+        return (self.output, *self.others)
 
 
 @dataclass(frozen=True)
@@ -68,8 +80,9 @@ class Program:
         """The inverse of ``to_dict``."""
         signatures = {
             name: Signature(
-                inputs=tuple(_tensor_spec(spec) for spec in signature["inputs"]),
-                output=_tensor_spec(signature["output"]),
+                inputs=tuple(tensor_spec(spec) for spec in signature["inputs"]),
+                output=tensor_spec(signature["output"]),
+                others=tuple(tensor_spec(spec) for spec in signature.get("others", [])),
             )
             for name, signature in description["signatures"].items()
         }
@@ -100,7 +113,8 @@ class Program:
         (self.folder / MANIFEST).write_text(json.dumps(manifest, indent=1), "utf-8")
 
 
-def _tensor_spec(description: dict[str, Any]) -> TensorSpec:
+def tensor_spec(description: dict[str, Any]) -> TensorSpec:
+    """A tensor's description out of a manifest."""
     return TensorSpec(
         name=description["name"],
         tensor=description["tensor"],

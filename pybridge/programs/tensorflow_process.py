@@ -9,9 +9,11 @@ standard input is a lifeline too: at end of file it ends.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import queue
+import select
 import subprocess
 import sys
 import tempfile
@@ -23,7 +25,7 @@ from typing import Any
 
 import pybridge
 from pybridge import errors
-from pybridge.errors import BridgeError
+from pybridge.errors import BridgeError, CallTimeoutError
 
 _CHILD = "import sys; from pybridge.programs.tensorflow_process import main; main(int(sys.argv[1]))"
 
@@ -58,25 +60,30 @@ class TensorFlowProcess:
         finally:
             os.close(notify)
 
-    def run(self, folder: Path, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    def run(self, folder: Path, name: str, arguments: dict[str, Any], *, timeout: float | None = None) -> dict[str, Any]:
         """Runs one job.
 
         Args:
             folder: A folder for the job's files; arrays and models pass through it.
-            name: Which job: ``trace`` or ``run_programs``.
+            name: Which job: ``trace`` or ``run_programs``, or that of a room above this one as ``module:function``.
             arguments: What JSON can carry.
+            timeout: Seconds after which the process is ended; None waits as long as it takes.
 
         Returns:
             What the job returned.
 
         Raises:
             BridgeError: What the job raised, or that the process died, with the end of its error output.
+            CallTimeoutError: The job took longer; the process is gone.
         """
         (folder / "job.json").write_text(json.dumps({"name": name, "arguments": arguments}), "utf-8")
         assert self._child.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._child.stdin.write(json.dumps(str(folder)).encode() + b"\n")
             self._child.stdin.flush()
+        if not select.select([self._done], [], [], timeout)[0]:
+            self._child.kill()
+            raise CallTimeoutError(f"{name} took longer than {timeout:g} seconds in Python's TensorFlow process")
         if not self._done.read(1):
             raise self._death(name)
         result: dict[str, Any] = json.loads((folder / "result.json").read_text("utf-8"))
@@ -117,6 +124,14 @@ def _jobs() -> dict[str, Job]:
     return {"trace": jobs.trace, "run_programs": jobs.run_programs}
 
 
+def _find_job(name: str, jobs: dict[str, Job]) -> Job:
+    if ":" not in name:
+        return jobs[name]
+    module, _, function = name.partition(":")
+    found: Job = getattr(importlib.import_module(module), function)
+    return found
+
+
 def main(notify: int) -> None:
     """The child's side: runs jobs until its standard input ends."""
     folders: queue.SimpleQueue[Path] = queue.SimpleQueue()
@@ -136,7 +151,7 @@ def _read_jobs(folders: queue.SimpleQueue[Path]) -> None:
 def _run(folder: Path, jobs: dict[str, Job]) -> None:
     job = json.loads((folder / "job.json").read_text("utf-8"))
     try:
-        result = jobs[job["name"]](folder, job["arguments"])
+        result = _find_job(job["name"], jobs)(folder, job["arguments"])
     except BridgeError as error:
         result = {"error": {"type": type(error).__name__, "message": error.message, "hint": error.hint}}
     except Exception:  # the caller is another process: the traceback is all that can reach it

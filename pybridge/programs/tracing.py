@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from pybridge.data.preprocessing import Preprocessing
@@ -45,6 +46,8 @@ def trace_preprocessing(preprocessing: Preprocessing, folder: Path) -> Program:
         )[0]
         mirrored = tf.where(flip, tf.reverse(resized, [1]), resized)
         lit = tf.clip_by_value(mirrored * brightness, 0.0, 255.0)
+        if preprocessing.channel_order == "bgr":
+            lit = lit[..., ::-1]
         return (lit - tf.constant(preprocessing.mean, tf.float32)) / tf.constant(preprocessing.std, tf.float32)
 
     def from_file(arguments: tuple[tf.Tensor, ...]) -> tf.Tensor:
@@ -73,17 +76,27 @@ def trace_preprocessing(preprocessing: Preprocessing, folder: Path) -> Program:
 
 
 def trace_model(model: LayersModel, folder: Path) -> Program:
-    """Traces a one-input, one-output model in inference mode, its weights folded into constants.
+    """Traces a model in inference mode, its weights folded into constants.
 
-    Signature ``default`` takes ``float32`` inputs of the model's own shape.
+    Signature ``default`` takes the model's inputs, in its own order, types and shapes.
     """
-    keras_model = to_keras(model)
-    shape = tuple(keras_model.inputs[0].shape)
+    return trace_keras(to_keras(model), folder)
 
-    def infer(inputs: tf.Tensor) -> tf.Tensor:
-        return keras_model(inputs, training=False)
 
-    return _save(folder, {"default": (infer, [("inputs", tf.float32, shape)])})
+def trace_keras(keras_model: Any, folder: Path) -> Program:
+    """Traces a Keras model, as `trace_model` does; Keras must run on TensorFlow."""
+    inputs = [
+        ("inputs" if len(keras_model.inputs) == 1 else f"input_{position}", tf.as_dtype(tensor.dtype), tuple(tensor.shape))
+        for position, tensor in enumerate(keras_model.inputs)
+    ]
+    structure = getattr(keras_model, "_inputs_struct", None)
+
+    def infer(*tensors: tf.Tensor) -> list[tf.Tensor]:
+        # A functional model may be called by names; its structure says how.
+        given = keras.tree.pack_sequence_as(structure, list(tensors)) if structure is not None else tensors[0]
+        return [tf.convert_to_tensor(output) for output in tf.nest.flatten(keras_model(given, training=False))]
+
+    return _save(folder, {"default": (infer, inputs)})
 
 
 def _upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
@@ -117,6 +130,7 @@ def _save(folder: Path, functions: dict[str, tuple[Any, list[tuple[str, Any, tup
         signatures[signature_name] = Signature(
             inputs=tuple(_spec(signature_name, name, tensor) for (name, _, _), tensor in zip(inputs, frozen.inputs, strict=True)),
             output=_spec(signature_name, "output", frozen.outputs[0]),
+            others=tuple(_spec(signature_name, f"output_{i}", output) for i, output in enumerate(frozen.outputs[1:], 1)),
         )
     shutil.rmtree(folder, ignore_errors=True)
     with tf.compat.v1.Session(graph=graph) as session:

@@ -15,6 +15,7 @@ from pybridge.errors import NodeCrashedError
 from pybridge.progress import Progress, progress
 from pybridge.training.callbacks import Callback, EarlyStopping, Loop, signed
 from pybridge.training.history import History
+from pybridge.training.schedules import SCHEDULES, mixing_shares, rate_factors
 from pybridge.training.trainer import Examples, Trainer, Weights
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,9 @@ class FitSettings:
         seed: Of the order of examples and the choice of views.
         patience: Epochs without improvement before training stops early; None to train all epochs.
         monitor: The metric by which weights are judged; None for ``val_loss``, or ``loss`` without validation data.
+        schedule: How the learning rate goes over the epochs: ``constant``, ``cosine`` or ``one_cycle``; see `rate_factors`.
+        warmup_epochs: Epochs, or parts of one, over which the rate rises to its value.
+        mixup: Both parameters of mixup's beta distribution; 0 for none. The trainer's settings must say ``mixup`` too.
         keep_start: Whether the weights before the first epoch compete too, so that training cannot make the model worse.
     """
 
@@ -41,12 +45,19 @@ class FitSettings:
     patience: int | None = 5
     monitor: str | None = None
     keep_start: bool = False
+    schedule: str = "constant"
+    warmup_epochs: float = 0.0
+    mixup: float = 0.0
 
     def __post_init__(self) -> None:
         if self.epochs < 0:
             raise ValueError(f"epochs must not be negative, but is {self.epochs}")
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, but is {self.batch_size}")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
+        if not self.warmup_epochs >= 0 or not self.mixup >= 0:
+            raise ValueError("warmup_epochs and mixup must not be negative")
 
 
 @dataclass
@@ -128,18 +139,23 @@ def fit(
                     callback.on_epoch_begin(epoch, {})
                 bar.set_description(f"{description}, epoch {epoch + 1}/{settings.epochs}")
                 order, views = _order(settings.seed, epoch, training)
+                steps = -(-len(order) // settings.batch_size)
+                factors = rate_factors(
+                    settings.schedule, settings.warmup_epochs, epochs=settings.epochs, epoch=epoch, steps=steps
+                )
                 logs = trainer.train_epoch(
                     training,
                     order,
                     views,
                     batch_size=settings.batch_size,
-                    learning_rate=loop.learning_rate,
+                    learning_rate=(loop.learning_rate * factors).astype(np.float32),
+                    mixing=mixing_shares(settings.mixup, seed=settings.seed, epoch=epoch, steps=steps),
                     on_progress=_counter(bar),
                 )
                 if validation is not None:
                     measured, _ = trainer.evaluate(validation, batch_size=settings.batch_size)
                     logs = {**logs, **{f"val_{name}": value for name, value in measured.items()}}
-                logs = {**logs, "learning_rate": loop.learning_rate}
+                logs = {**logs, "learning_rate": loop.learning_rate * float(factors[-1])}
                 if signed(logs, monitor) < (signed(history.best, monitor) if history.best_epoch else start):
                     best, history.best_epoch = trainer.weights(), epoch + 1
                 history.rows.append({"epoch": epoch + 1, **logs})

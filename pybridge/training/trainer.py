@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -11,14 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybridge.errors import BridgeError, NodeCrashedError, RemoteError
-from pybridge.models.layers_model import LayersModel
-from pybridge.runner import Runner
+from pybridge.rpc import Connection
 
 OnProgress = Callable[[dict[str, Any]], None]
 Weights = dict[str, NDArray[np.float32]]
 
-ENGINES = ("layers",)
-OPTIMIZERS = ("adam", "rmsprop", "sgd")
+ENGINES = ("compiled", "layers")
+DEFAULT_ENGINE = "layers"
+OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
+ADAMW_WEIGHT_DECAY = 0.004
+"""What ``adamw`` decays by where nothing else is said, as in Keras."""
 LOSSES = (
     "binary_crossentropy",
     "categorical_crossentropy",
@@ -33,11 +35,14 @@ class TrainerSettings:
     """How a model trains; every engine understands the same settings.
 
     Args:
-        optimizer: ``adam``, ``rmsprop`` or ``sgd``.
+        optimizer: ``adam``, ``adamw`` (``adam`` with a weight decay of 0.004 where none is given), ``rmsprop`` or ``sgd``.
         learning_rate: The rate of the first epoch.
         momentum: For ``sgd``.
+        nesterov: Whether the momentum is Nesterov's.
         weight_decay: Decoupled decay of kernels at each step, as a share of the learning rate; 0 is none.
+        global_clipnorm: Gradients that are longer, all of them together as one vector, are shortened to this; None for none.
         loss: A Keras loss name, such as ``sparse_categorical_crossentropy``.
+        mixup: Whether examples are mixed, with the shares that `Trainer.train_epoch` is given.
         label_smoothing: Share of the target that is spread over all classes; for ``sparse_categorical_crossentropy``.
         seed: Of dropout.
         hold_batch_normalization: Whether batch normalization stays in inference mode while its layer trains.
@@ -46,9 +51,12 @@ class TrainerSettings:
     optimizer: str = "adam"
     learning_rate: float = 1e-3
     momentum: float = 0.0
+    nesterov: bool = False
     weight_decay: float = 0.0
+    global_clipnorm: float | None = None
     loss: str = "sparse_categorical_crossentropy"
     label_smoothing: float = 0.0
+    mixup: bool = False
     seed: int = 0
     hold_batch_normalization: bool = True
 
@@ -63,6 +71,31 @@ class TrainerSettings:
             raise ValueError(f"label_smoothing must be in [0, 1), not {self.label_smoothing!r}")
         if not self.weight_decay >= 0 or not 0 <= self.momentum < 1:
             raise ValueError("weight_decay must not be negative, and momentum must be in [0, 1)")
+
+        if self.nesterov and not (self.optimizer == "sgd" and self.momentum):
+            raise ValueError("nesterov needs the optimizer sgd with a momentum")
+        if self.global_clipnorm is not None and not self.global_clipnorm > 0:
+            raise ValueError(f"global_clipnorm must be positive or None, not {self.global_clipnorm!r}")
+
+    @property
+    def algorithm(self) -> str:
+        """The optimizer without its decay: ``adam``, ``rmsprop`` or ``sgd``."""
+        return self.optimizer.removesuffix("w")
+
+    @property
+    def decay(self) -> float:
+        """The weight decay in use."""
+        return ADAMW_WEIGHT_DECAY if self.optimizer == "adamw" and not self.weight_decay else self.weight_decay
+
+    @property
+    def graph_seed(self) -> int:
+        """The seed as a graph takes it, which is int32."""
+        return self.seed % 2**31
+
+    @property
+    def numbers(self) -> NDArray[np.float32]:
+        """Momentum, weight decay, clip norm (0 for none) and label smoothing: float32 of shape (4,)."""
+        return np.array([self.momentum, self.decay, self.global_clipnorm or 0.0, self.label_smoothing], np.float32)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -103,10 +136,20 @@ class Trainer(Protocol):
         views: NDArray[np.int32],
         *,
         batch_size: int,
-        learning_rate: float,
+        learning_rate: float | NDArray[np.float32],
+        mixing: NDArray[np.float32] | None = None,
         on_progress: OnProgress | None = None,
     ) -> dict[str, float]:
         """Trains one pass over ``order``, with view ``views[i]`` of example ``order[i]``; gives the metrics.
+
+        Args:
+            examples: What to train on.
+            order: int32, the examples in their order.
+            views: int32, the view of each.
+            batch_size: Examples in a step.
+            learning_rate: One for all steps, or float32 of shape (steps,).
+            mixing: For mixup, the share that examples keep of themselves in each step: float32 of shape (steps,).
+            on_progress: Told ``{"examples", "loss"}``, what the epoch has seen so far.
 
         Raises:
             BridgeError: The loss is no longer a number.
@@ -133,44 +176,24 @@ class Trainer(Protocol):
         """Frees what the trainer holds in Node."""
 
 
-def create_trainer(engine: str, runner: Runner, model: LayersModel, settings: TrainerSettings) -> Trainer:
-    """Makes a trainer of the named engine.
+class NodeTrainer:
+    """The Python side of a trainer in ``node_runner/engines``; all engines answer the same calls.
 
     Args:
-        engine: ``layers``: TensorFlow.js's own gradients and optimizers.
-        runner: The Node process that shall train.
-        model: What trains, with its initial weights.
-        settings: How.
-
-    Raises:
-        ValueError: There is no such engine.
+        connection: To the process that holds it. After a crash, calls must not reach its successor.
+        method: What creates it in Node.
+        parameters: Of that method.
+        names: The weights' names, in the order in which Node gives and takes them.
+        rest: Weights that do not take part.
     """
-    if engine not in ENGINES:
-        raise ValueError(f"engine must be one of {', '.join(ENGINES)}, not {engine!r}")
-    return _LayersTrainer(runner, model, settings)
 
-
-class _LayersTrainer:
-    """The Python side of ``node_runner/engines/layers_trainer.js``."""
-
-    def __init__(self, runner: Runner, model: LayersModel, settings: TrainerSettings) -> None:
-        # The trainer lives in this one process: after a crash, calls must not reach its successor.
-        self._connection = runner.start().connection
-        self._names = list(model.weights)
-        camel = {
-            "loss": settings.loss,
-            "labelSmoothing": settings.label_smoothing,
-            "seed": settings.seed,
-            "holdBatchNormalization": settings.hold_batch_normalization,
-            "optimizer": {
-                "name": settings.optimizer,
-                "learningRate": settings.learning_rate,
-                "momentum": settings.momentum,
-                "weightDecay": settings.weight_decay,
-            },
-        }
-        source = {"topology": model.topology, "names": self._names, "weights": list(model.weights.values())}
-        self._trainer: int = self._connection.call("training.create", {"model": source, "settings": camel})
+    def __init__(
+        self, connection: Connection, method: str, parameters: dict[str, Any], names: Sequence[str], rest: Weights | None = None
+    ) -> None:
+        self._connection = connection
+        self._names = list(names)
+        self._rest = dict(rest or {})
+        self._trainer: int = connection.call(method, parameters)
 
     def train_epoch(
         self,
@@ -179,14 +202,19 @@ class _LayersTrainer:
         views: NDArray[np.int32],
         *,
         batch_size: int,
-        learning_rate: float,
+        learning_rate: float | NDArray[np.float32],
+        mixing: NDArray[np.float32] | None = None,
         on_progress: OnProgress | None = None,
     ) -> dict[str, float]:
+        """Trains one pass; see `Trainer.train_epoch`."""
         weights = examples.sample_weights
+        steps = -(-len(order) // batch_size)
+        rates = np.broadcast_to(np.asarray(learning_rate, np.float32), steps)
         parameters = {
             **self._examples(examples, order, views, batch_size),
-            "sampleWeights": None if weights is None else weights[order],
-            "learningRate": learning_rate,
+            "sampleWeights": None if weights is None else weights[order].astype(np.float32),
+            "rates": np.ascontiguousarray(rates),
+            "mixing": np.ones(steps, np.float32) if mixing is None else mixing.astype(np.float32),
         }
         try:
             logs: dict[str, float] = self._connection.call("training.epoch", parameters, on_progress=on_progress)
@@ -195,34 +223,40 @@ class _LayersTrainer:
                 raise
             raise BridgeError(
                 f"Training diverged: {error.remote_message}",
-                hint=f"Lower the learning rate, which was {learning_rate:g}, and look for NaN in the data.",
+                hint=f"Lower the learning rate, which was {rates.max():g}, and look for NaN in the data.",
             ) from None
         return logs
 
     def evaluate(
         self, examples: Examples, *, batch_size: int, on_progress: OnProgress | None = None
     ) -> tuple[dict[str, float], NDArray[np.float32]]:
+        """Metrics over all examples, and the outputs."""
         order = examples.used
         parameters = self._examples(examples, order, np.zeros_like(order), batch_size)
         answer = self._connection.call("training.evaluate", parameters, on_progress=on_progress)
         return answer["logs"], answer["outputs"]
 
     def weights(self) -> Weights:
+        """All weights by name."""
         values = self._connection.call("training.weights", {"trainer": self._trainer})
-        return dict(zip(self._names, values, strict=True))
+        return {**dict(zip(self._names, values, strict=True)), **self._rest}
 
     def set_weights(self, weights: Weights) -> None:
+        """Replaces all weights."""
         values = [weights[name] for name in self._names]
         self._connection.call("training.setWeights", {"trainer": self._trainer, "weights": values})
 
     def state(self) -> dict[str, Any]:
+        """All that `restore` needs."""
         state: dict[str, Any] = self._connection.call("training.state", {"trainer": self._trainer})
         return state
 
     def restore(self, state: dict[str, Any]) -> None:
+        """The inverse of `state`."""
         self._connection.call("training.restore", {"trainer": self._trainer, "state": state})
 
     def dispose(self) -> None:
+        """Frees what the trainer holds in Node."""
         # Where Node has died, there is nothing left to free.
         with suppress(NodeCrashedError):
             self._connection.call("training.dispose", {"trainer": self._trainer})

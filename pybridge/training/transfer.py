@@ -16,9 +16,10 @@ from pybridge.programs import Program, TensorFlowProcess, programs_for
 from pybridge.runner import Runner
 from pybridge.runtime import Runtime
 from pybridge.training.callbacks import Callback
+from pybridge.training.engines import create_trainer
 from pybridge.training.features import FeatureExtractor
 from pybridge.training.loop import FitResult, FitSettings, FitState, fit
-from pybridge.training.trainer import Examples, TrainerSettings, create_trainer
+from pybridge.training.trainer import DEFAULT_ENGINE, Examples, TrainerSettings
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Transfer:
     validation: ImageSet | None
     fit: FitSettings
     trainer: TrainerSettings
-    engine: str = "layers"
+    engine: str = DEFAULT_ENGINE
     augmentation: Augmentation | None = None
     class_weight: object = None
     skip_unreadable: bool = False

@@ -15,12 +15,14 @@ import tiny
 import pybridge as pb
 from pybridge.errors import BridgeError, NodeCrashedError
 from pybridge.models.layers_model import LayersModel
+from pybridge.programs import TensorFlowProcess
 from pybridge.runner import Runner
 from pybridge.training.callbacks import Callback, EarlyStopping, LambdaCallback, ReduceLROnPlateau
 from pybridge.training.checkpoint import read_checkpoint, write_checkpoint
+from pybridge.training.engines import create_trainer
 from pybridge.training.history import History
 from pybridge.training.loop import FitResult, FitSettings, FitState, fit
-from pybridge.training.trainer import Examples, Trainer, TrainerSettings, create_trainer
+from pybridge.training.trainer import Examples, Trainer, TrainerSettings
 
 RANDOM = np.random.default_rng(2)
 X = RANDOM.normal(size=(30, 5)).astype(np.float32)
@@ -43,11 +45,12 @@ def data(runner: Runner) -> tuple[Examples, Examples]:
     return training, validation
 
 
-@pytest.fixture
-def new(runner: Runner) -> Callable[..., Trainer]:
+@pytest.fixture(params=[pytest.param("compiled", marks=pytest.mark.slow), "layers"])
+def new(request: pytest.FixtureRequest, runner: Runner, tensorflow: TensorFlowProcess) -> Callable[..., Trainer]:
     def new(optimizer: str = "adam", momentum: float = 0.0, model: LayersModel | None = None) -> Trainer:
         model = model or tiny.vector_classifier(dropout=0.3, hidden_units=6)
-        return create_trainer("layers", runner, model, TrainerSettings(optimizer=optimizer, momentum=momentum, seed=4))
+        settings = TrainerSettings(optimizer=optimizer, momentum=momentum, seed=4)
+        return create_trainer(request.param, runner, model, settings, tensorflow=tensorflow)
 
     return new
 

