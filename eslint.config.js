@@ -7,7 +7,7 @@ module.exports = [
   js.configs.recommended,
   {
     files: ['**/*.js'],
-    ignores: ['pybridge/report/**'],
+    ignores: ['pybridge/**'],
     languageOptions: { ecmaVersion: 2023, sourceType: 'commonjs', globals: globals.node },
     linterOptions: { reportUnusedDisableDirectives: 'error' },
     rules: {
@@ -23,7 +23,7 @@ module.exports = [
     },
   },
   {
-    files: ['pybridge/report/*.js'],
+    files: ['pybridge/**/*.js'],
     languageOptions: { ecmaVersion: 2023, sourceType: 'script', globals: globals.browser },
   },
 ];

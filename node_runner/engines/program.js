@@ -6,7 +6,7 @@ const { NDArray } = require('../ndarray');
 /**
  * @typedef {import('@tensorflow/tfjs-node').Tensor} Tensor
  * @typedef {{name: string, tensor: string, dtype: string, shape: (number | null)[]}} TensorSpec
- * @typedef {{inputs: TensorSpec[], output: TensorSpec}} Signature
+ * @typedef {{inputs: TensorSpec[], output: TensorSpec, others?: TensorSpec[]}} Signature
  */
 
 /**
@@ -26,11 +26,40 @@ class Program {
   /**
    * @param {string} signatureName
    * @param {(NDArray | Tensor)[]} inputs in the signature's order
-   * @returns {Tensor} the caller's to dispose
+   * @returns {Tensor} its first output, the caller's to dispose
    */
   run(signatureName, inputs) {
-    const signature = this.signatures[signatureName];
-    if (!signature) throw new RangeError(`The program has no signature ${signatureName}, only ${Object.keys(this.signatures).join(', ')}`);
+    const signature = this.signature(signatureName);
+    return this.compute(signature, inputs, [signature.output])[0];
+  }
+
+  /**
+   * @param {string} signatureName
+   * @param {(NDArray | Tensor)[]} inputs in the signature's order
+   * @returns {Tensor[]} all its outputs, the caller's to dispose
+   */
+  runAll(signatureName, inputs) {
+    const signature = this.signature(signatureName);
+    return this.compute(signature, inputs, [signature.output, ...(signature.others ?? [])]);
+  }
+
+  /**
+   * @param {string} name
+   * @returns {Signature}
+   */
+  signature(name) {
+    const signature = this.signatures[name];
+    if (!signature) throw new RangeError(`The program has no signature ${name}, only ${Object.keys(this.signatures).join(', ')}`);
+    return signature;
+  }
+
+  /**
+   * @param {Signature} signature
+   * @param {(NDArray | Tensor)[]} inputs
+   * @param {TensorSpec[]} wanted
+   * @returns {Tensor[]}
+   */
+  compute(signature, inputs, wanted) {
     const { binding } = this.backend;
     /** @type {number[]} */
     const temporary = [];
@@ -42,11 +71,23 @@ class Program {
         return id;
       });
       const names = signature.inputs.map((spec) => spec.tensor).join(',');
-      const [output] = binding.runSavedModel(this.session, ids, names, signature.output.tensor);
-      return this.backend.createOutputTensor(output);
+      const outputs = binding.runSavedModel(this.session, ids, names, wanted.map((spec) => spec.tensor).join(','));
+      return outputs.map((/** @type {any} */ output) => this.backend.createOutputTensor(output));
     } finally {
       for (const id of temporary) binding.deleteTensor(id);
     }
+  }
+
+  /**
+   * @param {NDArray} array
+   * @param {TensorSpec} spec
+   * @returns {Tensor} that stays in TensorFlow; the caller's to dispose
+   */
+  tensor(array, spec) {
+    const { binding } = this.backend;
+    const types = new Map([['float32', binding.TF_FLOAT], ['int32', binding.TF_INT32], ['bool', binding.TF_BOOL]]);
+    const id = createNativeTensor(binding, array, spec);
+    return this.backend.createOutputTensor({ id, shape: array.shape, dtype: types.get(array.dtype) });
   }
 
   dispose() {

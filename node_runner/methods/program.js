@@ -30,6 +30,19 @@ function run({ stages, signature, inputs }) {
   }
 }
 
+/**
+ * @param {{program: number, signature: string, inputs: NDArray[]}} params
+ * @returns {NDArray[]} every output of the signature
+ */
+function runAll({ program, signature, inputs }) {
+  const outputs = programs.get(program).runAll(signature, inputs);
+  try {
+    return outputs.map((output) => NDArray.fromTensor(output));
+  } finally {
+    for (const output of outputs) output.dispose();
+  }
+}
+
 /** @param {{program: number}} params */
 function dispose({ program }) {
   programs.remove(program)?.dispose();
@@ -65,4 +78,4 @@ function checkPrograms(stages) {
   stages.forEach((stage) => programs.get(stage));
 }
 
-module.exports = { load, run, dispose, runChain, checkPrograms };
+module.exports = { load, run, runAll, dispose, runChain, checkPrograms };

@@ -16,7 +16,7 @@ import pybridge as pb
 from pybridge.cli import main
 from pybridge.errors import DataError, ModelFormatError, ParityError
 from pybridge.parity import ParityReport, RuntimeResult
-from pybridge.parity.report import max_ulp_diff
+from pybridge.parity.difference import max_ulp_diff
 from pybridge.programs import Program, programs_for
 from pybridge.runtime import ensure
 
@@ -31,7 +31,7 @@ def report(*results: RuntimeResult, tolerance: float = 0.0) -> ParityReport:
 
 
 def test_node_and_python_agree_to_the_last_bit_on_files(trained: pb.ImageClassifier, photos: Path) -> None:
-    checked = pb.verify(trained, photos)
+    checked = pb.verify(trained, photos, runtimes=["node"])
     assert checked.passed
     assert checked.images == 24
     facts = checked.to_dict()["runtimes"]["node"]
@@ -56,7 +56,7 @@ def test_altered_weights_on_one_side_are_found(trained: pb.ImageClassifier, node
     shutil.rmtree(tmp_path / "program")
     shutil.copytree(altered.folder, tmp_path / "program")
 
-    checked = pb.verify(classifier, pixels[0])
+    checked = pb.verify(classifier, pixels[0], runtimes=["node"])
     assert not checked.passed
     (found,) = checked.runtimes
     assert found.max_abs_diff > 0.01
@@ -75,7 +75,10 @@ def test_the_command_exits_with_0_where_all_agree(
 ) -> None:
     trained.save(tmp_path / "run")
     assert main(["verify", str(tmp_path / "run"), str(photos), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["passed"] is True
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["passed"] is True
+    assert facts["runtimes"]["node"]["max_abs_diff"] == 0
+    assert {"tfjs-node-layers", "tfjs-wasm", "tfjs-cpu"} <= set(facts["runtimes"])
 
 
 @pytest.mark.slow
@@ -108,6 +111,22 @@ def test_any_difference_fails(difference: dict[str, float]) -> None:
 def test_a_tolerance_bears_differences_but_no_other_label() -> None:
     assert report(result(max_abs_diff=1e-6, max_abs_diff_features=1e-6), tolerance=1e-5).passed
     assert not report(result(max_abs_diff=1e-6, label_agreement=0.75), tolerance=1e-5).passed
+
+
+@pytest.mark.parametrize(
+    ("status", "asked", "passed"),
+    [("unavailable", False, True), ("unsupported", False, True), ("unsupported", True, False), ("failed", False, False)],
+)
+def test_a_runtime_that_gave_nothing_counts_where_it_was_asked_for_or_should_have_worked(
+    status: Any, asked: bool, passed: bool
+) -> None:
+    missing = RuntimeResult.missing("tfjs-wasm", status, "it has no such operation", asked=asked)
+    assert report(result(), missing).passed is passed
+    assert "it has no such operation" in str(report(result(), missing))
+
+
+def test_nothing_compared_is_no_success() -> None:
+    assert not report(RuntimeResult.missing("tfjs-wasm", "unavailable", "not here", asked=False)).passed
 
 
 def test_a_report_is_readable() -> None:
