@@ -1,0 +1,99 @@
+/** One answer: how probable a label is, from 0 to 1. */
+export interface Answer {
+  label: string;
+  probability: number;
+}
+
+/** What is used of a TensorFlow.js tensor; those of every build of TensorFlow.js fit. */
+export interface TensorLike {
+  readonly shape: number[];
+  readonly dtype: string;
+  data(): Promise<ArrayLike<number>>;
+  dispose(): void;
+}
+
+/** Pixels row by row: 1 (grey), 3 (RGB) or 4 (RGBA, alpha is dropped) numbers for each. A canvas's ImageData fits. */
+export interface Pixels {
+  data: Uint8Array | Uint8ClampedArray;
+  width: number;
+  height: number;
+}
+
+/**
+ * A picture: the bytes of a JPEG, PNG, GIF or BMP file, the path of one, pixels, or an int32 tensor of shape [height, width, 3] with
+ * values from 0 to 255.
+ */
+export type ImageInput = string | ArrayBufferView | ArrayBuffer | Blob | Pixels | TensorLike;
+
+export interface LoadOptions {
+  /** The TensorFlow.js to use, such as `require('@tensorflow/tfjs-node')`; by default the one that is installed. */
+  tf?: object;
+  /** Which TensorFlow.js to look for where `tf` is not given; `auto` tries these in order. */
+  runtime?: 'auto' | 'tfjs-node' | 'wasm' | 'cpu';
+  /** Which form of the model runs; `auto` takes the SavedModel where it gives the same bits as training. */
+  form?: 'auto' | 'layers' | 'saved_model';
+  /** Whether to compare with Python on a picture that the package knows; default true. */
+  check?: boolean;
+  /** Pictures with more pixels are refused; default 178956970. */
+  maxPixels?: number;
+  /** Files with more bytes are refused; default 268435456. */
+  maxBytes?: number;
+}
+
+export interface ClassifyOptions {
+  /** How many answers; all by default. */
+  topK?: number;
+  /** Rejects with the signal's reason once it is aborted. */
+  signal?: AbortSignal;
+}
+
+export interface ClassifyManyOptions extends ClassifyOptions {
+  /** Pictures in memory at a time; default 16. */
+  batchSize?: number;
+}
+
+/** What `manifest.json` says: where the model comes from, how good it is, and the hash of every file. */
+export interface Manifest {
+  readonly format: 'pybridge-package';
+  readonly version: 1;
+  readonly labels: readonly string[];
+  readonly [key: string]: unknown;
+}
+
+export interface Classifier {
+  /** The labels, in the order of the model's output. */
+  readonly labels: readonly string[];
+  readonly manifest: Manifest;
+  /** Which TensorFlow.js computes: `tfjs-node`, `wasm`, `cpu`, or the backend of the one that was given. */
+  readonly runtime: string;
+  readonly form: 'layers' | 'saved_model';
+  /** Answers best first. Rejects with `ImageError` or `DeployError`. */
+  classify(input: ImageInput, options?: ClassifyOptions): Promise<Answer[]>;
+  /** Answers in the order of the inputs. The error of a picture has its `index`. */
+  classifyMany(inputs: Iterable<ImageInput>, options?: ClassifyManyOptions): Promise<Answer[][]>;
+  /**
+   * From preprocessed float32 tensors of shape [images, height, width, 3] to probabilities of shape [images, labels]. Both tensors are
+   * the caller's to dispose of.
+   */
+  predict(batch: TensorLike): TensorLike;
+  /** Frees the model; later calls are rejected. */
+  dispose(): void;
+}
+
+/** Checks the package's files and loads its model. Rejects with `IntegrityError` or `DeployError`. */
+export function load(options?: LoadOptions): Promise<Classifier>;
+
+/** Base class of the errors that are thrown on purpose. */
+export class DeployError extends Error {
+  constructor(message: string, code: string);
+  /** Stable, for programs: `ERR_INPUT`, `ERR_RUNTIME`, `ERR_DISPOSED`, `ERR_INTEGRITY`, `ERR_IMAGE_...`, `ERR_NOT_AN_IMAGE`. */
+  readonly code: string;
+  /** In `classifyMany`: which of the inputs. */
+  readonly index?: number;
+}
+
+/** A file of the package is missing or altered. */
+export class IntegrityError extends DeployError {}
+
+/** A picture cannot be decoded. */
+export class ImageError extends DeployError {}

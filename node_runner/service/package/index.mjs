@@ -1,0 +1,3 @@
+import classifier from './index.js';
+
+export const { load, DeployError, ImageError, IntegrityError } = classifier;

@@ -1,0 +1,237 @@
+'use strict';
+
+const { DeployError } = require('./errors');
+const { MAX_BYTES, MAX_PIXELS } = require('./image/decode');
+const { toPicture } = require('./input');
+const { preprocess } = require('./preprocess');
+
+/**
+ * @typedef {import('./preprocess').Preprocessing} Preprocessing
+ *
+ * @typedef {object} Manifest what `manifest.json` says, as far as it is used here
+ * @property {string} format
+ * @property {number} version
+ * @property {string[]} labels
+ * @property {Preprocessing} preprocessing
+ * @property {{file: string, layers: string | null}} model
+ * @property {SavedModelForm | null} saved_model
+ * @property {{width: number, height: number, probabilities: number[], tolerance: number}} check
+ * @property {Record<string, string>} versions
+ * @property {Record<string, {sha256: string, bytes: number}>} files
+ *
+ * @typedef {{folder: string, input: string, output: string}} Stage
+ * @typedef {{tensorflow: string, stages: Stage[]}} SavedModelForm
+ *
+ * @typedef {object} Engine what computes
+ * @property {any} tf the TensorFlow.js namespace
+ * @property {string} runtime its name for people, such as `tfjs-node` or `wasm`
+ * @property {string} form `layers` or `saved_model`
+ * @property {(batch: any) => any} predict from a preprocessed batch to probabilities, which the caller disposes of
+ * @property {() => void} dispose
+ *
+ * @typedef {{label: string, probability: number}} Answer
+ * @typedef {{topK?: number, signal?: AbortSignal}} ClassifyOptions
+ * @typedef {ClassifyOptions & {batchSize?: number}} ManyOptions
+ * @typedef {{readFile?: import('./input').Reading['readFile'], maxPixels?: number, maxBytes?: number}} Limits
+ */
+
+/** Answers with labels and probabilities; made by `load`. */
+class Classifier {
+  /** @type {Engine | null} */
+  #engine;
+  /** @type {import('./input').Reading} */
+  #reading;
+
+  /**
+   * @param {Manifest} manifest
+   * @param {Engine} engine
+   * @param {Limits} [limits]
+   */
+  constructor(manifest, engine, { readFile, maxPixels = MAX_PIXELS, maxBytes = MAX_BYTES } = {}) {
+    this.#engine = engine;
+    this.#reading = { readFile, maxPixels: positive(maxPixels, 'maxPixels'), maxBytes: positive(maxBytes, 'maxBytes') };
+    this.manifest = manifest;
+    this.labels = Object.freeze([...manifest.labels]);
+    this.runtime = engine.runtime;
+    this.form = engine.form;
+  }
+
+  /**
+   * @param {unknown} input an image; see `toPicture`
+   * @param {ClassifyOptions} [options] how many answers; all by default
+   * @returns {Promise<Answer[]>} best first
+   */
+  async classify(input, options = {}) {
+    const [answers] = await this.#run([input], { ...options, batchSize: 1 });
+    return answers;
+  }
+
+  /**
+   * @param {Iterable<unknown>} inputs
+   * @param {ManyOptions} [options] `batchSize` images, 16 by default, are in memory at a time
+   * @returns {Promise<Answer[][]>} in the order of the inputs
+   */
+  async classifyMany(inputs, options = {}) {
+    if (typeof inputs !== 'object' || inputs === null || !(Symbol.iterator in inputs) || ArrayBuffer.isView(inputs)) {
+      throw new DeployError('classifyMany takes an array of images; for one image there is classify', 'ERR_INPUT');
+    }
+    return this.#run([...inputs], options);
+  }
+
+  /**
+   * @param {any} batch float32 tensor of shape [images, height, width, 3], preprocessed; it stays the caller's
+   * @returns {any} tensor of shape [images, labels], the caller's to dispose
+   */
+  predict(batch) {
+    const { height, width } = this.manifest.preprocessing;
+    const shape = batch?.shape;
+    if (!Array.isArray(shape) || shape.length !== 4 || shape.slice(1).join() !== `${height},${width},3` || batch.dtype !== 'float32') {
+      const found = Array.isArray(shape) ? `a ${batch.dtype} tensor of shape [${shape.join(', ')}]` : typeof batch;
+      throw new DeployError(`predict takes a float32 tensor of shape [images, ${height}, ${width}, 3], not ${found}`, 'ERR_INPUT');
+    }
+    return this.#running().predict(batch);
+  }
+
+  /** Frees the model. Calls that come later are rejected; it may be called twice. */
+  dispose() {
+    this.#engine?.dispose();
+    this.#engine = null;
+  }
+
+  /**
+   * @param {unknown[]} inputs
+   * @param {ManyOptions} options
+   * @returns {Promise<Answer[][]>}
+   */
+  async #run(inputs, { topK = this.labels.length, batchSize = 16, signal }) {
+    positive(topK, 'topK');
+    positive(batchSize, 'batchSize');
+    this.#running();
+    const results = [];
+    for (let start = 0; start < inputs.length; start += batchSize) {
+      const part = inputs.slice(start, start + batchSize);
+      const { height, width } = this.manifest.preprocessing;
+      const values = new Float32Array(part.length * height * width * 3);
+      for (let i = 0; i < part.length; i++) {
+        signal?.throwIfAborted();
+        const picture = await toPicture(part[i], this.#reading).catch((error) => {
+          if (inputs.length > 1 && error instanceof DeployError) {
+            error.message = `inputs[${start + i}]: ${error.message}`;
+            Object.assign(error, { index: start + i });
+          }
+          throw error;
+        });
+        preprocess(picture, this.manifest.preprocessing, values, i * height * width * 3);
+        // Decoding blocks; in between, others shall have their turn and `signal` can be heard.
+        if (inputs.length > 1) await pause();
+      }
+      signal?.throwIfAborted();
+      results.push(...this.#answers(await this.#probabilities(values, part.length), topK));
+    }
+    signal?.throwIfAborted();
+    return results;
+  }
+
+  /**
+   * @param {Float32Array} values
+   * @param {number} count
+   * @returns {Promise<Float32Array>}
+   */
+  async #probabilities(values, count) {
+    const engine = this.#running();
+    const { height, width } = this.manifest.preprocessing;
+    const batch = engine.tf.tensor(values, [count, height, width, 3], 'float32');
+    let output;
+    try {
+      output = engine.predict(batch);
+      return await output.data();
+    } finally {
+      batch.dispose();
+      output?.dispose();
+    }
+  }
+
+  /**
+   * @param {Float32Array} probabilities
+   * @param {number} topK
+   * @returns {Answer[][]}
+   */
+  #answers(probabilities, topK) {
+    const classes = this.labels.length;
+    return Array.from({ length: probabilities.length / classes }, (_, image) =>
+      this.labels
+        .map((label, i) => ({ label, probability: probabilities[image * classes + i] }))
+        .sort((a, b) => b.probability - a.probability)
+        .slice(0, topK),
+    );
+  }
+
+  /** @returns {Engine} */
+  #running() {
+    if (!this.#engine) throw new DeployError('The classifier was disposed of; load it again', 'ERR_DISPOSED');
+    return this.#engine;
+  }
+}
+
+/**
+ * Runs the picture whose probabilities the manifest has from Python. It shows that this TensorFlow.js computes the same, and
+ * warms it up.
+ *
+ * @param {Classifier} classifier
+ * @returns {Promise<number>} the largest difference of a probability
+ */
+async function selfCheck(classifier) {
+  const { width, height, probabilities, tolerance } = classifier.manifest.check;
+  const answers = await classifier.classify({ data: checkPicture(width, height), width, height });
+  const found = new Map(answers.map(({ label, probability }) => [label, probability]));
+  const differences = classifier.labels.map((label, i) => Math.abs((found.get(label) ?? NaN) - probabilities[i]));
+  const worst = Math.max(...differences);
+  if (!(worst <= tolerance)) {
+    throw new DeployError(
+      `This TensorFlow.js (${classifier.runtime}) computes other probabilities than Python: they differ by ${worst}, and at most ` +
+        `${tolerance} are expected. Use another version of TensorFlow.js, or load with {check: false} to go on all the same`,
+      'ERR_RUNTIME',
+    );
+  }
+  return worst;
+}
+
+/**
+ * @param {number} width
+ * @param {number} height
+ * @returns {Uint8Array} a pattern of coloured waves; Python makes the same
+ */
+function checkPicture(width, height) {
+  const data = new Uint8Array(width * height * 3);
+  for (let y = 0, at = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      for (let channel = 0; channel < 3; channel++) {
+        const wave = (x * (3 + channel) + y * (5 - channel) + 40 * channel) % 510;
+        data[at++] = wave < 256 ? wave : 510 - wave;
+      }
+    }
+  }
+  return data;
+}
+
+/**
+ * @param {unknown} value
+ * @param {string} name
+ * @returns {number}
+ */
+function positive(value, name) {
+  if (!Number.isInteger(value) || Number(value) < 1) {
+    throw new DeployError(`${name} must be a whole number of at least 1, not ${String(value)}`, 'ERR_INPUT');
+  }
+  return Number(value);
+}
+
+/** @returns {Promise<void>} */
+function pause() {
+  return new Promise((resolve) => {
+    if (typeof setImmediate === 'function') setImmediate(resolve);
+    else setTimeout(resolve);
+  });
+}
+
+module.exports = { Classifier, selfCheck };

@@ -1,0 +1,133 @@
+'use strict';
+
+const { DeployError, ImageError } = require('./errors');
+const { decodeImage } = require('./image/decode');
+
+/**
+ * @typedef {import('./image/decode').Picture} Picture
+ * @typedef {{shape: number[], dtype: string, data: () => Promise<ArrayLike<number>>}} TensorLike
+ * @typedef {{readFile?: (path: string, maxBytes: number) => Promise<Uint8Array>, maxPixels: number, maxBytes: number}} Reading
+ *   `readFile` is absent in browsers
+ */
+
+const KINDS =
+  'Give the bytes of an image file (Buffer, Uint8Array, ArrayBuffer, Blob), its path, {data, width, height}, or an int32 tensor of ' +
+  'shape [height, width, 3]';
+
+/**
+ * Brings whatever stands for a picture to its pixels.
+ *
+ * @param {any} input
+ * @param {Reading} reading
+ * @returns {Promise<Picture>}
+ * @throws {DeployError} where it is nothing of this kind
+ * @throws {ImageError} where it is an image that cannot be decoded
+ */
+async function toPicture(input, reading) {
+  if (typeof input === 'string') {
+    if (!reading.readFile) throw unusable('a string: there are no paths in a browser');
+    return decodeImage(await reading.readFile(input, reading.maxBytes), reading);
+  }
+  if (typeof input !== 'object' || input === null) throw unusable(input === null ? 'null' : typeof input);
+  if (ArrayBuffer.isView(input)) return decodeImage(new Uint8Array(input.buffer, input.byteOffset, input.byteLength), reading);
+  if (isBuffer(input)) return decodeImage(new Uint8Array(input), reading);
+  if (typeof Blob !== 'undefined' && input instanceof Blob) return fromBlob(input, reading);
+  if (Array.isArray(input.shape) && typeof input.data === 'function') return fromTensor(input, reading.maxPixels);
+  if ('width' in input && 'height' in input && 'data' in input) return fromPixels(input, reading.maxPixels);
+  throw unusable('an object of another kind');
+}
+
+/**
+ * @param {object} input
+ * @returns {input is ArrayBuffer}
+ */
+function isBuffer(input) {
+  // Not `instanceof`: buffers of another realm (a worker, a test's sandbox) are as good.
+  return ['[object ArrayBuffer]', '[object SharedArrayBuffer]'].includes(Object.prototype.toString.call(input));
+}
+
+/**
+ * @param {Blob} blob
+ * @param {Reading} reading
+ * @returns {Promise<Picture>}
+ */
+async function fromBlob(blob, reading) {
+  if (blob.size > reading.maxBytes) {
+    throw new ImageError(`The image has ${blob.size} bytes; at most ${reading.maxBytes} are read`, 'ERR_IMAGE_TOO_LARGE');
+  }
+  return decodeImage(new Uint8Array(await blob.arrayBuffer()), reading);
+}
+
+/**
+ * @param {TensorLike} tensor
+ * @param {number} maxPixels
+ * @returns {Promise<Picture>}
+ */
+async function fromTensor(tensor, maxPixels) {
+  const { shape, dtype } = tensor;
+  const [height, width, channels] = shape;
+  if (shape.length !== 3 || ![1, 3, 4].includes(channels) || dtype !== 'int32') {
+    throw unusable(`a ${dtype} tensor of shape [${shape.join(', ')}]`);
+  }
+  checkSize(width, height, maxPixels);
+  const values = await tensor.data();
+  for (let i = 0; i < values.length; i++) {
+    if (values[i] < 0 || values[i] > 255) throw unusable(`a tensor with the value ${values[i]}; pixels are 0 to 255`);
+  }
+  return { width, height, pixels: rgb(values, channels, width * height) };
+}
+
+/**
+ * @param {{data: any, width: number, height: number}} image such as a canvas's ImageData
+ * @param {number} maxPixels
+ * @returns {Picture}
+ */
+function fromPixels({ data, width, height }, maxPixels) {
+  if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray)) {
+    throw unusable('{data, width, height} whose data are not a Uint8Array or Uint8ClampedArray');
+  }
+  checkSize(width, height, maxPixels);
+  const channels = data.length / (width * height);
+  if (![1, 3, 4].includes(channels)) {
+    throw unusable(`${data.length} numbers for ${width} x ${height} pixels, which need 1, 3 (RGB) or 4 (RGBA) for each`);
+  }
+  return { width, height, pixels: channels === 3 ? data : rgb(data, channels, width * height) };
+}
+
+/**
+ * @param {unknown} width
+ * @param {unknown} height
+ * @param {number} maxPixels
+ */
+function checkSize(width, height, maxPixels) {
+  const whole = (/** @type {unknown} */ side) => Number.isInteger(side) && Number(side) >= 1;
+  if (!whole(width) || !whole(height)) throw unusable(`a picture of ${String(width)} x ${String(height)} pixels`);
+  if (Number(width) * Number(height) > maxPixels) {
+    throw new ImageError(`The image has ${width} x ${height} pixels; at most ${maxPixels} are taken`, 'ERR_IMAGE_TOO_LARGE');
+  }
+}
+
+/**
+ * @param {ArrayLike<number>} values
+ * @param {number} channels 1 is repeated, of 4 the last (alpha) is dropped, as in training
+ * @param {number} count of pixels
+ * @returns {Uint8Array}
+ */
+function rgb(values, channels, count) {
+  const pixels = new Uint8Array(count * 3);
+  const step = channels === 1 ? 0 : 1;
+  for (let i = 0; i < count; i++) {
+    for (let k = 0; k < 3; k++) pixels[3 * i + k] = values[channels * i + k * step];
+  }
+  return pixels;
+}
+
+/**
+ * @param {string} what
+ * @returns {DeployError}
+ */
+function unusable(what) {
+  return new DeployError(`The input is ${what}. ${KINDS}.`, 'ERR_INPUT');
+}
+
+module.exports = { toPicture };

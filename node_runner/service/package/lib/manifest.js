@@ -1,0 +1,106 @@
+'use strict';
+
+const { DeployError, IntegrityError } = require('./errors');
+
+/** @typedef {import('./classifier').Manifest} Manifest */
+
+// Names that mean the same on every system and in every address: no drive, no root, no step upwards, no escape.
+const SAFE_NAME = /^(?!\.{1,2}(\/|$))[A-Za-z0-9_.-]{1,128}(\/(?!\.{1,2}(\/|$))[A-Za-z0-9_.-]{1,128}){0,8}$/;
+const MOST_FILES = 10000;
+
+/**
+ * Checks what a `manifest.json` holds before anything is done with it.
+ *
+ * @param {unknown} value
+ * @returns {Manifest}
+ * @throws {IntegrityError}
+ */
+function checkManifest(value) {
+  const manifest = /** @type {Manifest} */ (value);
+  if (typeof value !== 'object' || value === null || manifest.format !== 'pybridge-package') {
+    throw new IntegrityError('manifest.json is not that of a package of pybridge');
+  }
+  if (manifest.version !== 1) throw new DeployError(`manifest.json has the unknown version ${manifest.version}`, 'ERR_INTEGRITY');
+  const { labels, files, model, preprocessing } = manifest;
+  const complete = Array.isArray(labels) && labels.length > 0 && labels.every((label) => typeof label === 'string');
+  if (!complete || !isObject(files) || !isObject(model) || !isObject(preprocessing)) {
+    throw new IntegrityError('manifest.json is incomplete: deploy the run again');
+  }
+  const { height, width, mean, std } = preprocessing;
+  const side = (/** @type {unknown} */ size) => Number.isInteger(size) && Number(size) >= 1 && Number(size) <= 8192;
+  if (!side(height) || !side(width) || !Array.isArray(mean) || !Array.isArray(std)) {
+    throw new IntegrityError('manifest.json has an impossible preprocessing');
+  }
+  const names = Object.keys(files);
+  if (names.length > MOST_FILES) throw new IntegrityError(`manifest.json names ${names.length} files`);
+  const needed = [model.file, ...(model.layers ? [model.layers] : [])];
+  for (const name of [...names, ...needed]) checkName(name);
+  const missing = needed.find((name) => !Object.hasOwn(files, name));
+  if (missing !== undefined) throw new IntegrityError(`manifest.json has no hash of ${missing}`);
+  return manifest;
+}
+
+/**
+ * @param {unknown} name of a file, relative to the package
+ * @returns {string}
+ * @throws {IntegrityError} where it could lead elsewhere
+ */
+function checkName(name) {
+  if (typeof name === 'string' && SAFE_NAME.test(name)) return name;
+  throw new IntegrityError(`${JSON.stringify(String(name).slice(0, 200))} is not the name of a file inside of the package`);
+}
+
+/**
+ * Reads a `model.json` and its weights into what `tf.loadLayersModel` takes.
+ *
+ * @param {Manifest} manifest
+ * @param {(name: string) => Promise<Uint8Array> | Uint8Array} read a file of the package, its hash already checked
+ * @returns {Promise<any>} an IOHandler
+ */
+async function modelHandler(manifest, read) {
+  const document = parse(await read(manifest.model.file), manifest.model.file);
+  const folder = manifest.model.file.split('/').slice(0, -1).join('/');
+  const groups = document.weightsManifest;
+  if (document.format !== 'layers-model' || !Array.isArray(groups)) throw new IntegrityError(`${manifest.model.file} holds no layers model`);
+  const specs = [];
+  const parts = [];
+  for (const group of groups) {
+    for (const path of group.paths) {
+      const name = checkName(folder ? `${folder}/${path}` : path);
+      if (!Object.hasOwn(manifest.files, name)) throw new IntegrityError(`manifest.json has no hash of ${name}`);
+      parts.push(await read(name));
+    }
+    specs.push(...group.weights);
+  }
+  const weights = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    weights.set(part, at);
+    at += part.length;
+  }
+  const artifacts = { modelTopology: document.modelTopology, format: document.format, weightSpecs: specs, weightData: weights.buffer };
+  return { load: async () => artifacts };
+}
+
+/**
+ * @param {Uint8Array} bytes
+ * @param {string} name
+ * @returns {any}
+ */
+function parse(bytes, name) {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    throw new IntegrityError(`${name} is not JSON`);
+  }
+}
+
+/**
+ * @param {unknown} value
+ * @returns {boolean}
+ */
+function isObject(value) {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+module.exports = { checkManifest, checkName, modelHandler, parse };

@@ -1,0 +1,111 @@
+"""The texts of a package: ``package.json`` and ``README.md``."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+# tfjs 4.10 is the first whose layers read the weights of a model as they are written today; 5 does not exist yet.
+_TENSORFLOW_JS = ">=4.10.0 <5"
+_PEERS = ("@tensorflow/tfjs", "@tensorflow/tfjs-backend-wasm", "@tensorflow/tfjs-node")
+
+
+def package_name(text: str) -> str:
+    """Makes a valid npm package name of a folder's name.
+
+    Example:
+        >>> package_name("My Model (2)")
+        'my-model-2'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:100] or "classifier"
+
+
+def package_json(name: str, version: str, description: str) -> bytes:
+    """The npm description of a package."""
+    document = {
+        "name": name,
+        "version": version,
+        "description": description,
+        "license": "UNLICENSED",
+        "main": "./index.js",
+        "types": "./index.d.ts",
+        "exports": {
+            ".": {
+                "import": {"types": "./index.d.mts", "default": "./index.mjs"},
+                "require": {"types": "./index.d.ts", "default": "./index.js"},
+            },
+            "./manifest.json": "./manifest.json",
+            "./package.json": "./package.json",
+        },
+        "type": "commonjs",
+        "sideEffects": False,
+        "files": ["index.*", "browser.js", "demo*", "lib", "model", "saved_model", "manifest.json"],
+        "scripts": {"demo": "node demo.js"},
+        "engines": {"node": ">=18"},
+        "peerDependencies": dict.fromkeys(_PEERS, _TENSORFLOW_JS),
+        "peerDependenciesMeta": {peer: {"optional": True} for peer in _PEERS},
+    }
+    return (json.dumps(document, indent=2) + "\n").encode()
+
+
+def readme(name: str, manifest: Mapping[str, Any]) -> bytes:
+    """What the package is, how it is used, and how it was measured."""
+    labels = manifest["labels"]
+    shown = ", ".join(f"`{label}`" for label in labels[:20]) + (f" and {len(labels) - 20} more" if len(labels) > 20 else "")
+    preprocessing = manifest["preprocessing"]
+    accuracy = manifest["metrics"].get("accuracy")
+    facts = [
+        f"- Labels: {shown}",
+        f"- Input: {preprocessing['width']} x {preprocessing['height']} pixels; the package prepares images as training did",
+        f"- Base model: {manifest['base']}",
+        f"- Weights: {manifest['model']['precision']}",
+    ]
+    if accuracy is not None:
+        facts.append(f"- Accuracy on the images kept to judge by: {accuracy:.4f}")
+    if measured := manifest["precision_drift"]:
+        facts.append(
+            f"- Against float32 on {measured['images']} images: same labels {measured['label_agreement']:.2%}, "
+            f"largest difference of a probability {measured['max_probability_drift']:.3g}"
+        )
+    text = f"""# {name}
+
+An image classifier, trained and packed by pybridge {manifest["versions"]["pybridge"]}.
+
+{chr(10).join(facts)}
+
+## Use
+
+It runs on the TensorFlow.js that your service has. Without native code:
+
+```sh
+npm install @tensorflow/tfjs @tensorflow/tfjs-backend-wasm
+```
+
+or `@tensorflow/tfjs-node`. Then, in CommonJS or ESM:
+
+```js
+const {{ load }} = require('{name}'); // import {{ load }} from '{name}'
+
+const classifier = await load();
+const [best] = await classifier.classify(bytesOrPathOrPixelsOrTensor);
+console.log(best.label, best.probability);
+```
+
+- `classify(input, {{ topK, signal }})`: answers best first. `input` is the bytes of a JPEG, PNG, GIF or BMP file (`Buffer`,
+  `Uint8Array`, `ArrayBuffer`, `Blob`), its path, `{{ data, width, height }}`, or an int32 tensor `[height, width, 3]`.
+- `classifyMany(inputs, {{ batchSize, topK, signal }})`: the same for many.
+- `predict(tensor)`: preprocessed float32 tensors `[images, {preprocessing["height"]}, {preprocessing["width"]}, 3]` to
+  probabilities.
+- `dispose()`, `labels`, `manifest`, `runtime`.
+- `load({{ tf }})` uses a TensorFlow.js that you loaded; `load({{ runtime: 'wasm' }})` looks for that one only.
+
+Errors are `ImageError` (the picture), `IntegrityError` (a file of this package) and `DeployError` (arguments, TensorFlow.js);
+each has a `code`. Decoding follows TensorFlow's decoder bit by bit, in plain JavaScript; `load` compares every file with the
+SHA-256 in `manifest.json`, and the model's answer for one picture with Python's.
+
+A page to try it: `npm run demo` (needs `@tensorflow/tfjs`). The code is under the Apache License 2.0; the licence of the model is
+yours to state in `package.json`.
+"""
+    return text.encode()

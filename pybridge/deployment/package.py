@@ -1,0 +1,306 @@
+"""Makes an npm package of a run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import pybridge
+from pybridge.classifier import ImageClassifier
+from pybridge.deployment.documents import package_json, package_name, readme
+from pybridge.deployment.measuring import CHECK_HEIGHT, CHECK_TOLERANCE, CHECK_WIDTH, check_picture, drift, image_set
+from pybridge.deployment.sources import is_own, package_sources
+from pybridge.errors import BridgeError, DataError, ParityError
+from pybridge.models.custom_layers import FILE_NAME as LAYERS_FILE
+from pybridge.models.layers_model import LayersModel
+from pybridge.node import Node
+from pybridge.parity.runs import verify_run
+from pybridge.programs import Program, TensorFlowProcess, programs_for
+from pybridge.training.features import FeatureExtractor
+from pybridge.training.run_directory import RunDirectory, RunRecord
+
+PRECISIONS = ("float32", "float16", "uint8")
+
+_NAME = re.compile(r"(@[a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]{0,213}")
+_VERSION = re.compile(r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?")
+
+
+class DestinationError(BridgeError, ValueError):
+    """The folder for a package cannot be used."""
+
+
+@dataclass(frozen=True)
+class DeployedPackage:
+    """What `deploy` wrote.
+
+    Attributes:
+        path: The package's folder.
+        name: Its name for npm.
+        manifest: What its ``manifest.json`` says.
+        bytes: Size of all files.
+    """
+
+    path: Path
+    name: str
+    manifest: dict[str, Any]
+    bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values, without the files' hashes."""
+        facts = {key: value for key, value in self.manifest.items() if key not in ("files", "format", "version")}
+        return {"path": str(self.path), "name": self.name, "bytes": self.bytes, "files": len(self.manifest["files"]), **facts}
+
+
+def deploy(
+    run: str | Path,
+    dest: str | Path,
+    *,
+    precision: str = "float32",
+    images: Any = None,
+    saved_model: bool = False,
+    name: str | None = None,
+    version: str = "1.0.0",
+    force: bool = False,
+    node: Node | None = None,
+) -> DeployedPackage:
+    """Writes an npm package that classifies images in a Node service as the run does.
+
+    The package appears in one step: until then ``dest`` is as it was. An earlier package in ``dest`` is replaced.
+
+    Args:
+        run: A run directory.
+        dest: A new or empty folder, or one with an earlier package.
+        precision: How weights are stored: ``float32``, ``float16`` (half the size) or ``uint8`` (a quarter).
+        images: Images to prove parity and to measure the precision on: best those that training was judged by, as a folder
+            with one folder for each class (gives accuracies too); or image files, or pixels. Without them the parity that
+            the training recorded counts.
+        saved_model: Add the SavedModel form, which gives the same bits as training on the same TensorFlow (twice the size).
+        name: For npm; by default made of the folder's name.
+        version: For npm.
+        force: Deploy where parity failed or was not measured.
+        node: A `Node` to work in; by default one is started.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ParityError: Node and Python disagree, or nobody has compared them.
+        DataError: An argument cannot be used.
+        ModelFormatError: There is no such run, or its files were altered.
+        BridgeError: ``dest`` holds something else.
+
+    Example:
+        >>> pb.deploy("run/", "service/model/", precision="float16", images="validation/")
+    """
+    dest = Path(dest).absolute()
+    name = package_name(dest.name) if name is None else name
+    _check_arguments(precision, images, saved_model, name, version, force)
+    check_destination(dest)
+    record, model = RunDirectory(run).read()
+    with ExitStack() as stack:
+        node = node or stack.enter_context(Node())
+        classifier = ImageClassifier.load(run, node=node)
+        tensorflow = stack.enter_context(TensorFlowProcess(classifier.runtime().environment()))
+        parity = _parity(classifier, record, images, run, force)
+        with _staging(dest) as staging:
+            _write_sources(staging)
+            model.write(staging / "model", precision=precision)
+            stored = LayersModel.read(staging / "model") if precision != "float32" else model
+            measured = _measure(classifier, record, stored, images, precision, tensorflow, node)
+            stages = _write_saved_model(classifier.programs(tensorflow), staging) if saved_model else None
+            manifest = {
+                "format": "pybridge-package",
+                "version": 1,
+                "labels": list(record.class_names),
+                "preprocessing": record.preprocessing.to_dict(),
+                "base": record.base["name"],
+                "model": {
+                    "file": "model/model.json",
+                    "layers": f"model/{LAYERS_FILE}" if (staging / "model" / LAYERS_FILE).exists() else None,
+                    "precision": precision,
+                    "parameters": model.parameters,
+                    "sha256": model.sha256(),
+                },
+                "saved_model": stages and {"tensorflow": classifier.runtime().tensorflow_version, "stages": stages},
+                "metrics": record.metrics,
+                "parity": parity,
+                "precision_drift": measured.drift,
+                "check": {
+                    "width": CHECK_WIDTH,
+                    "height": CHECK_HEIGHT,
+                    "probabilities": [float(value) for value in measured.check],
+                    "tolerance": CHECK_TOLERANCE,
+                },
+                "versions": {**record.versions, "pybridge": pybridge.__version__},
+            }
+            (staging / "README.md").write_bytes(readme(name, manifest))
+            manifest["files"] = _hashes(staging)
+            (staging / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+            labels = f"{len(record.class_names)} labels"
+            (staging / "package.json").write_bytes(package_json(name, version, f"An image classifier with {labels}"))
+            size = sum(file.stat().st_size for file in staging.rglob("*") if file.is_file())
+            _publish(staging, dest)
+    return DeployedPackage(dest, name, manifest, size)
+
+
+def check_destination(dest: Path) -> None:
+    """Makes sure that nothing but an earlier package would be replaced.
+
+    Raises:
+        BridgeError: There is something else.
+    """
+    if not dest.exists() and not dest.is_symlink():
+        return
+    if not dest.is_dir() or dest.is_symlink():
+        raise DestinationError(f"{dest} is not a folder", hint="Choose another place for the package.")
+    if any(dest.iterdir()) and not is_own(dest):
+        raise DestinationError(f"{dest} holds files that are no package of pybridge", hint="Choose a new or empty folder.")
+
+
+def _check_arguments(precision: str, images: Any, saved_model: bool, name: str, version: str, force: bool) -> None:
+    if precision not in PRECISIONS:
+        raise DataError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
+    if precision != "float32" and images is None and not force:
+        raise DataError(
+            f"Nothing is known of what {precision} costs this model",
+            hint="Give images to measure it on, best those that training was judged by; or force it.",
+        )
+    if saved_model and precision != "float32":
+        raise DataError(f"The SavedModel form is float32, not {precision}", hint="Leave one of the two away.")
+    if not _NAME.fullmatch(name):
+        raise DataError(f"{name!r} is not a name for an npm package", hint="Use small letters, digits and hyphens.")
+    if not _VERSION.fullmatch(version):
+        raise DataError(f"{version!r} is not a version such as 1.0.0")
+
+
+def _parity(classifier: ImageClassifier, record: RunRecord, images: Any, run: str | Path, force: bool) -> dict[str, Any] | None:
+    if images is not None:
+        chosen, _ = image_set(images, classifier.class_names_)
+        found: dict[str, Any] | None = verify_run(classifier, chosen, runtimes=["node"]).to_dict()
+    else:
+        found = record.data.get("parity")
+    if not force and found is None:
+        raise ParityError(
+            f"Nobody has compared Node and Python for {run}",
+            hint="Give images to compare them on (--images FOLDER), or deploy with force.",
+        )
+    if not force and found is not None and not found["passed"]:
+        raise ParityError(f"Node and Python disagree about {run}", hint="See `pybridge verify`; force deploys all the same.")
+    return found and _without_files(found)
+
+
+def _without_files(parity: dict[str, Any]) -> dict[str, Any]:
+    """The figures; names of the user's files do not belong into a package."""
+    kept = ("name", "status", "max_abs_diff", "max_abs_diff_features", "max_ulp_diff", "label_agreement", "identical")
+    return {
+        **{key: parity[key] for key in ("passed", "reference", "tolerance", "images") if key in parity},
+        "runtimes": {runtime: {key: row[key] for key in kept if key in row} for runtime, row in dict(parity["runtimes"]).items()},
+    }
+
+
+@dataclass(frozen=True)
+class _Measured:
+    check: NDArray[np.float32]
+    drift: dict[str, float | int] | None
+
+
+def _measure(
+    classifier: ImageClassifier,
+    record: RunRecord,
+    stored: LayersModel,
+    images: Any,
+    precision: str,
+    tensorflow: TensorFlowProcess,
+    node: Node,
+) -> _Measured:
+    stages = classifier.programs(tensorflow)
+    pattern = check_picture(record.class_names)
+    extractor = FeatureExtractor(node.runner)
+    if precision == "float32":
+        return _Measured(extractor.compute(stages, pattern)[0], None)
+    lowered = programs_for([record.preprocessing, stored], classifier.runtime(), tensorflow)
+    check = extractor.compute(lowered, pattern)[0]
+    if images is None:
+        return _Measured(check, None)
+    chosen, known = image_set(images, record.class_names)
+    labels = chosen.labels if known else None
+    return _Measured(check, drift(extractor.compute(stages, chosen), extractor.compute(lowered, chosen), labels))
+
+
+def _write_sources(folder: Path) -> None:
+    for name, content in package_sources().items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+
+
+def _write_saved_model(programs: Sequence[Program], folder: Path) -> list[dict[str, str]]:
+    """Copies the programs behind the preprocessing, which the package computes itself."""
+    stages = []
+    for number, program in enumerate(programs[1:]):
+        place = folder / "saved_model" / str(number)
+        place.mkdir(parents=True)
+        shutil.copyfile(program.folder / "saved_model.pb", place / "saved_model.pb")
+        signature = program.signatures["default"]
+        stages.append({"folder": f"saved_model/{number}", "input": signature.inputs[0].tensor, "output": signature.output.tensor})
+    return stages
+
+
+def _hashes(folder: Path) -> dict[str, dict[str, Any]]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        file.relative_to(folder).as_posix(): {
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "bytes": len(content),
+        }
+        for file in files
+        for content in [file.read_bytes()]
+    }
+
+
+class _staging:  # noqa: N801
+    """A folder beside the destination that is gone in the end, whatever happens."""
+
+    def __init__(self, dest: Path) -> None:
+        self._dest = dest
+
+    def __enter__(self) -> Path:
+        self._dest.parent.mkdir(parents=True, exist_ok=True)
+        self._folder = Path(tempfile.mkdtemp(dir=self._dest.parent, prefix=f".{self._dest.name}."))
+        self._folder.chmod(0o755)
+        return self._folder
+
+    def __exit__(self, *exception: object) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _publish(staging: Path, dest: Path) -> None:
+    for file in staging.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as stream:
+                os.fsync(stream.fileno())
+    if not dest.exists():
+        staging.rename(dest)
+        return
+    check_destination(dest)
+    old = Path(tempfile.mkdtemp(dir=dest.parent, prefix=f".{dest.name}.old."))
+    old.rmdir()
+    dest.rename(old)
+    try:
+        staging.rename(dest)
+    except BaseException:
+        old.rename(dest)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
