@@ -17,6 +17,7 @@ SUCCESS, FAILED, MISUSED = 0, 1, 2
 
 _FORMATS = ("tfjs_layers", "tfjs_graph", "saved_model", "keras")
 _ALLOW_LAMBDA = "run the Python code in Lambda layers of a Keras file; only where you trust its author"
+_INPUT_SHAPE = "of one example, for ONNX files with free sizes"
 
 # What the user can mend by another argument; everything else means that the thing asked failed.
 _MISTAKES = (DataError, ModelFormatError, ValueError)
@@ -105,6 +106,7 @@ def _train(options: argparse.Namespace) -> int:
 
     with ImageClassifier(
         base=options.base,
+        input_shape=options.input_shape,
         allow_lambda=options.allow_lambda,
         epochs=options.epochs,
         batch_size=options.batch_size,
@@ -222,6 +224,7 @@ def _convert(options: argparse.Namespace) -> int:
         options.destination,
         to=options.to,
         precision=options.precision,
+        input_shape=options.input_shape,
         signature=options.signature,
         allow_lambda=options.allow_lambda,
     )
@@ -290,6 +293,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a name of `pybridge zoo`; a model.json's path or URL; a .keras, .h5 or .onnx file; keras.applications.NAME; the "
         "folder of a SavedModel (default efficientnet_lite0)",
     )
+    train.add_argument("--input-shape", type=_sizes, metavar="C,H,W", help=_INPUT_SHAPE)
     train.add_argument("--allow-lambda", action="store_true", help=_ALLOW_LAMBDA)
     train.add_argument("--batch-size", type=int, default=32, metavar="N", help="images in a step (default 32)")
     train.add_argument("--optimizer", default="adam", choices=("adam", "adamw", "rmsprop", "sgd"))
@@ -344,7 +348,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--runtimes", metavar="A,B", help="only these; without it, all that this machine has")
     verify.add_argument("--layers", action="store_true", help="find the first layer that differs, and guess why")
     verify.add_argument("--html", type=Path, metavar="FILE", help="write a report with a heat map of inputs by runtimes")
-    verify.add_argument("--input-shape", type=_sizes, metavar="C,H,W", help="of one example, for ONNX files with free sizes")
+    verify.add_argument("--input-shape", type=_sizes, metavar="C,H,W", help=_INPUT_SHAPE)
     verify.add_argument(
         "--tolerance", type=_tolerance, metavar="X", help="largest difference that passes (default: derived for each runtime)"
     )
@@ -363,6 +367,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=("float32", "float16", "uint16", "uint8"),
         help="of the weights (default float32)",
     )
+    conversion.add_argument("--input-shape", type=_sizes, metavar="C,H,W", help=_INPUT_SHAPE)
     conversion.add_argument("--signature", metavar="NAME", help="of a SavedModel (default serving_default)")
     conversion.add_argument("--allow-lambda", action="store_true", help=_ALLOW_LAMBDA)
     deploying = verb(

@@ -49,6 +49,25 @@ def convolution(seed: int = 0, size: int = 16, *, trainable_norm: bool = True) -
     )
 
 
+def convolution_used_twice(size: int = 8) -> LayersModel:
+    """Image -> convolution -> the same convolution -> pooling."""
+    random = np.random.default_rng(0)
+    entries = [
+        layer("InputLayer", "image", batch_input_shape=[None, size, size, 3], sparse=False),
+        layer("Conv2D", "conv", filters=3, kernel_size=[3, 3], strides=[1, 1], padding="valid", use_bias=True),
+        layer("GlobalAveragePooling2D", "pool", data_format="channels_last"),
+    ]
+    nodes: list[Any] = [[], [[["image", 0, 0, {}]], [["conv", 0, 0, {}]]], [[["conv", 1, 0, {}]]]]
+    names = ["image", "conv", "pool"]
+    layers = [{**entry, "name": name, "inbound_nodes": each} for entry, name, each in zip(entries, names, nodes, strict=True)]
+    config = {"name": "twice", "layers": layers, "input_layers": [["image", 0, 0]], "output_layers": [["pool", 0, 0]]}
+    weights = {
+        "conv/kernel": random.normal(size=(3, 3, 3, 3)).astype(np.float32),
+        "conv/bias": random.normal(size=3).astype(np.float32),
+    }
+    return LayersModel({"class_name": "Functional", "config": config}, weights)
+
+
 def convolutional_classifier(classes: int = 2, *, trainable_norm: bool = True) -> LayersModel:
     """A whole network of images: convolution, batch normalization, pooling, softmax."""
     pool = layer("GlobalAveragePooling2D", "pool", data_format="channels_last")

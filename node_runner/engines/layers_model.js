@@ -103,7 +103,7 @@ function holdBatchNormalization(model, all) {
   /** @type {string[]} */
   const held = [];
   for (const layer of flatLayers(model)) {
-    if (layer.getClassName() !== 'BatchNormalization' || (layer.trainable && !all)) continue;
+    if (!/^(Pybridge)?BatchNormalization$/.test(layer.getClassName()) || (layer.trainable && !all)) continue;
     const { call } = Object.getPrototypeOf(layer);
     layer.call = (/** @type {any} */ inputs, /** @type {any} */ kwargs) => call.call(layer, inputs, { ...kwargs, training: false });
     held.push(layer.name);

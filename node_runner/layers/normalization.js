@@ -100,10 +100,15 @@ function create(tf) {
      * @param {any} kwargs
      */
     forward([x], { training, mask }) {
+      const moves = training && this.trainable;
+      if (!moves && this.axis === x.rank - 1 && x.rank <= 4) {
+        const { epsilon = 1e-3 } = this.settings;
+        return tf.batchNorm(x, this.movingMean.read(), this.movingVariance.read(), this.beta?.read(), this.gamma?.read(), epsilon);
+      }
       const weightShape = x.shape.map((/** @type {number} */ size, /** @type {number} */ axis) => (axis === this.axis ? size : 1));
       let mean = tf.reshape(this.movingMean.read(), weightShape);
       let variance = tf.reshape(this.movingVariance.read(), weightShape);
-      if (training && this.trainable) {
+      if (moves) {
         const axes = range(x.rank).filter((axis) => axis !== this.axis);
         ({ mean, variance } = this.statistics(x, axes, mask));
         this.follow(this.movingMean, mean);

@@ -23,7 +23,12 @@ function create(tf) {
       /** @type {any} */
       this.stateSpec = null;
       /** @type {any[] | null} */
-      this.states = null;
+      this.keptStates = null;
+    }
+
+    // The Bidirectional of TensorFlow.js counts them before there are any.
+    get states() {
+      return this.keptStates ?? this.cell.sizes(this.stepShape([1, 1, 1, 1, 1])).map(() => null);
     }
 
     /** @param {any} inputShape */
@@ -43,7 +48,8 @@ function create(tf) {
     computeOutputShape(inputShape) {
       const [shape] = Array.isArray(inputShape[0]) ? inputShape : [inputShape];
       const states = this.cell.sizes(this.stepShape(inputShape)).map((/** @type {number[]} */ size) => this.placed([shape[0], ...size]));
-      const output = this.returnSequences ? [shape[0], shape[1], ...states[0].slice(1)] : states[0];
+      // A copy: the Bidirectional of TensorFlow.js doubles the last size of what it is given in place.
+      const output = this.returnSequences ? [shape[0], shape[1], ...states[0].slice(1)] : [...states[0]];
       return this.returnState ? [output, ...states] : output;
     }
 
@@ -121,20 +127,20 @@ function create(tf) {
      * @param {number[][]} sizes
      */
     kept(batch, sizes) {
-      if (this.stateful && this.states) return this.states;
+      if (this.stateful && this.keptStates) return this.keptStates;
       return sizes.map((size) => tf.zeros([batch, ...size]));
     }
 
     /** @param {any[]} states */
     keepStates(states) {
-      const old = this.states;
-      this.states = states.map((state) => tf.keep(state.clone()));
+      const old = this.keptStates;
+      this.keptStates = states.map((state) => tf.keep(state.clone()));
       if (old) tf.dispose(old);
     }
 
     resetStates() {
-      if (this.states) tf.dispose(this.states);
-      this.states = null;
+      if (this.keptStates) tf.dispose(this.keptStates);
+      this.keptStates = null;
     }
 
     /**

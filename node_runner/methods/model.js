@@ -39,7 +39,7 @@ async function loadLayers(source) {
     layers: flatLayers(model).map((layer) => ({
       name: layer.name,
       className: layer.getClassName(),
-      shape: layer.outputShape,
+      shape: shapeAtFirstUse(layer),
       parameters: layer.countParams(),
       trainable: layer.trainable,
     })),
@@ -48,6 +48,17 @@ async function loadLayers(source) {
     run: async (inputs) => asList(model.predictOnBatch(inputs.length === 1 ? inputs[0] : inputs)),
     dispose: () => model.dispose(),
   });
+}
+
+/**
+ * The shape of a layer's output. `layer.outputShape` throws where uses of the layer differ in it.
+ *
+ * @param {import('@tensorflow/tfjs-node').layers.Layer} layer
+ */
+function shapeAtFirstUse(layer) {
+  const shapes = layer.inboundNodes[0].outputShapes;
+  const isListOfOne = shapes.length === 1 && Array.isArray(shapes[0]);
+  return isListOfOne ? shapes[0] : shapes;
 }
 
 /**

@@ -26,7 +26,7 @@ from pybridge.classifier.job import new_record, prepare_run, train
 from pybridge.classifier.judging import measure
 from pybridge.classifier.trained import Judged, Trained, without_head
 from pybridge.data import Augmentation, ImageSet, Preprocessing
-from pybridge.models.cuts import choose_cut
+from pybridge.models.cuts import choose_cut, fixed_layers
 from pybridge.models.layers_model import LayersModel
 from pybridge.node import Node
 from pybridge.programs import Program, TensorFlowProcess, programs_for
@@ -232,7 +232,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ) -> History:
         """Goes on training, at a lower rate, with the last layers of the base unfrozen.
 
-        Batch normalization in the base keeps its statistics. What stays frozen runs once for each image.
+        Batch normalization in the base keeps its statistics. What stays frozen runs once for each image. Layers that the base
+        marks as not trainable stay as they are, which is logged.
 
         Args:
             x: As in `fit`; the classes must be those of the classifier. With the same seed the same images are kept to
@@ -261,9 +262,11 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return self._take(Trained.read(run))
         images = labelled(x, y, self.class_names_)
         training, validation = part(images, validation_split, validation_data, self.seed_)
+        cut = choose_cut(without_head(trained.model), unfreeze)
+        _tell_of_fixed_layers(trained.model, cut)
         transfer = Transfer(
             model=trained.model,
-            cut=choose_cut(without_head(trained.model), unfreeze),
+            cut=cut,
             preprocessing=self.preprocessing_,
             training=training,
             validation=validation,
@@ -536,3 +539,16 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 trained.model, trained.record.cut, trained.record.preprocessing, self.runtime(), tensorflow
             )
         return self._stages
+
+
+def _tell_of_fixed_layers(model: LayersModel, cut: str | None) -> None:
+    fixed = fixed_layers(model, cut)
+    if not fixed:
+        return
+    logger.warning(
+        "%d of the unfrozen layers are marked as not trainable and stay as they are: %s%s. If you froze them, unfreeze them "
+        "where the model comes from (layer.trainable = True) and train anew.",
+        len(fixed),
+        ", ".join(fixed[:5]),
+        ", ..." if len(fixed) > 5 else "",
+    )

@@ -45,8 +45,9 @@ def write_keras(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _call(model: keras.Model, inputs: list[Any]) -> list[Any]:
-    outputs = model(inputs[0] if len(inputs) == 1 else inputs, training=False)
-    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+    # Its inputs and outputs may be dicts, or nested; flattened, they are in the order of model.inputs and model.outputs.
+    outputs = model(keras.tree.pack_sequence_as(model.input, inputs), training=False)
+    return list(keras.tree.flatten(outputs))
 
 
 def _deflate(file: Path) -> None:

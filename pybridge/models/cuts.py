@@ -100,6 +100,21 @@ def choose_cut(model: LayersModel, unfreeze: int | float | str) -> str | None:
     return fitting[-1].layer if fitting and fitting[-1].layers_before > 0 else None
 
 
+def fixed_layers(model: LayersModel, cut: str | None) -> list[str]:
+    """Name the layers with weights behind a cut that are marked as not trainable, and so stay as they are.
+
+    They are tables that the model computes with, such as those of a resizing; or their author froze them.
+
+    Args:
+        model: A flat model.
+        cut: A layer of it; None for the whole model.
+    """
+    graph = parse_flat(model.topology)
+    owned = weights_by_layer(model.weights, graph.names)
+    behind = graph.layers if cut is None else graph.layers[graph.index(cut) + 1 :]
+    return [layer.name for layer in behind if layer.name in owned and layer.config.get("trainable") is False]
+
+
 _HINT = 'Give a number of layers (20), a share (0.3), the name of the last frozen layer, or "all".'
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pybridge.errors import ModelFormatError
 
-_SIMPLIFY = "Only models with one input, one output and layers used once each can be a base."
+_SIMPLIFY = "Only models with one input and one output, whose inner models are used once each, can be a base."
 _DAMAGED = "The model is damaged: export or download it again."
 _NESTING_LIMIT = 16
 
@@ -25,10 +25,15 @@ class Layer:
 
 @dataclass
 class Graph:
-    """Layers in topological order; the first is the only InputLayer, the last is the only output."""
+    """Layers in topological order; the first is the only InputLayer, the last is the only output.
+
+    A layer that a model uses several times is here once for each use; ``copies`` names the first of them by the others, which
+    have the same weights.
+    """
 
     name: str
     layers: list[Layer] = field(default_factory=list)
+    copies: dict[str, str] = field(default_factory=dict)
 
     def index(self, layer: str) -> int:
         """Find a layer's position.
@@ -56,6 +61,9 @@ def parse_flat(topology: dict[str, Any]) -> Graph:
     graph, renamed = parse_nested(topology)
     if any(path != (name,) for path, name in renamed.items()):
         raise ModelFormatError(f"the model {graph.name!r} holds models inside", hint="Flatten it first: topology.flatten.")
+    if graph.copies:
+        shared = next(iter(graph.copies.values()))
+        raise ModelFormatError(f"the layer {shared!r} is used several times", hint="Flatten the model first: topology.flatten.")
     return graph
 
 
@@ -66,11 +74,13 @@ def parse_nested(topology: dict[str, Any]) -> tuple[Graph, dict[tuple[str, ...],
         The graph, and the name of each layer by its path ``(container, ..., layer)`` without the outermost container.
 
     Raises:
-        ModelFormatError: If it is damaged, has several inputs or outputs, or shared layers.
+        ModelFormatError: If it is damaged, has several inputs or outputs, or a nested model that is used several times.
     """
     builder = _Builder()
     output = builder.add_model(topology, (), None)
-    return Graph(builder.model_name(topology), _reachable(builder.layers, output)), builder.renamed
+    layers = _reachable(builder.layers, output)
+    copies = {layer.name: builder.copies[layer.name] for layer in layers if layer.name in builder.copies}
+    return Graph(builder.model_name(topology), layers, copies), builder.renamed
 
 
 def write_topology(graph: Graph) -> dict[str, Any]:
@@ -131,12 +141,17 @@ def suggest(word: str, known: Iterable[str]) -> str:
     return f"There are: {', '.join(names[:10])}" + (f" and {len(names) - 10} more." if len(names) > 10 else ".")
 
 
+_Use = tuple[str, int]
+"""A layer's name, and which of its uses, from 0 on."""
+
+
 class _Builder:
     """Collects the layers of a model and of the models inside it."""
 
     def __init__(self) -> None:
         self.layers: dict[str, Layer] = {}
         self.renamed: dict[tuple[str, ...], str] = {}
+        self.copies: dict[str, str] = {}
 
     def model_name(self, topology: dict[str, Any]) -> str:
         config = topology.get("config")
@@ -190,27 +205,31 @@ class _Builder:
         entries = config.get("layers") if isinstance(config, dict) else None
         if not isinstance(config, dict) or not isinstance(entries, list) or not entries:
             raise ModelFormatError(f"the model {_path(path)!r} has no layers", hint=_DAMAGED)
-        waiting: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {}
+        waiting: dict[_Use, tuple[dict[str, Any], tuple[_Use, ...]]] = {}
         for entry in entries:
             layer = _checked(entry, path)
             name = _name_of(layer)
-            if not name or name in waiting:
+            if not name or (name, 0) in waiting:
                 raise ModelFormatError(f"two layers of {_path(path)!r} have the name {name!r}, or it is missing", hint=_DAMAGED)
-            waiting[name] = (layer, _sources(layer, name))
-        entrance, exit_name = _single_end(config, "input_layers", path), _single_end(config, "output_layers", path)
-        inputs = [name for name, (layer, sources) in waiting.items() if not sources]
+            for number, sources in enumerate(_sources(layer, name)):
+                waiting[(name, number)] = (layer, sources)
+        waiting = {use: (layer, _settled(sources, waiting)) for use, (layer, sources) in waiting.items()}
+        (entrance, _), exit_use = _single_end(config, "input_layers", path), _single_end(config, "output_layers", path)
+        [exit_use] = _settled([exit_use], waiting)
+        inputs = [name for (name, _), (_, sources) in waiting.items() if not sources]
         if inputs != [entrance]:
             raise ModelFormatError(f"{_path(path)!r} has {len(inputs)} layers without input: {inputs[:5]}", hint=_SIMPLIFY)
-        if exit_name not in waiting:
-            raise ModelFormatError(f"the output {exit_name!r} of {_path(path)!r} is not one of its layers", hint=_DAMAGED)
-        produced: dict[str, str] = {}
-        for name in _ordered(waiting, path):
-            layer, sources = waiting[name]
+        if exit_use not in waiting:
+            raise ModelFormatError(f"the output {exit_use[0]!r} of {_path(path)!r} is not one of its layers", hint=_DAMAGED)
+        produced: dict[_Use, str] = {}
+        for use in _ordered(waiting, path):
+            layer, sources = waiting[use]
+            name = use[0]
             if name == entrance and feed is not None:
-                produced[name] = self.renamed[(*path, name)] = feed
+                produced[use] = self.renamed[(*path, name)] = feed
                 continue
-            produced[name] = self._add_entry(layer, (*path, name), tuple(produced[source] for source in sources))
-        return produced[exit_name]
+            produced[use] = self._add_entry(layer, (*path, name), tuple(produced[source] for source in sources))
+        return produced[exit_use]
 
     def _add_entry(self, layer: dict[str, Any], path: tuple[str, ...], inputs: tuple[str, ...]) -> str:
         if _is_model(layer):
@@ -218,7 +237,10 @@ class _Builder:
                 raise ModelFormatError(f"the model {_path(path)!r} has {len(inputs)} inputs", hint=_SIMPLIFY)
             return self.add_model(layer, path, inputs[0] if inputs else None)
         name = self._unique(path)
-        self.renamed[path] = name
+        if path in self.renamed:
+            self.copies[name] = self.renamed[path]
+        else:
+            self.renamed[path] = name
         is_input = layer["class_name"] == "InputLayer"
         config: dict[str, Any] = _input_config(layer["config"], name) if is_input else layer["config"]
         self.layers[name] = Layer(name, layer["class_name"], {**config, "name": name}, inputs)
@@ -268,7 +290,7 @@ def _input_config(config: dict[str, Any], name: str) -> dict[str, Any]:
     return {"batch_input_shape": [None, *sizes], "dtype": dtype, "sparse": False}
 
 
-def _single_end(config: dict[str, Any], key: str, path: tuple[str, ...]) -> str:
+def _single_end(config: dict[str, Any], key: str, path: tuple[str, ...]) -> _Use:
     ends = config.get(key)
     if isinstance(ends, list) and len(ends) == 3 and isinstance(ends[0], str):
         ends = [ends]
@@ -276,20 +298,25 @@ def _single_end(config: dict[str, Any], key: str, path: tuple[str, ...]) -> str:
         raise ModelFormatError(f"{_path(path)!r} has no valid {key}", hint=_DAMAGED)
     if len(ends) != 1:
         raise ModelFormatError(f"{_path(path)!r} has {len(ends)} {key.replace('_layers', 's')}", hint=_SIMPLIFY)
-    return str(ends[0][0])
+    use = ends[0][1] if len(ends[0]) > 1 else 0
+    return str(ends[0][0]), use if type(use) is int else 0
 
 
-def _sources(layer: dict[str, Any], name: str) -> tuple[str, ...]:
+def _sources(layer: dict[str, Any], name: str) -> list[tuple[_Use, ...]]:
+    """What feeds a layer, for each of its uses."""
     nodes = layer.get("inbound_nodes", [])
     if not isinstance(nodes, list):
         raise ModelFormatError(f"the layer {name!r} has no valid inbound_nodes", hint=_DAMAGED)
     if not nodes:
         if layer["class_name"] != "InputLayer":
             raise ModelFormatError(f"the layer {name!r} has no input", hint=_DAMAGED)
-        return ()
-    if len(nodes) > 1:
-        raise ModelFormatError(f"the layer {name!r} is used {len(nodes)} times", hint=_SIMPLIFY)
-    node = nodes[0]
+        return [()]
+    if len(nodes) > 1 and _is_model(layer):
+        raise ModelFormatError(f"the inner model {name!r} is used {len(nodes)} times", hint=_SIMPLIFY)
+    return [_node_sources(node, name) for node in nodes]
+
+
+def _node_sources(node: object, name: str) -> tuple[_Use, ...]:
     if isinstance(node, dict):
         raise ModelFormatError(
             f"the layer {name!r} is described in the style of Keras 3, which TF.js does not read",
@@ -300,40 +327,44 @@ def _sources(layer: dict[str, Any], name: str) -> tuple[str, ...]:
     return tuple(_source(tensor, name) for tensor in node)
 
 
-def _source(tensor: object, name: str) -> str:
+def _source(tensor: object, name: str) -> _Use:
     if not isinstance(tensor, list) or len(tensor) < 3 or not isinstance(tensor[0], str):
         raise ModelFormatError(f"the layer {name!r} has no valid inbound_nodes", hint=_DAMAGED)
-    # In TF.js and Keras 2 a nested model's own graph is its node 0, so that its first use is node 1.
-    if tensor[1] not in (0, 1) or tensor[2] != 0:
+    if type(tensor[1]) is not int or tensor[1] < 0 or tensor[2] != 0:
         raise ModelFormatError(f"the layer {name!r} takes output {tensor[1:3]} of {tensor[0]!r}", hint=_SIMPLIFY)
     arguments = tensor[3] if len(tensor) > 3 else None
     if arguments and (not isinstance(arguments, dict) or set(arguments) - {"training", "mask"}):
         raise ModelFormatError(
             f"the layer {name!r} is called with extra arguments: {str(arguments)[:80]}", hint="Use layers without them."
         )
-    return tensor[0]
+    return tensor[0], tensor[1]
 
 
-def _ordered(waiting: dict[str, tuple[dict[str, Any], tuple[str, ...]]], path: tuple[str, ...]) -> list[str]:
+def _settled(sources: Sequence[_Use], known: Container[_Use]) -> tuple[_Use, ...]:
+    # In TF.js and Keras 2 a nested model's own graph is its node 0, so that its first use is node 1.
+    return tuple((name, 0) if use == 1 and (name, 1) not in known else (name, use) for name, use in sources)
+
+
+def _ordered(waiting: dict[_Use, tuple[dict[str, Any], tuple[_Use, ...]]], path: tuple[str, ...]) -> list[_Use]:
     """Sort layers so that each follows its inputs, otherwise in the order of the file."""
-    missing: dict[str, int] = {}
-    users: dict[str, list[str]] = {name: [] for name in waiting}
-    for name, (_, sources) in waiting.items():
-        missing[name] = len(sources)
+    missing: dict[_Use, int] = {}
+    users: dict[_Use, list[_Use]] = {use: [] for use in waiting}
+    for use, (_, sources) in waiting.items():
+        missing[use] = len(sources)
         for source in sources:
             if source not in waiting:
                 raise ModelFormatError(
-                    f"the layer {name!r} of {_path(path)!r} uses {source!r}, which is not there", hint=_DAMAGED
+                    f"the layer {use[0]!r} of {_path(path)!r} uses {source[0]!r}, which is not there", hint=_DAMAGED
                 )
-            users[source].append(name)
-    order = [name for name, count in missing.items() if count == 0]
-    for name in order:
-        for user in users[name]:
+            users[source].append(use)
+    order = [use for use, count in missing.items() if count == 0]
+    for use in order:
+        for user in users[use]:
             missing[user] -= 1
             if missing[user] == 0:
                 order.append(user)
     if len(order) != len(waiting):
-        stuck = next(name for name, count in missing.items() if count > 0)
+        stuck = next(use[0] for use, count in missing.items() if count > 0)
         raise ModelFormatError(f"the layers of {_path(path)!r} form a circle at {stuck!r}", hint=_DAMAGED)
     return order
 

@@ -57,7 +57,8 @@ def record(model: Any, kept: Mapping[int, NDArray[Any]]) -> dict[str, Any] | Non
     if not _is_safe(config):
         return None
     values = {str(index): _encode(value) for index, value in kept.items()}
-    return {_PART: {"version": _VERSION, "keras_version": keras.__version__, "model": config, "kept": values}}
+    # As text: JavaScript would save 0.0 as 0, which some classes of Keras refuse.
+    return {_PART: {"version": _VERSION, "keras_version": keras.__version__, "model": json.dumps(config), "kept": values}}
 
 
 def recover(layers_model: LayersModel) -> Any | None:
@@ -74,10 +75,11 @@ def recover(layers_model: LayersModel) -> Any | None:
     """
     known = layers_model.user_metadata.get(KEY)
     record = known.get(_PART) if isinstance(known, dict) else None
-    if not isinstance(record, dict) or record.get("version") != _VERSION or not _is_safe(record.get("model")):
+    config = _parsed(record.get("model")) if isinstance(record, dict) and record.get("version") == _VERSION else None
+    if not isinstance(record, dict) or config is None:
         return None
     try:
-        model = _rebuilt(record["model"])
+        model = _rebuilt(config)
         _restore_kept(model, record.get("kept"))
         return model if _fill(model, layers_model) else None
     except ModelFormatError:
@@ -93,6 +95,16 @@ def forgotten(metadata: Mapping[str, Any]) -> dict[str, Any]:
         if not kept[KEY]:
             del kept[KEY]
     return kept
+
+
+def _parsed(text: object) -> dict[str, Any] | None:
+    import json
+
+    try:
+        config = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        return None
+    return config if isinstance(config, dict) and _is_safe(config) else None
 
 
 def _rebuilt(config: dict[str, Any]) -> Any:

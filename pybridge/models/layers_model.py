@@ -144,6 +144,10 @@ def parse_model_json(data: bytes, where: str) -> dict[str, Any]:
     try:
         document = json.loads(data, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
+        if data[:64].lstrip().startswith(b"<"):
+            raise ModelFormatError(
+                f"{where}: a web page, not a model", hint="Give the address of the model.json itself."
+            ) from error
         raise ModelFormatError(f"{where}: not valid JSON ({error})", hint=_DAMAGED) from error
     if not isinstance(document, dict):
         raise ModelFormatError(f"{where}: not a JSON object", hint=_DAMAGED)

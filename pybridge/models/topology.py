@@ -20,16 +20,21 @@ def flatten(model: LayersModel) -> LayersModel:
     """Lift the layers of nested models to the top: one ``Functional``, one input, one output.
 
     Layers that the output does not need are dropped, as are weights that belong to no layer. Weights are renamed to
-    ``layer/weight`` where nesting had put scopes before it.
+    ``layer/weight`` where nesting had put scopes before it. A layer that is used several times becomes one layer for each
+    use, with the same weights; if they are trained, each goes its own way.
 
     Args:
         model: A Functional or Sequential model whose layers may be models themselves, such as Teachable Machine's.
 
     Raises:
-        ModelFormatError: If it is damaged, has several inputs or outputs, or a layer that is used more than once.
+        ModelFormatError: If it is damaged, has several inputs or outputs, or a nested model that is used several times.
     """
     graph, renamed = parse_nested(model.topology)
-    return _build(graph, _renamed_weights(model.weights, renamed), model.user_metadata)
+    weights = _renamed_weights(model.weights, renamed)
+    owned = weights_by_layer(weights, renamed.values())
+    for copy, original in graph.copies.items():
+        weights.update({copy + name.removeprefix(original): weights[name] for name in owned.get(original, [])})
+    return _build(graph, weights, model.user_metadata)
 
 
 def layer_names(model: LayersModel) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pybridge.data.preprocessing import Preprocessing
 from pybridge.errors import ModelFormatError
+from pybridge.models.graph import parse_flat
 from pybridge.models.layers_model import LayersModel
 from pybridge.models.topology import feature_layer, flatten, input_shape, truncate
 from pybridge.sources.finding import FoundModel, Source, find_model
@@ -22,8 +23,9 @@ class BaseModel:
         model: The flat feature extractor; its one output is a feature map ``(batch, height, width, channels)``.
         preprocessing: What turns a photo into its input.
         origin: ``kind`` (see `FoundModel`), ``location`` and ``sha256`` of the extractor. ``preprocessing`` says how that is
-            known: ``published``, ``given``, or ``assumed`` for a model that does not say it: [-1, 1], or for torch and ONNX
-            what torchvision's models are trained with.
+            known: ``published``; ``given``; ``inferred`` for a model whose first layer scales pixels of 0 to 255, which it is
+            then given as they are; or ``assumed`` for any other: [-1, 1], or for torch and ONNX what torchvision's models are
+            trained with.
         labels: The class names of a Teachable Machine export.
     """
 
@@ -46,7 +48,8 @@ def resolve(
 
     Models of layers (TF.js layers, Keras, torch, ONNX) can be fine-tuned as far as their weights can be trained. TF.js graph
     models and SavedModels are lifted from their graph back into layers where each operation has a counterpart; batch
-    normalization is folded into the convolutions there, so that fine-tuning trains without it.
+    normalization is folded into the convolutions there, so that fine-tuning trains without it. A layer that is used several
+    times becomes one for each use, with the same weights; where they are fine-tuned, each goes its own way.
 
     Args:
         source: As `find_model` takes it.
@@ -72,7 +75,8 @@ def _base(found: FoundModel, given: Preprocessing | None) -> BaseModel:
     flat = flatten(lift(found.model))
     height, width = _image_size(flat, given or known)
     extractor = truncate(flat, feature_layer(flat))
-    mean, std = found.assumed
+    scales_itself = _scales_pixels(flat)
+    mean, std = _AS_THEY_ARE if scales_itself else found.assumed
     preprocessing = given or known or Preprocessing(height, width, mean=mean, std=std)
     if (preprocessing.height, preprocessing.width) != (height, width):
         raise ModelFormatError(
@@ -80,9 +84,29 @@ def _base(found: FoundModel, given: Preprocessing | None) -> BaseModel:
             f"{preprocessing.height}x{preprocessing.width}",
             hint="Give a Preprocessing of the model's own size.",
         )
-    source = "given" if given else "published" if known else "assumed"
+    source = "given" if given else "published" if known else "inferred" if scales_itself else "assumed"
     origin = {"kind": found.kind, "location": found.location, "sha256": extractor.sha256(), "preprocessing": source}
     return BaseModel(found.name, extractor, preprocessing, origin, found.labels)
+
+
+_AS_THEY_ARE = ((0.0,), (1.0,))
+
+# 1 / 255, 1 / 127.5 and 1 / 57 (ImageNet's deviation) take pixels of 0 to 255; 1 / 0.225 takes such of 0 to 1.
+_LARGEST_SCALE_OF_PIXELS = 0.1
+
+
+def _scales_pixels(model: LayersModel) -> bool:
+    """Whether the first layer that does anything, augmentation apart, brings pixels of 0 to 255 into a small range."""
+    name = ""
+    for layer in parse_flat(model.topology).layers:
+        if layer.class_name == "InputLayer" or (layer.inputs == (name,) and layer.class_name.startswith("PybridgeRandom")):
+            name = layer.name
+            continue
+        scale = layer.config.get("scale")
+        scales = scale if isinstance(scale, list) else [scale]
+        is_number = all(isinstance(one, int | float) for one in scales)
+        return layer.class_name == "Rescaling" and is_number and 0 < max(scales) <= _LARGEST_SCALE_OF_PIXELS
+    return False
 
 
 def _image_size(model: LayersModel, preprocessing: Preprocessing | None = None) -> tuple[int, int]:

@@ -121,7 +121,7 @@ def find_model(
         return FoundModel("keras_application", application.name, location, model, application.preprocessing)
     if isinstance(source, str) and urlsplit(text).scheme in ("http", "https"):
         return _from_tfjs(fetch_model(text, progress=progress), "url", redacted(text))
-    return _from_path(Path(source).expanduser(), text, signature, allow_lambda)
+    return _from_path(Path(source).expanduser(), text, input_shape, signature, allow_lambda)
 
 
 def open_model(
@@ -164,7 +164,7 @@ def _from_memory(source: Any, input_shape: Sequence[int] | None) -> FoundModel:
 _TORCHVISION = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 
 
-def _from_path(path: Path, text: str, signature: str | None, allow_lambda: bool) -> FoundModel:
+def _from_path(path: Path, text: str, input_shape: Sequence[int] | None, signature: str | None, allow_lambda: bool) -> FoundModel:
     if not path.exists():
         names = [known.name for known in zoo.list()]
         lowered = {name.lower(): f"keras.applications.{name}" for name in application_names()}
@@ -182,7 +182,7 @@ def _from_path(path: Path, text: str, signature: str | None, allow_lambda: bool)
     if suffix == ".onnx":
         from pybridge.models.imported.onnx_file import from_onnx
 
-        return FoundModel("onnx", path.stem, location, from_onnx(path), assumed=_TORCHVISION)
+        return FoundModel("onnx", path.stem, location, from_onnx(path, input_shape=input_shape), assumed=_TORCHVISION)
     raise ModelFormatError(f"{path} is no model that can be opened", hint=_REFUSED_FILES.get(suffix, _FORMATS))
 
 

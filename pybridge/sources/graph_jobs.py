@@ -36,7 +36,7 @@ def lift_saved_model(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
             function = loaded.signatures[signature]
             frozen = convert_variables_to_constants_v2(function)
         except Exception as error:  # TensorFlow reports damaged files by errors of many types
-            raise ModelFormatError(f"{source}: cannot be frozen ({error})", hint="Export the SavedModel again.") from error
+            raise ModelFormatError(f"{source}: cannot be frozen ({str(error)[:500]})", hint=_reason(error)) from error
         definition = frozen.graph.as_graph_def()
         weights: dict[str, NDArray[Any]] = {}
         for node in definition.node:
@@ -57,6 +57,12 @@ def lift_saved_model(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
         )
         model.write(folder / "model")
     return {}
+
+
+def _reason(error: Exception) -> str:
+    if "Assign" in str(error) or "expected resource" in str(error):
+        return "It changes a variable whenever it runs, as layers of random augmentation do; export it without them."
+    return "Export the SavedModel again."
 
 
 def _by_name(names: list[str], tensors: list[Any]) -> dict[str, str]:

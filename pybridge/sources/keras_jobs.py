@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -108,6 +109,13 @@ def _load_uncompiled(file: Path, allow_lambda: bool) -> Any:
     try:
         return keras.saving.load_model(file, compile=False, safe_mode=not allow_lambda)
     except Exception as error:  # Keras reports damaged files by errors of many types
+        missing = re.search(r"Could not locate (class|function) '([^']{1,80})'", str(error))
+        if missing is not None:
+            raise ModelFormatError(
+                f"{file}: needs the {missing[1]} {missing[2]!r}, which is not one of Keras",
+                hint="Load the model in Python, where your own code is imported, and give it in memory; "
+                "or model.export() it and give the folder.",
+            ) from error
         described = f"{type(error).__name__}: {error}"
         raise ModelFormatError(f"{file}: Keras cannot open it ({described[:500]})", hint=_DAMAGED) from error
 

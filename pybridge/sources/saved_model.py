@@ -229,7 +229,9 @@ def _choose(names: list[str], wanted: str | None, folder: Path) -> str:
         listed = ", ".join(names) or "none"
         raise ModelFormatError(
             f"{folder}: which signature is meant? It has {listed}",
-            hint="Choose one: load_model(folder, signature=...)." if names else "Export it again with a signature.",
+            hint="Choose one: load_model(folder, signature=...), or --signature of `pybridge convert`."
+            if names
+            else "Export it again with a signature.",
         )
     return names[0]
 

@@ -274,6 +274,19 @@ def test_fine_tuning_changes_what_was_unfrozen_and_nothing_else(
     assert classifier.score(*pixels) == 1
 
 
+def test_fine_tuning_leaves_layers_that_are_marked_as_fixed_and_says_so(
+    node: pb.Node, pixels: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    base = tiny.convolution(trainable_norm=False)
+    classifier = pb.ImageClassifier(base, epochs=1, dropout=0.0, seed=0, node=node)
+    classifier.fit(*pixels, run_dir=tmp_path / "run")
+    classifier.fine_tune(*pixels, unfreeze="all", epochs=2, learning_rate=1e-2, run_dir=tmp_path / "tuned")
+    before, after = weights(tmp_path / "run"), weights(tmp_path / "tuned")
+    changed = {name.split("/")[0] for name in after if not np.array_equal(before[name], after[name])}
+    assert changed == {"pybridge_probabilities", "conv"}
+    assert "1 of the unfrozen layers are marked as not trainable and stay as they are: norm" in caplog.text
+
+
 def test_fine_tuning_never_makes_a_classifier_worse(
     node: pb.Node, trained: pb.ImageClassifier, pixels: Any, tmp_path: Path
 ) -> None:

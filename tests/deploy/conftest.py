@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from service_project import HERE, Project, install
+from service_project import HERE, Prepare, Project, install
 
 import pybridge as pb
 from pybridge.data import ImageSet, Preprocessing
@@ -19,8 +19,6 @@ from pybridge.deployment import DeployedPackage
 from pybridge.programs import TensorFlowProcess, programs_for, run_reference
 from pybridge.runtime import Runtime, ensure
 from pybridge.training.features import image_batches
-
-Prepare = Callable[[Sequence[Path], Sequence[Preprocessing]], dict[str, Any]]
 
 
 @pytest.fixture(scope="session")

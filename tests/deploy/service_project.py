@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pybridge.data import Preprocessing
 from pybridge.runtime import Runtime
 from pybridge.runtime.find_node import find_node
 from pybridge.runtime.npm_packages import find_npm
 
 HERE = Path(__file__).parent
+
+Prepare = Callable[[Sequence[Path], Sequence[Preprocessing]], dict[str, Any]]
+"""From files and preprocessings to the hashes of the model's inputs."""
 
 
 class Project:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import picture_files
 import pytest
-from conftest import Prepare
 from PIL import Image
+from service_project import Prepare
 
 from pybridge.data import Preprocessing
 

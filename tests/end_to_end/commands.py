@@ -161,3 +161,12 @@ def weight_hashes(run: Path) -> dict[str, str]:
 def record(run: Path) -> dict[str, Any]:
     plain: dict[str, Any] = json.loads((run / "run.json").read_text("utf-8"))
     return plain
+
+
+def link_photos(source: Path, folder: Path, start: int, stop: int | None) -> Path:
+    """Some photos of each class, as links."""
+    for class_folder in sorted(source.iterdir()):
+        (folder / class_folder.name).mkdir(parents=True)
+        for photo in sorted(class_folder.iterdir())[start:stop]:
+            (folder / class_folder.name / photo.name).symlink_to(photo)
+    return folder

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import CommandLine
+from commands import CommandLine, link_photos
 
 from pybridge.runtime import ensure
 from pybridge.runtime.cache import runtime_dir
@@ -19,15 +19,6 @@ from pybridge.runtime.cache import runtime_dir
 @pytest.fixture
 def pybridge(tmp_path: Path) -> CommandLine:
     return CommandLine(tmp_path)
-
-
-def link_photos(source: Path, folder: Path, start: int, stop: int | None) -> Path:
-    """Some photos of each class, as links."""
-    for class_folder in sorted(source.iterdir()):
-        (folder / class_folder.name).mkdir(parents=True)
-        for photo in sorted(class_folder.iterdir())[start:stop]:
-            (folder / class_folder.name / photo.name).symlink_to(photo)
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import CommandLine, record, weight_hashes
-from conftest import link_photos
+from commands import CommandLine, link_photos, record, weight_hashes
 
 import pybridge as pb
 from pybridge.classifier.inputs import unlabelled

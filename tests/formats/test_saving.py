@@ -138,6 +138,17 @@ def test_several_inputs_and_outputs_keep_their_places(node: pb.Node, tmp_path: P
         assert report.max_rel_diff < 1e-5
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("format_", ["saved_model", "keras"])
+def test_inputs_and_outputs_may_be_dicts(node: pb.Node, tmp_path: Path, format_: str) -> None:
+    import keras
+
+    b, a = keras.Input((4,), name="b"), keras.Input((2,), name="a")
+    outputs = {"second": keras.layers.Dense(3)(b), "first": keras.layers.Dense(5)(a)}
+    model = node.load_model(keras.Model({"b": b, "a": a}, outputs))
+    assert model.save(tmp_path / "out", format_).max_rel_diff < 1e-5
+
+
 @needs_tensorflowjs
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "float16", "uint8"])

@@ -289,7 +289,7 @@ def _normalization() -> Iterator[Case]:
         "BatchNormalization",
         _graph(lambda x: frozen()(layers.Dense(3)(x)), (4,)),
         train=False,
-        note="moves its statistics in TF.js fit all the same; the runner holds them",
+        note="stock BatchNormalization of TF.js would move its statistics in fit",
     )
     layer = {
         "": {},

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import tiny
 
 from pybridge.data.preprocessing import Preprocessing
 from pybridge.errors import ModelFormatError
 from pybridge.models import topology, zoo
-from pybridge.sources import resolve
 from pybridge.models.layers_model import LayersModel
+from pybridge.sources import resolve
 
 if TYPE_CHECKING:
     from tests.models.conftest import Site
@@ -50,6 +51,17 @@ def test_an_unknown_models_preprocessing_is_assumed_and_says_so(shared_data: Pat
     assert base.origin["preprocessing"] == "assumed"
     assert (base.preprocessing.mean, base.preprocessing.std) == ((127.5,), (127.5,))
     assert base.name == "mobilenet_v1_0.25_224"
+
+
+@pytest.mark.parametrize(
+    ("scale", "known", "std"),
+    [(1 / 127.5, "inferred", 1.0), ([1 / 57, 1 / 58, 1 / 59], "inferred", 1.0), (4.4, "assumed", 127.5)],
+)
+def test_a_model_that_scales_pixels_itself_is_given_them_as_they_are(scale: object, known: str, std: float) -> None:
+    rescaling = tiny.layer("Rescaling", "rescaling", scale=scale, offset=-1.0)
+    front = topology.append_head(tiny.entrance(16, 16, 3), [rescaling], {})
+    base = resolve(topology.join(front, tiny.convolution()))
+    assert (base.origin["preprocessing"], base.preprocessing.std) == (known, (std,))
 
 
 def test_preprocessing_can_be_given(residual: LayersModel) -> None:

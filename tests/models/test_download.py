@@ -13,9 +13,9 @@ import pytest
 
 from pybridge.errors import ModelFormatError
 from pybridge.models import download, zoo
-from pybridge.sources import resolve
 from pybridge.models.download import fetch_model
 from pybridge.models.layers_model import LayersModel
+from pybridge.sources import resolve
 
 if TYPE_CHECKING:
     from tests.models.conftest import Site
@@ -165,7 +165,7 @@ def test_a_missing_model_names_address_status_and_mirror(site: Site, cache: Path
 
 def test_a_web_page_instead_of_a_model_is_refused(site: Site, cache: Path) -> None:
     (site.root / "model.json").write_text("<html>sign in</html>")
-    with pytest.raises(ModelFormatError, match="not valid JSON"):
+    with pytest.raises(ModelFormatError, match="a web page, not a model"):
         fetch_model(site.address)
 
 

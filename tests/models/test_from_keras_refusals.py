@@ -108,6 +108,19 @@ def endless_number() -> Any:
     return chain(keras.layers.Rescaling(float("inf")))
 
 
+def one_number_for_each_example() -> Any:
+    import keras
+
+    a = keras.Input(())
+    return keras.Model(a, keras.layers.Dense(2)(keras.ops.expand_dims(a, -1)))
+
+
+def as_many_channels_as_columns() -> Any:
+    import keras
+
+    return chain(keras.layers.Conv2D(4, 3, padding="same", data_format="channels_first"), shape=(3, 4, 4))
+
+
 @pytest.mark.parametrize(
     ("build", "reason"),
     [
@@ -121,6 +134,8 @@ def endless_number() -> Any:
         (merged_mask, "lose or change the mask"),
         (two_layers_with_one_kernel, "is shared by two layers"),
         (endless_number, "infinite or not a number"),
+        (one_number_for_each_example, "one number for each example"),
+        (as_many_channels_as_columns, "as many channels as columns"),
         (lambda: "a string", "is not a Keras model"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 import pybridge as pb
-from pybridge.models.imported import activations, arithmetic, convolution, dense, pooling, shaping
+from pybridge.models.imported import activations, arithmetic, convolution, dense, normalization, pooling, shaping
 from pybridge.models.imported.builder import Builder
 from pybridge.models.imported.values import BATCH, Constant, Refused, Value
 
@@ -83,6 +83,17 @@ def test_a_layer_with_the_same_weights_is_used_again() -> None:
     model = b.finish([x])
     assert list(model.weights) == ["fc/kernel"]
     assert len(model.topology["config"]["layers"][1]["inbound_nodes"]) == 2
+
+
+def test_a_normalization_is_used_again_only_in_tensors_of_the_same_rank() -> None:
+    b = Builder("model")
+    x = b.input("x", (BATCH, 5, 3))
+    first, second = (Constant(random(3), name, True) for name in ("gamma", "beta"))
+    once = normalization.layer_normalization(b, x, first, second, epsilon=1e-5, name="norm")
+    shorter = shaping.select(b, once, 1, 0, name="first")
+    model = b.finish([normalization.layer_normalization(b, shorter, first, second, epsilon=1e-5, name="norm")])
+    uses = [len(layer["inbound_nodes"]) for layer in model.topology["config"]["layers"] if "Norm" in layer["class_name"]]
+    assert uses == [1, 1]
 
 
 def test_layers_that_no_output_needs_are_left_out() -> None:

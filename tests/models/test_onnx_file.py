@@ -182,6 +182,24 @@ def test_a_model_exported_by_pytorch_gives_the_same_in_node(node: pb.Node, tmp_p
     assert np.abs(actual - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
+def test_a_token_that_is_repeated_for_each_example_is_one_constant(node: pb.Node, tmp_path: Path) -> None:
+    """As CLIP puts its class token before the others: the token plus zeros of the batch's size."""
+    nodes = [
+        node_of("Shape", output="s"),
+        node_of("Gather", "s zero", "n"),
+        node_of("Concat", "n one five", "size", axis=0),
+        node_of("ConstantOfShape", "size", "zeros"),
+        node_of("Add", "token zeros", "tokens"),
+        node_of("Concat", "tokens x", axis=1),
+    ]
+    token = random(5)
+    numbers = {"zero": whole(0), "one": whole(1), "five": whole(5)}
+    file = written(tmp_path, nodes, {**numbers, "token": token}, shape=(3, 5))
+    x = random(2, 3, 5)
+    expected = np.concatenate([np.broadcast_to(token, (2, 1, 5)), x], axis=1)
+    np.testing.assert_array_equal(node.load_model(from_onnx(file)).predict(x), expected)
+
+
 def test_images_with_the_channels_last_stay_as_they_are(tmp_path: Path) -> None:
     nodes = [
         node_of("Transpose", output="t", perm=[0, 3, 1, 2]),

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny
 
+import pybridge as pb
 from pybridge.errors import ModelFormatError
 from pybridge.models import topology
 from pybridge.models.cuts import choose_cut, cut_points
@@ -134,7 +136,7 @@ def change_layer(model: LayersModel, name: str, **changes: Any) -> None:
 @pytest.mark.parametrize(
     ("nodes", "message"),
     [
-        ([[["a", 0, 0, {}]], [["image", 0, 0, {}]]], "used 2 times"),
+        ([[["a", 0, 0, {}]], [["b", 1, 0, {}]]], "circle"),
         ([[["b", 0, 0, {}]]], "circle"),
         ([[["nobody", 0, 0, {}]]], "not there"),
         ([[["a", 0, 1, {}]]], "takes output"),
@@ -146,6 +148,23 @@ def test_graphs_that_cannot_be_a_base_are_refused(residual: LayersModel, nodes: 
     change_layer(residual, "b", inbound_nodes=nodes)
     with pytest.raises(ModelFormatError, match=message):
         topology.flatten(residual)
+
+
+def test_a_layer_that_is_used_twice_becomes_two_of_the_same_weights(node: pb.Node) -> None:
+    twice = tiny.convolution_used_twice()
+    flat = topology.flatten(twice)
+    assert topology.layer_names(flat) == ["image", "conv", "conv_", "pool"]
+    np.testing.assert_array_equal(flat.weights["conv_/kernel"], twice.weights["conv/kernel"])
+    pixels = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
+    np.testing.assert_array_equal(node.load_model(flat).predict(pixels), node.load_model(twice).predict(pixels))
+
+
+def test_an_inner_model_that_is_used_twice_is_refused_as_a_base() -> None:
+    twice = tiny.convolution_used_twice()
+    layers = twice.topology["config"]["layers"]
+    layers[1] = {**layers[1], "class_name": "Sequential", "config": {"name": "conv", "layers": [layers[1]]}}
+    with pytest.raises(ModelFormatError, match="the inner model 'conv' is used 2 times"):
+        topology.flatten(twice)
 
 
 def test_several_outputs_are_refused(residual: LayersModel) -> None:

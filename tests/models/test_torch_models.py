@@ -138,13 +138,28 @@ def test_every_operation_that_cannot_be_converted_is_named() -> None:
     assert all(word in str(caught.value) for word in ("aten.elu at first", "at second", "aten.cumsum at the module itself"))
 
 
-def test_a_module_that_branches_on_numbers_is_refused() -> None:
+def test_a_recurrent_layer_is_refused_by_its_own_name() -> None:
+    class Recurrent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.memory = nn.GRU(4, 3, batch_first=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.memory(x)[0][:, -1]
+
+    with pytest.raises(pb.ModelFormatError, match=r"torch.nn.GRU at memory: recurrent layers") as caught:
+        from_torch(Recurrent(), (5, 4))
+    assert "aten." not in str(caught.value)
+
+
+def test_a_module_that_branches_on_numbers_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
     class Branching(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x if x.sum() > 0 else -x
 
     with pytest.raises(pb.ModelFormatError, match="cannot export the module Branching"):
         from_torch(Branching(), (3, 8, 8))
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_file_of_weights_is_refused_with_what_to_do(tmp_path: Path) -> None:

@@ -165,3 +165,18 @@ def test_a_layers_model_stays_as_it_is() -> None:
     model = tiny.convolution()
     assert lift(model) is model
     assert isinstance(find_model(model).model, LayersModel)
+
+
+def test_sizes_that_an_onnx_file_leaves_open_can_be_given(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'pybridge[onnx]'")
+    image, map_ = (
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", 3, "h", "w"]) for name in ("image", "map")
+    )
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["image"], ["map"])], "open", [image], [map_])
+    file = tmp_path / "open.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)]), file)
+    with pytest.raises(ModelFormatError, match="Give input_shape"):
+        find_model(file)
+    model = find_model(file, input_shape=(3, 8, 9)).model
+    assert isinstance(model, LayersModel)
+    assert model.topology["config"]["layers"][0]["config"]["batch_input_shape"] == [None, 8, 9, 3]

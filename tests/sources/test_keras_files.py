@@ -83,6 +83,13 @@ def test_a_lambda_layer_runs_only_where_it_is_allowed(
     np.testing.assert_array_equal(node.load_model(allowed.folder).predict(np.ones((2, 3))), np.full((2, 3), 2))
 
 
+def test_a_class_that_only_its_author_has_is_refused_with_what_to_do(archive: Path, tensorflow: TensorFlowProcess) -> None:
+    """Keras writes no module for the classes of a program's main file."""
+    rewrite(archive, lambda config: config.update(module=None, class_name="Mine", registered_name="Mine"))
+    with pytest.raises(ModelFormatError, match=r"needs the class 'Mine', which is not one of Keras\n  Load the model in Python"):
+        keras_file_model(archive, tensorflow=tensorflow)
+
+
 def test_a_class_of_its_author_is_refused_by_name(archive: Path, tensorflow: TensorFlowProcess) -> None:
     def change(config: dict[str, Any]) -> None:
         layer = next(layer for layer in config["config"]["layers"] if layer["name"] == "relu")

@@ -22,6 +22,16 @@ _PLAIN = {
     "loss_scale_factor": (None,),
     "gradient_accumulation_steps": (None,),
     "amsgrad": (None, False),
+    # With centered=True RMSProp of TF.js subtracts epsilon under the root, which gives NaN.
+    "centered": (None, False),
+}
+# TF.js adds the epsilon of Adam to another root than Keras does, which can be seen where it is not tiny.
+_ADAM_EPSILON = 1e-6
+# Keras takes the logits in front of any softmax or sigmoid for those of the loss.
+_OTHER_ACTIVATION = {
+    "binary_crossentropy": "softmax",
+    "categorical_crossentropy": "sigmoid",
+    "sparse_categorical_crossentropy": "sigmoid",
 }
 _LOSSES = {
     "mean_squared_error": "mean_squared_error",
@@ -69,7 +79,8 @@ _METRICS = {
 def training_config(model: Any, outputs: Sequence[str]) -> dict[str, Any] | None:
     """The compile state of a Keras model for TF.js, or None where it has none or TF.js lacks its optimizer or a loss.
 
-    Metrics that TF.js lacks are left out, as they do not change the training.
+    Metrics that TF.js lacks are left out, as they do not change the training. None is also the answer where TF.js would train
+    otherwise: where a mask reaches the loss, or an optimizer of TF.js computes something else.
 
     Args:
         model: A Keras model.
@@ -83,9 +94,35 @@ def training_config(model: Any, outputs: Sequence[str]) -> dict[str, Any] | None
         loss = _losses(config.get("loss"), model)
     except (Refused, TypeError, ValueError):
         return None
-    if config.get("loss_weights") is not None:
+    losses = loss if isinstance(loss, list) else [loss] * len(model.outputs)
+    masked = any(getattr(tensor, "_keras_mask", None) is not None for tensor in model.outputs)
+    mismatched = any(
+        _activation(tensor) == _OTHER_ACTIVATION.get(name) for tensor, name in zip(model.outputs, losses, strict=False)
+    )
+    if config.get("loss_weights") is not None or masked or mismatched:
         return None
-    return {"optimizer_config": optimizer, "loss": loss, "metrics": _metrics(config.get("metrics"), list(outputs))}
+    # With this loss TF.js takes "accuracy" for the binary one, whatever the outputs.
+    several = any(
+        name == "binary_crossentropy" and tensor.shape[-1] != 1 for tensor, name in zip(model.outputs, losses, strict=False)
+    )
+    metrics = _metrics(config.get("metrics"), list(outputs))
+    return {"optimizer_config": optimizer, "loss": loss, "metrics": _categorical(metrics) if several else metrics}
+
+
+def _activation(tensor: Any) -> str:
+    layer = tensor._keras_history.operation
+    while hasattr(layer, "outputs") and len(layer.outputs) == 1:
+        layer = layer.outputs[0]._keras_history.operation
+    if type(layer).__name__ in ("Softmax", "Sigmoid"):
+        return type(layer).__name__.lower()
+    return str(getattr(getattr(layer, "activation", None), "__name__", ""))
+
+
+def _categorical(metrics: list[str] | dict[str, str]) -> list[str] | dict[str, str]:
+    named = {"accuracy": "categorical_accuracy"}
+    if isinstance(metrics, dict):
+        return {output: named.get(metric, metric) for output, metric in metrics.items()}
+    return [named.get(metric, metric) for metric in metrics]
 
 
 def _optimizer(value: Any) -> dict[str, Any]:
@@ -103,18 +140,19 @@ def _optimizer(value: Any) -> dict[str, Any]:
     if name == "sgd":
         options = {"learning_rate": rate, "momentum": config["momentum"], "use_nesterov": bool(config.get("nesterov"))}
         return {"class_name": "Momentum", "config": options}
+    if name == "adam" and config.get("epsilon", 1.0) > _ADAM_EPSILON:
+        raise Refused("TF.js adds the epsilon of Adam elsewhere")
     if name == "adam":
         return {"class_name": "Adam", "config": {**adaptive, **epsilon}}
     if name == "adamax":
         return {"class_name": "Adamax", "config": {**adaptive, **epsilon, "decay": 0}}
     if name == "rmsprop":
-        options = {"decay": config.get("rho"), "momentum": config.get("momentum"), "centered": bool(config.get("centered"))}
+        options = {"decay": config.get("rho"), "momentum": config.get("momentum"), "centered": False}
         return {"class_name": "RMSProp", "config": {"learning_rate": rate, **options, **epsilon}}
-    if name == "adagrad":
+    if name == "adagrad" and config.get("epsilon") == 1e-7 and config.get("initial_accumulator_value"):
         options = {"learning_rate": rate, "initial_accumulator_value": config.get("initial_accumulator_value")}
         return {"class_name": "Adagrad", "config": options}
-    if name == "adadelta":
-        return {"class_name": "Adadelta", "config": {"learning_rate": rate, "rho": config.get("rho"), **epsilon}}
+    # Adadelta of TF.js divides by the mean of the squared gradients before this step, not after it.
     raise Refused(f"TF.js has no optimizer {class_name}")
 
 

@@ -111,6 +111,8 @@ def _initializer(value: Any) -> dict[str, Any]:
     if known is None:
         return {"class_name": "Zeros", "config": {}}
     kept = {key: config[key] for key in known if isinstance(config.get(key), (int, float, str)) or config.get(key, 0) is None}
+    if kept.get("distribution") == "untruncated_normal":
+        kept["distribution"] = "normal"
     return {"class_name": _RENAMED_INITIALIZERS.get(name, name), "config": kept}
 
 

@@ -185,11 +185,15 @@ class Conversion:
                 known[id(tensor)] = container.add_input(
                     self._name_of(layer), tuple(tensor.shape), str(tensor.dtype), sparse=bool(tensor.sparse)
                 )
+                if not tensor.shape[1:] and graph is _graph_of(self.model):
+                    reason = "takes one number for each example; TF.js makes [batch, 1] of [batch]"
+                    raise Refused(reason, "Give it the shape (1,) and reshape it behind, e.g. with layers.Reshape(()).")
             except Refused as refused:
                 self._refuse(layer.name, type(layer).__name__, refused)
                 known[id(tensor)] = container.add_input(self._name_of(layer), tuple(tensor.shape), "float32")
         container.outputs = container.distinct_outputs(self._walk(container, graph, known))
         if not self.refusals:
+            container.part_repeated()
             container.settle()
 
     def _walk(self, container: Container, graph: Any, known: dict[int, Symbol]) -> list[Symbol]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -83,10 +85,11 @@ class Names:
         self._taken: set[str] = set()
 
     def reserve(self, wanted: str) -> str:
-        """Take a name, or the next one with a number behind it."""
-        name, number = wanted, 1
+        """Take a name as TF.js can have it, or the next one with a number behind it."""
+        first = name = tfjs_name(wanted)
+        number = 1
         while name in self._taken:
-            name = f"{wanted}_{number}"
+            name = f"{first}_{number}"
             number += 1
         self._taken.add(name)
         return name
@@ -152,6 +155,20 @@ class Container:
                 symbol = self.call_layer(layer, [symbol], [symbol.shape], [symbol.dtype])[0]
             result.append(symbol)
         return result
+
+    def part_repeated(self) -> None:
+        """Write a copy wherever a layer takes a tensor twice that others take as well.
+
+        ``execute`` of tfjs-layers counts such a layer once among those that wait for the tensor, but counts down twice, and so
+        disposes of the tensor before the others have read it.
+        """
+        takers = Counter(symbol for layer in self.layers.values() for inputs in layer.nodes for symbol in set(inputs))
+        takers.update(self.outputs)
+        for name, layer in list(self.layers.items()):
+            for place, inputs in enumerate(layer.nodes):
+                if any(count > 1 and takers[symbol] > 1 for symbol, count in Counter(inputs).items()):
+                    layer.nodes[place] = self.distinct_outputs(inputs)
+            self.layers[name] = self.layers.pop(name)
 
     def settle(self) -> None:
         """Number the calls of layers that are called several times as TF.js will number them.
@@ -250,6 +267,17 @@ def _mask_behind(layer: EmittedLayer, inputs: Sequence[Symbol]) -> int | None:
         layer.class_name in _KEEP_MASK_OF_SEQUENCES and options.get("return_sequences", False)
     )
     return masks[0] if kept else None
+
+
+def tfjs_name(name: str) -> str:
+    """A name in the letters that TF.js allows in names of weights (``tensorNameRegex`` of tfjs-layers); others become ``_``.
+
+    Example:
+        >>> tfjs_name("block 1/größe")
+        'block_1/gr__e'
+    """
+    allowed = re.sub(r"[^-A-Za-z0-9_./]", "_", name)
+    return allowed if re.match(r"[A-Za-z0-9.]", allowed) else f"layer{allowed}"
 
 
 def tfjs_input_dtype(dtype: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pybridge.models.from_keras.call import Call, Symbol, Weight
 from pybridge.models.from_keras.configs import plain_config
+from pybridge.models.from_keras.emitter import tfjs_name
 from pybridge.models.from_keras.registry import Refused
 from pybridge.models.from_keras.stock import STOCK, stock_config
 
@@ -36,7 +37,7 @@ def bidirectional(call: Call) -> list[Symbol]:
     _, weights_back, inner_back = call.nested(backward, call.input.shape, call.input.dtype)
     if inner is not None or inner_back is not None:
         raise Refused(f"holds {forward.name!r}, which is no single recurrent layer in TF.js")
-    name = str(forward.name).removeprefix("forward_")
+    name = tfjs_name(str(forward.name).removeprefix("forward_"))
     entry = {"class_name": entry["class_name"], "config": {**entry["config"], "name": name}}
     named = {f"forward_{name}/{key}": weight for key, weight in weights.items()}
     named.update({f"backward_{name}/{key}": weight for key, weight in weights_back.items()})
@@ -70,10 +71,10 @@ def _cell(call: Call, cell: Any) -> tuple[dict[str, Any], dict[str, Weight]]:
             entry, found = _cell(call, inner)
             entries.append(entry)
             weights.update({f"RNNCell_{number}/{key}": weight for key, weight in found.items()})
-        return {"class_name": class_name, "config": {"name": str(cell.name), "cells": entries}}, weights
+        return {"class_name": class_name, "config": {"name": tfjs_name(str(cell.name)), "cells": entries}}, weights
     if class_name not in _CELLS or class_name not in STOCK:
         raise Refused(f"has a cell of the class {class_name}, which TF.js does not have")
-    config = {**stock_config(class_name, plain_config(cell)), "name": str(cell.name), "trainable": call.trainable}
+    config = {**stock_config(class_name, plain_config(cell)), "name": tfjs_name(str(cell.name)), "trainable": call.trainable}
     weights = {variable.name: call.weight(variable) for variable in cell.weights}
     return {"class_name": class_name, "config": config}, weights
 

@@ -95,7 +95,14 @@ class Builder:
         if trainable is None:
             trainable = not weights or any(weight.trainable for weight in weights.values())
         settings = {"trainable": trainable, "dtype": "float32", **config}
-        unique = self._shared_layer(class_name, settings, weights) or self._new_layer(name, class_name, settings, weights)
+        # A normalization keeps the axes that it had at its first use, which mean others in a tensor of another rank.
+        key = (
+            class_name,
+            len(inputs[0].physical) if inputs else 0,
+            json.dumps(settings, sort_keys=True),
+            tuple(weight.name for weight in weights.values()),
+        )
+        unique = self._shared_layer(key, weights) or self._new_layer(name, class_name, settings, weights, key)
         emitted = self._layers[unique]
         emitted.nodes.append(list(inputs))
         shape = tuple(inputs[0].physical if physical is None else physical)
@@ -290,24 +297,24 @@ class Builder:
         sizes = tuple(math.prod(physical[axis] for axis in run) for run in merged)
         return self.reshaped(tensor, physical, sizes, name=name), sizes, [merged.index(run) for run in runs]
 
-    def _shared_layer(self, class_name: str, config: dict[str, Any], weights: Mapping[str, Constant]) -> str | None:
+    def _shared_layer(self, key: tuple[object, ...], weights: Mapping[str, Constant]) -> str | None:
         """Find the layer that already has these very weights: a module that its parent calls twice."""
         if not weights or not all(weight.name for weight in weights.values()):
             return None
-        key = (class_name, json.dumps(config, sort_keys=True), tuple(weight.name for weight in weights.values()))
         name = self._shared.get(key)
         same = name is not None and all(
             np.array_equal(self.weights[f"{name}/{part}"], weight.array) for part, weight in weights.items()
         )
         return name if same else None
 
-    def _new_layer(self, name: str, class_name: str, config: dict[str, Any], weights: Mapping[str, Constant]) -> str:
+    def _new_layer(
+        self, name: str, class_name: str, config: dict[str, Any], weights: Mapping[str, Constant], key: tuple[object, ...]
+    ) -> str:
         unique = self._unique(name)
         self._layers[unique] = _Emitted(class_name, {"name": unique, **config})
         for part, weight in weights.items():
             self.weights[f"{unique}/{part}"] = np.ascontiguousarray(weight.array, np.float32)
         if weights and all(weight.name for weight in weights.values()):
-            key = (class_name, json.dumps(config, sort_keys=True), tuple(weight.name for weight in weights.values()))
             self._shared[key] = unique
         return unique
 

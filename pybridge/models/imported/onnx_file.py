@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pybridge.errors import ModelFormatError
 from pybridge.models.imported.builder import Builder
-from pybridge.models.imported.onnx_folding import fold
+from pybridge.models.imported.onnx_folding import fold, is_foldable
 from pybridge.models.imported.onnx_operations import HANDLERS, Node
 from pybridge.models.imported.refusals import Refusals
 from pybridge.models.imported.values import BATCH, Constant, Operand, Refused, Value
@@ -148,7 +148,7 @@ class _Conversion:
         operands = [self.results[name] for name in node.input]
         if any(operand is _UNKNOWN for operand in operands):
             results: Sequence[Any] = [_UNKNOWN] * len(node.output)
-            if node.op_type not in HANDLERS:
+            if node.op_type not in HANDLERS and not is_foldable(node.op_type):
                 self.refusals.add(node.op_type, label, "this operation is not known")
         else:
             try:

@@ -76,6 +76,11 @@ _SAFE = frozenset(
 )
 
 
+def is_foldable(operation: str) -> bool:
+    """Whether nodes of this kind can be computed from constants."""
+    return operation in _SAFE or operation in ("ConstantOfShape", "Expand", "Tile", "Range")
+
+
 def fold(node: Any, operands: Sequence[Operand | None], opset: int, title: str) -> list[Constant]:
     """Compute a node whose inputs are all constants.
 
@@ -95,7 +100,7 @@ def fold(node: Any, operands: Sequence[Operand | None], opset: int, title: str) 
     if node.op_type not in _SAFE:
         raise Refused("this operation on constants is not known")
     if any(one.shape != tuple(one.array.shape) for one in constants):
-        return _of_repeated(node, constants)
+        return _of_repeated(node, constants, opset, title)
     largest = (
         math.prod(np.broadcast_shapes(*(one.array.shape for one in constants)))
         if node.op_type in ("Add", "Mul", "Sub", "Div", "Where")
@@ -165,7 +170,14 @@ def _expanded(array: Any, shape: Sequence[int], source: Constant) -> Constant:
     return Constant(real, source.name, source.trainable, tuple(shape) if list(shape) != kept else None)
 
 
-def _of_repeated(node: Any, constants: Sequence[Constant]) -> list[Constant]:
+def _of_repeated(node: Any, constants: Sequence[Constant], opset: int, title: str) -> list[Constant]:
+    """Compute with a constant that is the same for each example: once, for all of them."""
     if node.op_type in ("Identity", "Cast"):
         return [constants[0]]
-    raise Refused("a constant that is computed for each example")
+    if node.op_type not in ("Add", "Div", "Mul", "Sub"):
+        raise Refused("a constant that is computed for each example")
+    shape = np.broadcast_shapes(*(one.shape for one in constants))
+    if math.prod(1 if size % BATCH == 0 else size for size in shape) > _LIMIT:
+        raise Refused("a constant that is too large")
+    trained = next((one for one in constants if one.trainable), constants[0])
+    return [_expanded(_evaluate(node, constants, opset, title)[0], shape, trained)]

@@ -6,9 +6,12 @@ with `BATCH` examples, so that the batch can be told apart in every shape.
 
 from __future__ import annotations
 
+import io
+import logging
 import operator
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +98,7 @@ class _Conversion:
                     self.results[node.name] = self._stored(kinds[node.name])
             elif node.op == "call_function":
                 self.results[node.name] = self._call(node)
+        self._name_recurrent()
         self.refusals.raise_all()
         ends = [self.results.get(name) for name in outputs]
         title = self.refusals.source
@@ -106,6 +110,14 @@ class _Conversion:
             return self.builder.finish(values, orders=orders)
         except Refused as refused:
             raise ModelFormatError(f"{title}: the output cannot be given: {refused.reason}", hint="Return (N, ...)") from None
+
+    def _name_recurrent(self) -> None:
+        """Tell of a recurrent layer by its name, instead of by the dozens of operations that it is exported as."""
+        for path, part in self.module.named_modules():
+            others = [entry for entry in self.refusals.found if entry[1] != path]
+            if isinstance(part, self.torch.nn.RNNBase | self.torch.nn.RNNCellBase) and len(others) < len(self.refusals.found):
+                self.refusals.found = others
+                self.refusals.add(f"torch.nn.{type(part).__name__}", path, "recurrent layers of PyTorch are not converted")
 
     def _stored(self, spec: Any) -> Any:
         """Read a parameter, a buffer or a constant of the program."""
@@ -263,7 +275,7 @@ def _export(torch: Any, module: Any, shape: tuple[int, ...], title: str) -> Any:
     training = {part: part.training for part in module.modules()}
     module.eval()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _silent():
             warnings.simplefilter("ignore")
             return _decomposed(torch, torch.export.export(module, (example,)).run_decompositions({}))
     # torch.export reports what it cannot follow by errors of many types.
@@ -277,6 +289,18 @@ def _export(torch: Any, module: Any, shape: tuple[int, ...], title: str) -> Any:
     finally:
         for part, mode in training.items():
             part.training = mode
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep what PyTorch logs and prints about an export that fails off the terminal; the error says it."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _decomposed(torch: Any, exported: Any) -> Any:

@@ -45,6 +45,8 @@ def to_keras(model: LayersModel) -> keras.Model:
     with bounded_everywhere(model.weights):
         known = recover(model)
     if known is not None:
+        if not known.compiled:
+            restore_compile_state(known, model.training_config)
         return known
     built = build(model)
     restore_compile_state(built, model.training_config)

@@ -90,7 +90,7 @@ def _optimizer(description: object) -> Any:
         return None
     keras_name, keys = _OPTIMIZERS[name]
     config = {snake(key): value for key, value in description["config"].items()}
-    options = {to: config[key] for key, to in keys.items() if _is_plain(config.get(key))}
+    options = {to: _number(config[key]) for key, to in keys.items() if _is_plain(config.get(key))}
     rate = config.get("learning_rate", config.get("lr"))
     if not isinstance(rate, (int, float)) or isinstance(rate, bool):
         return None
@@ -102,6 +102,11 @@ def _optimizer(description: object) -> Any:
 
 def _is_plain(value: object) -> bool:
     return isinstance(value, (bool, int, float))
+
+
+def _number(value: bool | int | float) -> bool | float:
+    # JavaScript writes 0.0 as 0, which SGD refuses as its momentum.
+    return value if isinstance(value, bool) else float(value)
 
 
 def _named(written: object, known: tuple[str, ...]) -> Any:

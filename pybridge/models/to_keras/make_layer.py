@@ -49,6 +49,10 @@ def make_layer(class_name: str, config: dict[str, Any], name: str, context: Cont
         ModelFormatError: If the class or an option has no counterpart with the same outputs.
     """
     written = context.written
+    if class_name == f"{OWN}SpectralNormalization":
+        layer = _wrapped(config.get("layer"), context)
+        iterations = config.get("power_iterations", config.get("powerIterations", 1))
+        return keras.layers.SpectralNormalization(layer, power_iterations=iterations, name=name)
     if class_name.startswith(OWN):
         return make_own_layer(class_name, config, name, written)
     given = {snake(key): value for key, value in config.items()}

@@ -40,6 +40,10 @@ def call_operation(config: dict[str, Any], inputs: list[Any], written: str) -> A
     if known == "get_item":
         key = values["key"]
         return values["x"][tuple(key) if isinstance(key, list) else key]
+    if known == "einsum":
+        return keras.ops.einsum(values["subscripts"], *values["operands"])
+    if known == "cast":
+        values.setdefault("dtype", config.get("output_dtype", config.get("outputDtype")))
     return getattr(keras.ops, known)(**values)
 
 

@@ -36,7 +36,10 @@ def make_own_layer(class_name: str, config: dict[str, Any], name: str, written: 
     _check_safe(config, written)
     assert isinstance(found, type)
     plain_config = {key: value for key, value in config.items() if key not in _NOT_OF_KERAS}
-    return found.from_config({**plain_config, "name": name})  # type: ignore[attr-defined]
+    trainable = plain_config.pop("trainable", True)
+    layer = found.from_config({**plain_config, "name": name})  # type: ignore[attr-defined]
+    layer.trainable = bool(trainable)
+    return layer
 
 
 def call_own_layer(layer: Any, class_name: str, config: dict[str, Any], inputs: list[Any]) -> Any:

@@ -46,6 +46,11 @@ def depthwise(call: Call) -> Any:
 )
 def convolution(call: Call) -> Any:
     """Dilated and transposed 3-D convolutions have no gradient in TF.js; groups and causal padding do not exist there."""
+    if _bias_is_misplaced(call):
+        raise Refused(
+            "has as many channels as columns: Keras with TensorFlow adds such a bias to the columns instead of the channels",
+            'Use data_format="channels_last".',
+        )
     dilated = any(rate != 1 for rate in _listed(call.config.get("dilation_rate", 1)))
     strides = _listed(call.config.get("strides", 1))
     uneven = "Depthwise" in call.class_name or "Separable" in call.class_name
@@ -58,6 +63,12 @@ def convolution(call: Call) -> Any:
         return own(call)
     config = {**call.config, "activation": "linear"}
     return call.activation(call.config["activation"], own(call, config=config))
+
+
+def _bias_is_misplaced(call: Call) -> bool:
+    # keras.src.backend.tensorflow.numpy.add of Keras 3.15 takes what has the size of the last axis for a bias of that.
+    first = call.config["data_format"] == "channels_first"
+    return bool(first and call.config.get("use_bias") and call.output_shape[1] == call.output_shape[-1] != 1)
 
 
 def _listed(value: Any) -> list[int]:

@@ -23,7 +23,10 @@ def layer_normalization(call: Call) -> Any:
     last = sorted(axis % rank for axis in axes) == list(range(rank - len(axes), rank))
     # Without gamma or beta TF.js has no gradient.
     complete = call.config["scale"] and call.config["center"]
-    return DECLINED if last and complete and serves(call) else own(call)
+    if not (last and complete and serves(call)):
+        return own(call)
+    # TF.js counts the axes from the first when it saves the model.
+    return call.direct({"axis": sorted(axis % rank for axis in axes)})
 
 
 @rewrite("GroupNormalization", "RMSNormalization", "UnitNormalization")
@@ -34,11 +37,17 @@ def own_normalization(call: Call) -> Any:
 
 @rewrite("BatchNormalization")
 def batch_normalization(call: Call) -> Any:
-    """The gradient of TF.js is wrong in shape along another axis than the last."""
+    """That of TF.js serves where it trains, along the last axis of two to four, with both of its weights.
+
+    Along another axis its gradient is wrong in shape; without gamma or beta it throws in training; with more axes it throws; and
+    where it does not train it takes the statistics of the batch all the same, and moves its own.
+    """
     if call.config.get("renorm"):
         raise Refused("has renorm=True, which TF.js does not know", "Train it without renorm.")
-    last = call.config["axis"] in (-1, len(call.input.shape) - 1)
-    return DECLINED if last and serves(call) else own(call)
+    rank = len(call.input.shape)
+    last = call.config["axis"] in (-1, rank - 1) and rank <= 4
+    complete = call.config["scale"] and call.config["center"]
+    return DECLINED if last and complete and call.trainable and serves(call) else own(call)
 
 
 @rewrite("SpectralNormalization")

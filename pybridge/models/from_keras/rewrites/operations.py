@@ -128,6 +128,8 @@ def _arguments(call: Call, name: str) -> tuple[dict[str, Any], list[Symbol]]:
     bound = signature.bind(*call.args, **call.kwargs)
     bound.apply_defaults()
     given.update(bound.arguments)
+    if given.get("kwargs") == {}:
+        del given["kwargs"]
     if name == "get_item":
         given = {"x": given["x"], "key": _key(given["key"])}
     accepted = set(inspect.signature(getattr(keras.ops, name)).parameters)

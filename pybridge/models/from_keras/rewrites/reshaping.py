@@ -1,4 +1,4 @@
-"""Merging layers that TF.js lacks."""
+"""Layers that merge, reshape or drop, where TF.js lacks them or computes them otherwise."""
 
 from __future__ import annotations
 
@@ -27,6 +27,15 @@ def flatten(call: Call) -> Any:
     moved = (shape[0], *shape[2:], shape[1])
     last = call.emit("Permute", {"dims": [*range(2, rank), 1]}, part="permute", shape=moved)
     return call.emit("Flatten", {}, last, shape=call.output_shape)
+
+
+@rewrite("Reshape")
+def reshape(call: Call) -> Any:
+    """Without a -1 where the size is known: that of TF.js makes an unknown size of it if the batch is open."""
+    static = call.output_shape[1:]
+    if -1 not in call.config["target_shape"] or None in static:
+        return DECLINED
+    return call.emit("Reshape", {"target_shape": list(static)}, shape=call.output_shape)
 
 
 @rewrite("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D")
