@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pybridge.models import to_keras
 from pybridge.models.layers_model import LayersModel
-from pybridge.models.to_keras import to_keras
 from pybridge.sources.keras_jobs import load_keras_file
 
 

@@ -1,7 +1,42 @@
 """Where a model comes from and what it is.
 
-Every source becomes one representation, :class:`~pybridge.models.layers_model.LayersModel`: the topology and the
-weights of a TF.js layers model, in memory. The rest of this room reads it (``weights``), takes it apart and puts it
-together (``topology``, ``cuts``), finds it (``zoo``, ``download``, ``base_model``), makes it of a Keras model
-(``from_keras``) and rebuilds it in Keras (``to_keras``).
+Every source becomes one representation, `LayersModel`: the topology and the weights of a TF.js layers model, in memory. The
+rest of this room reads it (``weights``, ``structure``), takes it apart and puts it together (``topology``, ``cuts``), makes it
+of Keras models (``keras_to_tfjs``), of PyTorch, ONNX and TensorFlow graphs (``imported``), and rebuilds it in Keras
+(``tfjs_to_keras``). Nothing of Keras or PyTorch is imported before a conversion.
+
+Example:
+    >>> from pybridge.models import from_keras, to_keras
+    >>> from_keras(keras_model).write(Path("web"))
+    >>> to_keras(LayersModel.read(Path("web"))).fit(x, y)
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pybridge.models.imported.onnx_file import from_onnx
+    from pybridge.models.imported.torch_export import from_torch
+    from pybridge.models.keras_to_tfjs import from_keras
+    from pybridge.models.layers_model import LayersModel
+    from pybridge.models.tfjs_to_keras import to_keras
+
+_LAZY = {
+    "LayersModel": "pybridge.models.layers_model",
+    "from_keras": "pybridge.models.keras_to_tfjs",
+    "from_onnx": "pybridge.models.imported.onnx_file",
+    "from_torch": "pybridge.models.imported.torch_export",
+    "to_keras": "pybridge.models.tfjs_to_keras",
+}
+
+__all__ = ["LayersModel", "from_keras", "from_onnx", "from_torch", "to_keras"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value

@@ -127,8 +127,8 @@ def _rebuilt(config: dict[str, Any]) -> Any:
 
 
 def _fill(model: Any, layers_model: LayersModel) -> bool:
-    from pybridge.models.from_keras.conversion import Conversion
-    from pybridge.models.from_keras.expressions import scatter
+    from pybridge.models.keras_to_tfjs.conversion import Conversion
+    from pybridge.models.keras_to_tfjs.expressions import scatter
 
     conversion = Conversion(model)
     container = conversion.run()

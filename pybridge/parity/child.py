@@ -46,7 +46,7 @@ def run_saved_model(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
 
 def run_keras(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     """Runs the layers model in ``model`` in Keras, operation by operation, over batches."""
-    from pybridge.models.to_keras import to_keras
+    from pybridge.models import to_keras
 
     model = to_keras(LayersModel.read(folder / "model"))
     for batch in range(arguments["batches"]):
@@ -56,7 +56,7 @@ def run_keras(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
 
 def walk(folder: Path, _arguments: dict[str, Any]) -> dict[str, Any]:
     """Leaves in ``steps`` what each layer of the model in ``model`` gives for ``inputs.npz``."""
-    from pybridge.models.to_keras import to_keras
+    from pybridge.models import to_keras
 
     model = to_keras(LayersModel.read(folder / "model"))
     write_steps(folder / "steps", keras_steps(model, load_list(folder / "inputs.npz")))
@@ -65,7 +65,7 @@ def walk(folder: Path, _arguments: dict[str, Any]) -> dict[str, Any]:
 
 def describe_layer(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     """The Keras config of the layer ``path`` of the model in ``model``; its weights go to ``weights.npz``."""
-    from pybridge.models.to_keras import to_keras
+    from pybridge.models import to_keras
     from pybridge.parity.keras_steps import find_layer
 
     layer = find_layer(to_keras(LayersModel.read(folder / "model")), arguments["path"])

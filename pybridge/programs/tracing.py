@@ -10,8 +10,8 @@ import keras
 import tensorflow as tf
 
 from pybridge.data.preprocessing import Preprocessing
+from pybridge.models import to_keras
 from pybridge.models.layers_model import LayersModel
-from pybridge.models.to_keras import to_keras
 from pybridge.programs.program import Program, Signature, TensorSpec
 
 

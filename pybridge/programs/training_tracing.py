@@ -19,8 +19,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from pybridge.errors import ModelFormatError
+from pybridge.models import to_keras
 from pybridge.models.layers_model import LayersModel
-from pybridge.models.to_keras import to_keras
 from pybridge.programs import training_losses, training_updates
 from pybridge.programs.program import Signature, TensorSpec
 from pybridge.programs.training_program import TrainingProgram, TrainingRecipe

@@ -145,7 +145,7 @@ def _blamed(run: Callable[[], dict[str, Any]], shown: str) -> dict[str, Any]:
 def _versions() -> list[str]:
     """What a conversion depends on besides the file."""
     installed = [f"{name} {version(name)}" for name in ("keras", "h5py")]
-    converter = Path(pybridge.__file__).parent / "models" / "from_keras"
+    converter = Path(pybridge.__file__).parent / "models" / "keras_to_tfjs"
     sources = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(converter.rglob("*.py")))).hexdigest()
     return [pybridge.__version__, *installed, sources]
 

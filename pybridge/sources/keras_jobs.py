@@ -15,7 +15,7 @@ import h5py
 import keras
 
 from pybridge.errors import ModelFormatError
-from pybridge.models.from_keras import from_keras
+from pybridge.models import from_keras
 from pybridge.sources.keras_safety import check_config, check_size, parse_config, read_config
 from pybridge.sources.memory import memory_limit
 

@@ -14,9 +14,8 @@ import pytest
 from numpy.typing import NDArray
 
 import pybridge as pb
-from pybridge.models import keras_origin
+from pybridge.models import from_keras, keras_origin
 from pybridge.models.custom_layers import custom_classes
-from pybridge.models.from_keras import from_keras
 
 pytestmark = pytest.mark.slow
 

@@ -14,9 +14,8 @@ from cases import Case, inputs_of
 
 import pybridge as pb
 from pybridge.errors import BridgeError, ModelFormatError
-from pybridge.models import keras_origin
+from pybridge.models import from_keras, keras_origin
 from pybridge.models.custom_layers import custom_classes
-from pybridge.models.from_keras import from_keras
 from pybridge.models.layers_model import LayersModel
 
 SCRIPT = Path(__file__).with_name("matrix.js")

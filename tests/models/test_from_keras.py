@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 import pybridge as pb
-from pybridge.models import keras_origin
-from pybridge.models.from_keras import from_keras
+from pybridge.models import from_keras, keras_origin
 
 
 def flat(value: Any) -> list[Any]:

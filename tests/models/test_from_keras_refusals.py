@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pybridge.errors import ModelFormatError
-from pybridge.models.from_keras import from_keras
+from pybridge.models import from_keras
 
 
 def chain(*items: Any, shape: tuple[int, ...] = (4,)) -> Any:

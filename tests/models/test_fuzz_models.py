@@ -151,7 +151,7 @@ def test_thousands_of_damaged_files_are_refused_or_read(seeds: Path, canary: Pat
 def test_damaged_models_are_rebuilt_in_keras_or_refused(seeds: Path, canary: Path, tmp_path: Path) -> None:
     import keras
 
-    from pybridge.models.to_keras import to_keras
+    from pybridge.models import to_keras
 
     rebuilt = refused = 0
     for case in range(10_000, 10_500):

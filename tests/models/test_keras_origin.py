@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 import pybridge as pb
-from pybridge.models import keras_origin
-from pybridge.models.from_keras import from_keras
+from pybridge.models import from_keras, keras_origin
 from pybridge.models.layers_model import LayersModel
 
 SCRIPT = Path(__file__).with_name("saved_by_tfjs.js")

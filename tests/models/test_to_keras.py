@@ -10,10 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from pybridge.errors import ModelFormatError
-from pybridge.models import efficientnet_lite, topology
+from pybridge.models import efficientnet_lite, to_keras, topology
 from pybridge.models.cuts import cut_points
 from pybridge.models.layers_model import LayersModel
-from pybridge.models.to_keras import to_keras
 
 pytestmark = pytest.mark.slow
 

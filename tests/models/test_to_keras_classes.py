@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import pybridge as pb
 from pybridge.errors import ModelFormatError
 from pybridge.models.layers_model import LayersModel
-from pybridge.models.to_keras.layer_options import BROKEN
+from pybridge.models.tfjs_to_keras.layer_options import BROKEN
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +51,7 @@ def differs(found: list[NDArray[Any]], wanted: list[NDArray[Any]]) -> str:
 
 @pytest.fixture(scope="module")
 def crossings(node: pb.Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Crossing]]:
-    from pybridge.models.to_keras import to_keras
+    from pybridge.models import to_keras
 
     folder = tmp_path_factory.mktemp("tfjs")
     found = {}
@@ -65,7 +65,7 @@ def crossings(node: pb.Node, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture(scope="module")
 def returned(crossings: dict[str, Crossing]) -> dict[str, LayersModel]:
     """The models after the way to Keras and back."""
-    from pybridge.models.from_keras import from_keras
+    from pybridge.models import from_keras
 
     return {name: from_keras(crossing.keras_model) for name, crossing in crossings.items() if name not in ONE_WAY}
 
@@ -170,7 +170,7 @@ def test_constraints_come_along(crossings: dict[str, Crossing]) -> None:
 def test_a_weight_that_tensorflow_js_would_change_is_refused(crossings: dict[str, Crossing]) -> None:
     from dataclasses import replace
 
-    from pybridge.models.to_keras import to_keras
+    from pybridge.models import to_keras
 
     model = crossings["constraints"].model
     with pytest.raises(ModelFormatError, match="constraint"):
@@ -193,7 +193,7 @@ def test_a_stateful_layer_goes_on_where_it_stopped(crossings: dict[str, Crossing
 def test_a_compiled_model_trains_on(crossings: dict[str, Crossing]) -> None:
     from dataclasses import replace
 
-    from pybridge.models.to_keras import to_keras
+    from pybridge.models import to_keras
 
     compiled = {"class_name": "Adam", "config": {"learningRate": 0.01, "beta1": 0.8, "beta2": 0.9, "epsilon": 1e-7}}
     config = {"loss": "mean_squared_error", "metrics": ["mse"], "optimizer_config": compiled}
@@ -205,7 +205,7 @@ def test_a_compiled_model_trains_on(crossings: dict[str, Crossing]) -> None:
 
 
 def test_masks_that_tensorflow_js_mixes_up_are_refused(crossings: dict[str, Crossing]) -> None:
-    from pybridge.models.to_keras import to_keras
+    from pybridge.models import to_keras
 
     model = crossings["masking"].model
     topology = json.loads(json.dumps(model.topology))

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def to_keras() -> Any:
-    from pybridge.models.to_keras import to_keras
+    from pybridge.models import to_keras
 
     return to_keras
 
@@ -144,7 +144,7 @@ def own_models() -> dict[str, Any]:
 def test_layers_of_our_own_become_those_of_keras_without_the_record(to_keras: Any) -> None:
     import keras
 
-    from pybridge.models.from_keras import from_keras
+    from pybridge.models import from_keras
 
     random = np.random.default_rng(0)
     for name, model in own_models().items():
@@ -160,7 +160,7 @@ def test_layers_of_our_own_become_those_of_keras_without_the_record(to_keras: An
 def test_a_record_of_another_size_allocates_nothing(to_keras: Any) -> None:
     import keras
 
-    from pybridge.models.from_keras import from_keras
+    from pybridge.models import from_keras
 
     x = keras.Input((4,))
     model = from_keras(keras.Model(x, keras.layers.Dense(2, name="d")(x)))

@@ -55,7 +55,7 @@ def test_a_model_answers_in_node_as_in_pytorch(node: pb.Node, name: str) -> None
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3", "efficientnet", "vision_transformer"])
 def test_a_model_goes_on_to_keras(name: str) -> None:
-    from pybridge.models.to_keras import to_keras
+    from pybridge.models import to_keras
 
     module, size = built(name)
     keras_model = to_keras(from_torch(module, (3, size, size)))

@@ -204,7 +204,7 @@ def test_two_processes_that_trace_at_once_end_with_the_same_program(runtime: Run
 
 @pytest.mark.slow
 def test_what_a_model_computes_as_a_program_is_what_keras_computes(runtime: Runtime, tensorflow: TensorFlowProcess) -> None:
-    from pybridge.models.to_keras import to_keras
+    from pybridge.models import to_keras
 
     model = tiny.convolution()
     images = np.random.default_rng(0).normal(size=(3, 16, 16, 3)).astype(np.float32)

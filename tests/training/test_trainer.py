@@ -289,7 +289,7 @@ def test_five_steps_of_a_convolutional_network_equal_keras(
 ) -> None:
     import keras
 
-    from pybridge.models.to_keras import to_keras
+    from pybridge.models import to_keras
 
     model = tiny.convolutional_classifier()
     images, labels = (pixels[0][:, :16, :16] / 127.5 - 1).astype(np.float32), pixels[1].astype(np.int32)

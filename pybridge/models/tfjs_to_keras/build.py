@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from pybridge.errors import BridgeError, ModelFormatError
 from pybridge.models.layers_model import LayersModel
 from pybridge.models.structure import Entry, Reference, Structure, Use, parse_structure
-from pybridge.models.to_keras.allocation import Allowance
-from pybridge.models.to_keras.assign import assign_weights, owned_weights
-from pybridge.models.to_keras.make_layer import RECURRENT, Context, make_layer
-from pybridge.models.to_keras.masks import MaskRules
-from pybridge.models.to_keras.operations import OPERATION, call_operation
-from pybridge.models.to_keras.own_layers import OWN, call_own_layer
+from pybridge.models.tfjs_to_keras.allocation import Allowance
+from pybridge.models.tfjs_to_keras.assign import assign_weights, owned_weights
+from pybridge.models.tfjs_to_keras.make_layer import RECURRENT, Context, make_layer
+from pybridge.models.tfjs_to_keras.masks import MaskRules
+from pybridge.models.tfjs_to_keras.operations import OPERATION, call_operation
+from pybridge.models.tfjs_to_keras.own_layers import OWN, call_own_layer
 
 INPUT_TYPES = ("float32", "int32", "bool")
 _HINT = "The model is damaged, or uses an option that only TF.js knows."

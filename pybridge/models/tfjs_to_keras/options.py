@@ -65,7 +65,7 @@ def activation(written: object, layer: str) -> Any:
     name = written if isinstance(written, str) else _parts(written, "activation", layer)[0]
     known = snake(name)
     if known in _OWN_ACTIVATIONS:
-        from pybridge.models.to_keras import functions
+        from pybridge.models.tfjs_to_keras import functions
 
         return getattr(functions, _OWN_ACTIVATIONS[known])
     if known not in ACTIVATIONS:

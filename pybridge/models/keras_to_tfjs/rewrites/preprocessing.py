@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pybridge.models.custom_layers import OWN, own_classes
-from pybridge.models.from_keras.call import Call
-from pybridge.models.from_keras.registry import Refused, rewrite
-from pybridge.models.from_keras.rewrites.own_classes import own
+from pybridge.models.keras_to_tfjs.call import Call
+from pybridge.models.keras_to_tfjs.registry import Refused, rewrite
+from pybridge.models.keras_to_tfjs.rewrites.own_classes import own
 
 _ONLY_IN_TRAINING = (
     *("AugMix", "CutMix", "MixUp", "RandAugment", "RandomBrightness", "RandomColorDegeneration", "RandomColorJitter"),

@@ -34,8 +34,8 @@ def from_keras(model: Any) -> LayersModel:
         >>> model = keras.applications.MobileNetV2(weights=None)
         >>> from_keras(model).write(Path("mobilenet"))
     """
-    from pybridge.models.from_keras.compiled import training_config
-    from pybridge.models.from_keras.conversion import Conversion
+    from pybridge.models.keras_to_tfjs.compiled import training_config
+    from pybridge.models.keras_to_tfjs.conversion import Conversion
 
     conversion = Conversion(model)
     container = conversion.run()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pybridge.models.from_keras.registry import Refused
+from pybridge.models.keras_to_tfjs.registry import Refused
 
 _INITIALIZERS = {
     "Zeros": (),

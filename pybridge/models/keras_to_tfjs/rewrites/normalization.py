@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from pybridge.models.from_keras.call import Call, Symbol
-from pybridge.models.from_keras.registry import DECLINED, Refused, rewrite
-from pybridge.models.from_keras.rewrites.dropping import drop_examples
-from pybridge.models.from_keras.rewrites.own_classes import own, serves
+from pybridge.models.keras_to_tfjs.call import Call, Symbol
+from pybridge.models.keras_to_tfjs.registry import DECLINED, Refused, rewrite
+from pybridge.models.keras_to_tfjs.rewrites.dropping import drop_examples
+from pybridge.models.keras_to_tfjs.rewrites.own_classes import own, serves
 
 _EPSILON = 1e-7
 """``keras.backend.epsilon()``, below which Normalization does not let a deviation fall."""

@@ -37,9 +37,9 @@ def to_keras(model: LayersModel) -> keras.Model:
     """
     from pybridge.models.keras_origin import recover
     from pybridge.models.structure import check_topology
-    from pybridge.models.to_keras.allocation import bounded_everywhere
-    from pybridge.models.to_keras.build import build
-    from pybridge.models.to_keras.compile_state import restore_compile_state
+    from pybridge.models.tfjs_to_keras.allocation import bounded_everywhere
+    from pybridge.models.tfjs_to_keras.build import build
+    from pybridge.models.tfjs_to_keras.compile_state import restore_compile_state
 
     check_topology(model.topology)
     with bounded_everywhere(model.weights):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pybridge.models.from_keras.call import Call, Symbol, Weight
-from pybridge.models.from_keras.configs import plain_config
-from pybridge.models.from_keras.emitter import tfjs_name
-from pybridge.models.from_keras.registry import Refused
-from pybridge.models.from_keras.stock import STOCK, stock_config
+from pybridge.models.keras_to_tfjs.call import Call, Symbol, Weight
+from pybridge.models.keras_to_tfjs.configs import plain_config
+from pybridge.models.keras_to_tfjs.emitter import tfjs_name
+from pybridge.models.keras_to_tfjs.registry import Refused
+from pybridge.models.keras_to_tfjs.stock import STOCK, stock_config
 
 _CELLS = ("SimpleRNNCell", "LSTMCell", "GRUCell")
 _RNN_OPTIONS = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll")

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybridge.errors import ModelFormatError
-from pybridge.models.from_keras.call import Call
-from pybridge.models.from_keras.emitter import Container, EmittedLayer, Names, Shape, Symbol
-from pybridge.models.from_keras.expressions import Weight
-from pybridge.models.from_keras.registry import Refused, operation_rewrites_of, rewrites_of
-from pybridge.models.from_keras.stock import emit_stock
-from pybridge.models.from_keras.wrappers import WRAPPERS
+from pybridge.models.keras_to_tfjs.call import Call
+from pybridge.models.keras_to_tfjs.emitter import Container, EmittedLayer, Names, Shape, Symbol
+from pybridge.models.keras_to_tfjs.expressions import Weight
+from pybridge.models.keras_to_tfjs.registry import Refused, operation_rewrites_of, rewrites_of
+from pybridge.models.keras_to_tfjs.stock import emit_stock
+from pybridge.models.keras_to_tfjs.wrappers import WRAPPERS
 
 _GRAPH_FORMAT = 'Save the model with format="tfjs_graph", which runs everything that TensorFlow runs, but is not trainable.'
 _OWN_MODULES = ("keras.", "pybridge.models.keras_layers")

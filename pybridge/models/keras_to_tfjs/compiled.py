@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pybridge.models.from_keras.configs import plain_value
-from pybridge.models.from_keras.registry import Refused
+from pybridge.models.keras_to_tfjs.configs import plain_value
+from pybridge.models.keras_to_tfjs.registry import Refused
 
 # What Keras may be asked for beyond the formula itself; TF.js has none of it.
 _PLAIN = {

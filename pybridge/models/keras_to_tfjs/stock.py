@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pybridge.models.from_keras.configs import stock_values
-from pybridge.models.from_keras.emitter import Symbol
-from pybridge.models.from_keras.expressions import Weight
-from pybridge.models.from_keras.registry import Refused
+from pybridge.models.keras_to_tfjs.configs import stock_values
+from pybridge.models.keras_to_tfjs.emitter import Symbol
+from pybridge.models.keras_to_tfjs.expressions import Weight
+from pybridge.models.keras_to_tfjs.registry import Refused
 
 if TYPE_CHECKING:
-    from pybridge.models.from_keras.call import Call
+    from pybridge.models.keras_to_tfjs.call import Call
 
 
 @dataclass(frozen=True)

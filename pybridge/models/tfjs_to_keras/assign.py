@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pybridge.errors import ModelFormatError
 from pybridge.models.structure import Structure
-from pybridge.models.to_keras.own_layers import OWN
+from pybridge.models.tfjs_to_keras.own_layers import OWN
 
 _INCOMPLETE = "The model is damaged or incomplete: export or download it again."
 _Key = tuple[str, int, str]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pybridge.models.from_keras.emitter import Container, EmittedLayer, Shape, Symbol
-from pybridge.models.from_keras.expressions import Weight
-from pybridge.models.from_keras.registry import Refused, activation_rewrites_of
+from pybridge.models.keras_to_tfjs.emitter import Container, EmittedLayer, Shape, Symbol
+from pybridge.models.keras_to_tfjs.expressions import Weight
+from pybridge.models.keras_to_tfjs.registry import Refused, activation_rewrites_of
 
 if TYPE_CHECKING:
-    from pybridge.models.from_keras.conversion import Conversion
+    from pybridge.models.keras_to_tfjs.conversion import Conversion
 
 __all__ = ["Call", "Symbol", "Weight"]
 
@@ -85,13 +85,13 @@ class Call:
 
     def keras_config(self) -> dict[str, Any]:
         """Exactly the layer's Keras 3 config, as plain JSON."""
-        from pybridge.models.from_keras.configs import plain_config
+        from pybridge.models.keras_to_tfjs.configs import plain_config
 
         return plain_config(self.layer)
 
     def stock_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Initializers, regularizers, constraints and lists of a Keras config in the words of TF.js."""
-        from pybridge.models.from_keras.configs import stock_values
+        from pybridge.models.keras_to_tfjs.configs import stock_values
 
         return stock_values(config)
 
@@ -171,7 +171,7 @@ class Call:
         weights: Mapping[str, Weight] | None = None,
     ) -> Any:
         """Write the TF.js class of the same name, with some values of the Keras config replaced."""
-        from pybridge.models.from_keras.stock import emit_stock
+        from pybridge.models.keras_to_tfjs.stock import emit_stock
 
         taken = self._symbols(inputs) if inputs is not None else None
         return emit_stock(self, {**self.config, **(config_changes or {})}, taken, part, weights)
@@ -182,7 +182,7 @@ class Call:
         Raises:
             Refused: TF.js has none that is equal, and no rewrite is known.
         """
-        from pybridge.models.from_keras.stock import activation_name, stock_activation
+        from pybridge.models.keras_to_tfjs.stock import activation_name, stock_activation
 
         name = activation_name(activation)
         if name == "linear":

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from pybridge.errors import ModelFormatError
 from pybridge.models.structure import CONTAINERS, snake
-from pybridge.models.to_keras import options
-from pybridge.models.to_keras.layer_options import BROKEN, OPTIONS, REFUSED, RENAMED_CLASSES, RENAMED_OPTIONS, default
-from pybridge.models.to_keras.own_layers import OWN, make_own_layer
+from pybridge.models.tfjs_to_keras import options
+from pybridge.models.tfjs_to_keras.layer_options import BROKEN, OPTIONS, REFUSED, RENAMED_CLASSES, RENAMED_OPTIONS, default
+from pybridge.models.tfjs_to_keras.own_layers import OWN, make_own_layer
 
 RECURRENT = ("Bidirectional", "ConvLSTM2D", "GRU", "LSTM", "RNN", "SimpleRNN")
 _CELLS = ("GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells")

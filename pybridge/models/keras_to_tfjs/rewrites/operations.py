@@ -11,9 +11,9 @@ import keras
 import numpy as np
 
 from pybridge.models.custom_layers import own_operations
-from pybridge.models.from_keras.call import Call, Symbol
-from pybridge.models.from_keras.emitter import tfjs_input_dtype
-from pybridge.models.from_keras.registry import DECLINED, Refused, rewrite_operation
+from pybridge.models.keras_to_tfjs.call import Call, Symbol
+from pybridge.models.keras_to_tfjs.emitter import tfjs_input_dtype
+from pybridge.models.keras_to_tfjs.registry import DECLINED, Refused, rewrite_operation
 
 _CONSTANT_LIMIT = 2**16
 """How many numbers a constant may have: constants are text in ``model.json``."""

@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from pybridge.models.from_keras.call import Call, Symbol
+    from pybridge.models.keras_to_tfjs.call import Call, Symbol
 
 DECLINED: Any = None
 """What a rewrite returns when it is not for this call: the next one is asked, at last the class of TF.js itself."""
@@ -88,7 +88,7 @@ def _register(table: dict[str, list[Any]], names: tuple[str, ...]) -> Callable[[
 
 @cache
 def _load() -> None:
-    from pybridge.models.from_keras import rewrites
+    from pybridge.models.keras_to_tfjs import rewrites
 
     for module in pkgutil.iter_modules(rewrites.__path__):
         importlib.import_module(f"{rewrites.__name__}.{module.name}")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pybridge.models.from_keras.call import Call, Symbol
-from pybridge.models.from_keras.registry import DECLINED, Refused, rewrite, rewrite_activation
-from pybridge.models.from_keras.rewrites.own_classes import known_activation, own
+from pybridge.models.keras_to_tfjs.call import Call, Symbol
+from pybridge.models.keras_to_tfjs.registry import DECLINED, Refused, rewrite, rewrite_activation
+from pybridge.models.keras_to_tfjs.rewrites.own_classes import known_activation, own
 
 
 @rewrite_activation("hard_sigmoid")

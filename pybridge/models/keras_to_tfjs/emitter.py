@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
-from pybridge.models.from_keras.expressions import Weight
-from pybridge.models.from_keras.registry import Refused
+from pybridge.models.keras_to_tfjs.expressions import Weight
+from pybridge.models.keras_to_tfjs.registry import Refused
 
 Shape = tuple[int | None, ...]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pybridge.models.from_keras.call import Call, Symbol
-from pybridge.models.from_keras.registry import DECLINED, rewrite
-from pybridge.models.from_keras.rewrites.own_classes import own
+from pybridge.models.keras_to_tfjs.call import Call, Symbol
+from pybridge.models.keras_to_tfjs.registry import DECLINED, rewrite
+from pybridge.models.keras_to_tfjs.rewrites.own_classes import own
 
 
 @rewrite("Subtract")

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pybridge.models.custom_layers import OWN, own_classes
-from pybridge.models.from_keras.call import Call, Symbol
-from pybridge.models.from_keras.registry import Refused
-from pybridge.models.from_keras.stock import STOCK, activation_name, stock_activation, stock_config
+from pybridge.models.keras_to_tfjs.call import Call, Symbol
+from pybridge.models.keras_to_tfjs.registry import Refused
+from pybridge.models.keras_to_tfjs.stock import STOCK, activation_name, stock_activation, stock_config
 
 _REGULARIZERS = ("L1", "L2", "L1L2")
 _CONSTRAINTS = ("MaxNorm", "NonNeg", "UnitNorm", "MinMaxNorm")
