@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
-import tempfile
 from importlib import resources
 from pathlib import Path
 
-from pybridge.errors import DataError
 from pybridge.parity.report import ParityReport, RuntimeResult
 from pybridge.parity.walk import LayerFinding
-from pybridge.report.markup import NONE, facts, name, number, percent, table, text
+from pybridge.report.markup import NONE, facts, name, number, percent, table, text, write_page
 
 # The browser itself enforces that nothing is loaded from elsewhere.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -26,19 +23,7 @@ def write_html(path: Path, report: ParityReport, title: str) -> None:
     Raises:
         DataError: The file cannot be written.
     """
-    page = render(report, title)
-    try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-                file.write(page)
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise DataError(f"cannot write the report {path}: {error.strerror or error}") from error
+    write_page(path, render(report, title))
 
 
 def render(report: ParityReport, title: str) -> str:

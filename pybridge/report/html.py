@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -15,7 +13,7 @@ from numpy.typing import NDArray
 from pybridge.errors import DataError
 from pybridge.report.content import Prediction, ReportData
 from pybridge.report.curves import curves
-from pybridge.report.markup import NONE, facts, jpeg, name, number, percent, table, text
+from pybridge.report.markup import NONE, facts, jpeg, name, number, percent, table, text, write_page
 from pybridge.report.matrix import matrix
 from pybridge.report.metrics import Metrics, check_confusion, metrics_from_confusion
 
@@ -41,19 +39,7 @@ def write_report(path: Path, data: ReportData) -> None:
     Example:
         ``write_report(Path("run/report.html"), ReportData("flowers", ("rose", "tulip"), history, 7, confusion))``
     """
-    page = render(data)
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(page)
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise DataError(f"cannot write the report {path}: {error.strerror or error}") from error
+    write_page(path, render(data))
 
 
 def render(data: ReportData) -> str:

@@ -1,4 +1,4 @@
-"""Text into HTML, safely."""
+"""Text into HTML, safely, and HTML into files."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ import base64
 import html
 import json
 import math
+import os
+import tempfile
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
+
+from pybridge.errors import DataError
 
 NONE = "\N{EN DASH}"
 """Stands where there is no value."""
@@ -74,3 +79,23 @@ def _plain(value: object) -> str:
     if isinstance(value, Mapping | list | tuple):
         return text(json.dumps(value, ensure_ascii=False, default=str))
     return name(value)
+
+
+def write_page(path: Path, page: str) -> None:
+    """Replaces a file as a whole: a reader never sees half a page.
+
+    Raises:
+        DataError: The file cannot be written.
+    """
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+                file.write(page)
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise DataError(f"cannot write the report {path}: {error.strerror or error}") from error
