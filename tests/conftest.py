@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,12 @@ import pybridge as pb
 from pybridge.data import ImageSet, write_folder
 from pybridge.programs import TensorFlowProcess
 from pybridge.runtime import ensure
+
+
+def pytest_configure() -> None:
+    """Lets Ctrl-C reach the tests that need it, also where the suite runs in the background of a shell, which ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
