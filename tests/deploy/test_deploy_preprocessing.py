@@ -41,6 +41,7 @@ def differing(files: list[Path], prepare: Prepare, prepare_in_python: Prepare) -
     return [Path(file).name for file in expected if found[file] != expected[file]]
 
 
+@pytest.mark.slow
 def test_jpeg_files(tmp_path: Path, photo: Path, prepare: Prepare, prepare_in_python: Prepare) -> None:
     assert differing(picture_files.jpegs(tmp_path, photo), prepare, prepare_in_python) == []
 

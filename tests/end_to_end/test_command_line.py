@@ -114,6 +114,7 @@ def test_training_on_what_is_no_data_set_is_a_mistake(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_files_that_are_no_images_are_named_with_how_to_leave_them_out(
     waste: Path, small_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

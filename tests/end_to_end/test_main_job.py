@@ -75,6 +75,7 @@ def test_a_teachable_machine_export_is_a_base(pybridge: CommandLine, waste: Path
     check_whole_job(pybridge, shared_data / "weights" / "teachable_machine", waste, other_waste)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_files_in_another_process(
     pybridge: CommandLine, waste: Path, waste_run: Path, small_base: Path
 ) -> None:
@@ -137,6 +138,7 @@ def test_trashnet_reaches_its_accuracy(pybridge: CommandLine, shared_data: Path)
     assert np.mean(accuracies) >= 0.86
 
 
+@pytest.mark.slow
 def test_training_says_where_the_run_is_and_what_to_type_next(waste_run: Path, pybridge: CommandLine, other_waste: Path) -> None:
     lines = [json.loads(line) for line in (waste_run / "history.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2, 3]
@@ -145,6 +147,7 @@ def test_training_says_where_the_run_is_and_what_to_type_next(waste_run: Path, p
     assert re.search(r"^\w+ +\d+\.\d%  .*glass\d+\.jpg$", shown, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_python_and_command_line_predict_the_same(
     pybridge: CommandLine, waste_run: Path, other_waste: Path, node: pb.Node
 ) -> None:
@@ -156,6 +159,7 @@ def test_python_and_command_line_predict_the_same(
     assert [one["probability"] for one in listed] == probabilities.max(axis=1).astype(float).tolist()
 
 
+@pytest.mark.slow
 def test_a_run_can_be_moved_and_needs_its_base_no_more(
     pybridge: CommandLine, waste_run: Path, other_waste: Path, tmp_path: Path
 ) -> None:
@@ -166,6 +170,7 @@ def test_a_run_can_be_moved_and_needs_its_base_no_more(
     assert (tmp_path / "moved" / "run.json").read_text() == plain
 
 
+@pytest.mark.slow
 def test_without_a_terminal_nothing_but_lines_reaches_stderr(pybridge: CommandLine, waste: Path, small_base: Path) -> None:
     done = pybridge("train", waste, "--out", "run", "--base", small_base, "--epochs", 1, "--seed", 0, "--json")
     assert re.fullmatch(r" *epoch +1\b[^\n\r\x1b]*loss[^\n\r\x1b]*\n", done.stderr), done.stderr

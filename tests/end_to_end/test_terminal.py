@@ -44,6 +44,7 @@ def in_terminal(folder: Path, *arguments: object) -> tuple[int, str]:
     return code, shown.decode("utf-8", "replace")
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_progress_with_the_time_that_is_left(waste: Path, small_base: Path, tmp_path: Path) -> None:
     code, shown = in_terminal(tmp_path, "train", waste, "--out", "run", "--base", small_base, "--epochs", 2, "--seed", 0)
     assert code == 0, shown

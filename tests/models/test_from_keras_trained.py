@@ -66,6 +66,7 @@ def untruncated_start(k: Any) -> list[Any]:
         untruncated_start,
     ],
 )
+@pytest.mark.slow
 def test_stock_tfjs_trains_and_saves_it_as_keras_does(build: Callable[[Any], Any], node: pb.Node, tmp_path: Path) -> None:
     import keras
 

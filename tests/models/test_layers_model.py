@@ -169,7 +169,7 @@ def mutated(value: object, chance: random.Random) -> object:
     return chance.choice(strange)
 
 
-@pytest.mark.parametrize("name", ["residual", "teachable_machine"])
+@pytest.mark.parametrize("name", ["residual", pytest.param("teachable_machine", marks=pytest.mark.slow)])
 def test_damaged_files_give_a_model_or_a_clear_error(
     name: str, residual: LayersModel, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
