@@ -72,7 +72,7 @@ class Outcome:
 def cross(case: Case, node: pb.Node) -> Outcome:
     """Take one case through all steps, as far as it goes."""
     outcome = Outcome()
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)
     keras.utils.set_random_seed(7)
     try:
         model = case.build()
