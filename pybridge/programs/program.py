@@ -96,10 +96,7 @@ class Program:
             ModelFormatError: The folder holds no complete program.
         """
         try:
-            manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
-            size = (folder / _GRAPH).stat().st_size
-            if size != manifest["bytes"]:
-                raise ValueError(f"{_GRAPH} has {size} bytes, not {manifest['bytes']}")
+            manifest = read_manifest(folder, MANIFEST)
             return cls.from_dict({"folder": str(folder), "signatures": manifest["signatures"]})
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelFormatError(
@@ -121,3 +118,18 @@ def tensor_spec(description: dict[str, Any]) -> TensorSpec:
         dtype=description["dtype"],
         shape=tuple(description["shape"]),
     )
+
+
+def read_manifest(folder: Path, name: str) -> dict[str, Any]:
+    """The manifest called `name` of a traced graph, whose file is as long as the manifest says.
+
+    Raises:
+        OSError: A file is missing.
+        ValueError: The manifest is no JSON, or the graph was cut off.
+        KeyError: The manifest says no length.
+    """
+    manifest: dict[str, Any] = json.loads((folder / name).read_text("utf-8"))
+    size = (folder / _GRAPH).stat().st_size
+    if size != manifest["bytes"]:
+        raise ValueError(f"{_GRAPH} has {size} bytes, not {manifest['bytes']}")
+    return manifest

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pybridge.errors import ModelFormatError
-from pybridge.programs.program import Program, Signature
+from pybridge.programs.program import Program, Signature, read_manifest
 
 MANIFEST = "training.json"
 _GRAPH = "saved_model.pb"
@@ -84,10 +84,7 @@ class TrainingProgram:
             ModelFormatError: The folder holds no complete one.
         """
         try:
-            manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
-            size = (folder / _GRAPH).stat().st_size
-            if size != manifest["bytes"]:
-                raise ValueError(f"{_GRAPH} has {size} bytes, not {manifest['bytes']}")
+            manifest = read_manifest(folder, MANIFEST)
             return cls(
                 folder,
                 tuple(manifest["weights"]),
