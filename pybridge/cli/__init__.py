@@ -1,0 +1,70 @@
+"""The command line. Each verb reads its arguments, calls the package, and prints the answer."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+import pybridge
+from pybridge.cli import exporting, judging, machine, training
+from pybridge.cli.common import FAILED, MISUSED, Verbs, say
+from pybridge.errors import BridgeError, DataError, ModelFormatError
+
+# What the user can mend by another argument; everything else means that the thing asked failed.
+_MISTAKES = (DataError, ModelFormatError, ValueError)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one verb.
+
+    Args:
+        arguments: Without the program's name; those of the process by default.
+
+    Returns:
+        The exit code: 0 success, 1 the thing asked failed, 2 the user's mistake.
+    """
+    options = _parser().parse_args(arguments)
+    _configure_logging(options.verbose)
+    try:
+        code: int = options.run(options)
+    except KeyboardInterrupt:
+        return _complain("Interrupted.", 130)
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python would complain again when it flushes at exit.
+        sys.stdout = None
+        return FAILED
+    except _MISTAKES as error:
+        return _complain(str(error), MISUSED)
+    except BridgeError as error:
+        return _complain(str(error), FAILED)
+    except OSError as error:
+        # A full disk, a folder that is read-only: nothing in pybridge can mend it.
+        place = f": {error.filename}" if error.filename else ""
+        return _complain(f"{error.strerror or error}{place}", FAILED)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pybridge",
+        description="Train image classifiers in Node.js from Python, and prove that both agree.",
+        epilog="New here? `pybridge demo` trains on real pictures in about a minute.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"pybridge {pybridge.__version__}")
+    verbs = Verbs(parser)
+    for family in (machine, training, judging, exporting):
+        family.add(verbs)
+    return parser
+
+
+def _complain(text: str, code: int) -> int:
+    say(f"pybridge: {text}")
+    return code
+
+
+def _configure_logging(verbose: bool) -> None:
+    logging.basicConfig(format="%(name)s: %(message)s" if verbose else "%(message)s", stream=sys.stderr)
+    logging.getLogger("pybridge").setLevel(logging.DEBUG if verbose else logging.WARNING)

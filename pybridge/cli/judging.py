@@ -1,0 +1,99 @@
+"""Verbs that use a trained run and judge it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pybridge.cli.common import FAILED, INPUT_SHAPE, SUCCESS, Verbs, answer, set_up, sizes
+
+
+def add(verbs: Verbs) -> None:
+    """Declares the verbs of this file."""
+    evaluate = verbs.add("evaluate", _evaluate, "measure a run on labelled photos", "pybridge evaluate run test_photos/ --json")
+    evaluate.add_argument("run_dir", type=Path, metavar="RUN")
+    evaluate.add_argument("folder", type=Path, help="a folder with one folder of images for each class")
+    predict = verbs.add("predict", _predict, "name what is on images", "pybridge predict run cat.jpg more/ --json")
+    predict.add_argument("run_dir", type=Path, metavar="RUN")
+    predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="image files or folders of images")
+    verify = verbs.add(
+        "verify",
+        _verify,
+        "prove that every runtime computes the same: Python, Node.js, TensorFlow.js on WebAssembly, JavaScript and in a browser",
+        "pybridge verify run test_photos/ --html parity.html\npybridge verify model.keras --against exported/ --layers",
+    )
+    verify.add_argument("model", metavar="RUN_OR_MODEL", help="a run, or a model of any kind that pybridge can load")
+    verify.add_argument(
+        "inputs", type=Path, nargs="*", metavar="IMAGE", help="image files or folders of images (default, for models: edge cases)"
+    )
+    verify.add_argument("--against", metavar="MODEL", help="another model, which is to compute the same")
+    verify.add_argument("--runtimes", metavar="A,B", help="only these; without it, all that this machine has")
+    verify.add_argument("--layers", action="store_true", help="find the first layer that differs, and guess why")
+    verify.add_argument("--html", type=Path, metavar="FILE", help="write a report with a heat map of inputs by runtimes")
+    verify.add_argument("--input-shape", type=sizes, metavar="C,H,W", help=INPUT_SHAPE)
+    verify.add_argument(
+        "--tolerance", type=_tolerance, metavar="X", help="largest difference that passes (default: derived for each runtime)"
+    )
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    set_up()
+    from pybridge.classifier import ImageClassifier
+
+    with ImageClassifier.load(options.run_dir) as classifier:
+        measured = classifier.evaluate(options.folder)
+    lines = [
+        f"accuracy          {measured['accuracy']:.4f}  on {measured['images']} images",
+        f"balanced accuracy {measured['balanced_accuracy']:.4f}",
+        f"loss              {measured['loss']:.4f}",
+        "",
+        f"{'class':24} {'precision':>9} {'recall':>9} {'f1':>9} {'images':>7}",
+    ]
+    for name, row in measured["per_class"].items():
+        lines.append(f"{name:24} {row['precision']:9.3f} {row['recall']:9.3f} {row['f1']:9.3f} {row['support']:7d}")
+    answer(options, measured, "\n".join(lines))
+    return SUCCESS
+
+
+def _predict(options: argparse.Namespace) -> int:
+    set_up()
+    from pybridge.classifier import ImageClassifier
+    from pybridge.data import list_images
+
+    files = list_images(options.images)
+    with ImageClassifier.load(options.run_dir) as classifier:
+        probabilities = classifier.predict_proba(files)
+        names = classifier.class_names_
+    best = probabilities.argmax(axis=1)
+    facts = [
+        {"file": str(file), "label": names[label], "probability": float(row[label])}
+        for file, label, row in zip(files, best, probabilities, strict=True)
+    ]
+    answer(options, facts, "\n".join(f"{fact['label']:24} {fact['probability']:6.1%}  {fact['file']}" for fact in facts))
+    return SUCCESS
+
+
+def _verify(options: argparse.Namespace) -> int:
+    set_up()
+    from pybridge.parity import verify
+
+    report = verify(
+        options.model,
+        options.inputs or None,
+        against=options.against,
+        runtimes=options.runtimes.split(",") if options.runtimes else None,
+        tolerance=options.tolerance,
+        layers=options.layers,
+        input_shape=options.input_shape,
+    )
+    if options.html is not None:
+        report.write_html(options.html, str(options.model))
+    answer(options, report.to_dict(), str(report))
+    return SUCCESS if report.passed else FAILED
+
+
+def _tolerance(text: str) -> float:
+    value = float(text)
+    if not value >= 0:
+        raise argparse.ArgumentTypeError(f"must not be negative, but is {text}")
+    return value

@@ -1,0 +1,180 @@
+"""Verbs that train."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from pybridge.cli.common import ALLOW_LAMBDA, FAILED, INPUT_SHAPE, SUCCESS, Verbs, answer, say, set_up, sizes
+
+
+def add(verbs: Verbs) -> None:
+    """Declares the verbs of this file."""
+    train = verbs.add("train", _train, "train a classifier on a folder of photos", "pybridge train photos/ --out run --seed 0")
+    train.add_argument("folder", type=Path, help="a folder with one folder of images for each class")
+    train.add_argument(
+        "--base",
+        default="efficientnet_lite0",
+        help="a name of `pybridge zoo`; a model.json's path or URL; a .keras, .h5 or .onnx file; keras.applications.NAME; the "
+        "folder of a SavedModel (default efficientnet_lite0)",
+    )
+    train.add_argument("--input-shape", type=sizes, metavar="C,H,W", help=INPUT_SHAPE)
+    train.add_argument("--allow-lambda", action="store_true", help=ALLOW_LAMBDA)
+    train.add_argument("--batch-size", type=int, default=32, metavar="N", help="images in a step (default 32)")
+    train.add_argument("--optimizer", default="adam", choices=("adam", "adamw", "rmsprop", "sgd"))
+    train.add_argument("--weight-decay", type=float, default=0.0, metavar="X")
+    train.add_argument("--dropout", type=float, default=0.2, metavar="X", help="share of features dropped (default 0.2)")
+    train.add_argument("--hidden-units", type=int, default=0, metavar="N", help="a ReLU layer before the output (default none)")
+    train.add_argument("--label-smoothing", type=float, default=0.0, metavar="X")
+    train.add_argument("--schedule", default="constant", choices=("constant", "cosine", "one_cycle"), help="of the learning rate")
+    train.add_argument("--warmup-epochs", type=float, default=0.0, metavar="N", help="epochs over which the rate rises")
+    train.add_argument("--mixup", type=float, default=0.0, metavar="X", help="train on mixtures of examples; 0.1 to 0.4 is usual")
+    train.add_argument(
+        "--engine",
+        default=None,
+        choices=("compiled", "layers"),
+        help="compiled: a graph that Python's Keras traces; layers: TensorFlow.js alone",
+    )
+    train.add_argument("--balanced", action="store_true", help="let rare classes weigh as much as common ones")
+    train.add_argument(
+        "--patience", type=int, default=5, metavar="N", help="epochs without improvement; 0 trains all (default 5)"
+    )
+    train.add_argument("--seed", type=int, help="makes the weights the same, bit for bit, on one machine")
+    _training_options(train, epochs=30, learning_rate=3e-3)
+
+    tune = verbs.add(
+        "fine-tune",
+        _fine_tune,
+        "go on training with the last layers of the base unfrozen",
+        "pybridge fine-tune run photos/ --out tuned --unfreeze 0.3",
+    )
+    tune.add_argument("run_dir", type=Path, metavar="RUN")
+    tune.add_argument("folder", type=Path, help="the photos, with the classes of the run")
+    tune.add_argument("--unfreeze", default="0.3", help='how much trains: 20 layers, a share (0.3), a layer\'s name, or "all"')
+    _training_options(tune, epochs=10, learning_rate=1e-5)
+
+
+def _train(options: argparse.Namespace) -> int:
+    set_up()
+    from pybridge.classifier import ImageClassifier
+
+    with ImageClassifier(
+        base=options.base,
+        input_shape=options.input_shape,
+        allow_lambda=options.allow_lambda,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        optimizer=options.optimizer,
+        weight_decay=options.weight_decay,
+        dropout=options.dropout,
+        hidden_units=options.hidden_units,
+        label_smoothing=options.label_smoothing,
+        schedule=options.schedule,
+        warmup_epochs=options.warmup_epochs,
+        mixup=options.mixup,
+        **({"engine": options.engine} if options.engine else {}),
+        class_weight="balanced" if options.balanced else None,
+        patience=options.patience if options.patience > 0 else None,
+        augment=options.augment or False,
+        skip_unreadable=options.skip_unreadable,
+        seed=options.seed,
+    ) as classifier:
+        classifier.fit(
+            options.folder,
+            validation_split=options.validation_split,
+            validation_data=options.validation,
+            run_dir=options.out,
+            resume=options.resume,
+            callbacks=[epoch_lines()],
+        )
+        return _prove_and_report(options, classifier)
+
+
+def _fine_tune(options: argparse.Namespace) -> int:
+    set_up()
+    from pybridge.classifier import ImageClassifier
+
+    with ImageClassifier.load(options.run_dir) as classifier:
+        classifier.set_params(skip_unreadable=options.skip_unreadable or classifier.skip_unreadable)
+        if options.augment is not None:
+            classifier.set_params(augment=options.augment)
+        classifier.fine_tune(
+            options.folder,
+            unfreeze=_unfreeze(options.unfreeze),
+            epochs=options.epochs,
+            learning_rate=options.learning_rate,
+            validation_split=options.validation_split,
+            validation_data=options.validation,
+            run_dir=options.out,
+            resume=options.resume,
+            callbacks=[epoch_lines(before=len(classifier.history_))],
+        )
+        return _prove_and_report(options, classifier)
+
+
+def _training_options(parser: argparse.ArgumentParser, *, epochs: int, learning_rate: float) -> None:
+    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder for the run; must not exist yet")
+    parser.add_argument("--epochs", type=int, default=epochs, metavar="N", help=f"epochs at most (default {epochs})")
+    parser.add_argument("--learning-rate", type=float, default=learning_rate, metavar="X", help=f"default {learning_rate:g}")
+    parser.add_argument("--validation", type=Path, metavar="FOLDER", help="photos to judge by, instead of a share of the others")
+    parser.add_argument("--validation-split", type=float, default=0.2, metavar="X", help="share kept to judge by (default 0.2)")
+    parser.add_argument("--augment", type=int, metavar="VIEWS", help="views of each photo: itself, and crops of it")
+    parser.add_argument("--skip-unreadable", action="store_true", help="leave out images that cannot be decoded")
+    parser.add_argument("--resume", action="store_true", help="go on with an unfinished run in RUN")
+
+
+def _unfreeze(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def epoch_lines(before: int = 0) -> Any:
+    """Epochs as lines of a log, for where no progress bar is shown; ``before`` were trained earlier."""
+    from pybridge.training.callbacks import LambdaCallback
+
+    def show(epoch: int, logs: dict[str, float]) -> None:
+        if not sys.stderr.isatty():
+            shown = (f"{name} {value:.4f}" for name, value in logs.items() if name != "learning_rate")
+            say(f"epoch {before + epoch + 1}: " + "  ".join(shown))
+
+    return LambdaCallback(on_epoch_end=show)
+
+
+def _prove_and_report(options: argparse.Namespace, classifier: Any) -> int:
+    from pybridge.parity import prove
+
+    parity = prove(classifier, options.out)
+    history = classifier.history_
+    facts = {
+        "run": str(options.out),
+        "base": options.base if "base" in options else classifier.base,
+        "labels": list(classifier.class_names_),
+        "seed": classifier.seed_,
+        "epochs": len(history),
+        "best_epoch": history.best_epoch,
+        **classifier.metrics_,
+        "parity": None if parity is None else parity.to_dict(),
+    }
+    text = (
+        f"accuracy {classifier.metrics_['accuracy']:.4f} on the images kept to judge by, "
+        f"after epoch {history.best_epoch} of {len(history)}\n{_parity_line(parity)}"
+        f"run      {options.out}\nreport   {options.out / 'report.html'}\n"
+        f"next     pybridge predict {options.out} IMAGE...   or   pybridge verify {options.out} FOLDER"
+    )
+    answer(options, facts, text)
+    return SUCCESS if parity is None or parity.passed else FAILED
+
+
+def _parity_line(parity: Any) -> str:
+    if parity is None:
+        return ""
+    result = parity.runtimes[0]
+    equal = "equal to the last bit" if result.identical else f"differ by up to {result.max_abs_diff:.3g}"
+    return f"parity   Node and Python are {equal} on {parity.images} images\n"
