@@ -23,6 +23,10 @@ module.exports = [
     },
   },
   {
+    files: ['**/*.mjs'],
+    languageOptions: { ecmaVersion: 2023, sourceType: 'module', globals: globals.node },
+  },
+  {
     files: ['pybridge/**/*.js'],
     languageOptions: { ecmaVersion: 2023, sourceType: 'script', globals: globals.browser },
   },

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pybridge.conversion import convert
     from pybridge.data.augmentation import Augmentation
     from pybridge.data.preprocessing import Preprocessing
-    from pybridge.deployment import deploy
+    from pybridge.deployment import deploy, serve
     from pybridge.models import zoo
     from pybridge.node import Model, Node
     from pybridge.parity import verify
@@ -44,6 +44,7 @@ _LAZY = {
     "callbacks": "pybridge.training",
     "convert": "pybridge.conversion",
     "deploy": "pybridge.deployment",
+    "serve": "pybridge.deployment",
     "verify": "pybridge.parity",
     "zoo": "pybridge.models",
 }
@@ -68,6 +69,7 @@ __all__ = [
     "callbacks",
     "convert",
     "deploy",
+    "serve",
     "verify",
     "zoo",
 ]

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 import pybridge
-from pybridge.cli import exporting, judging, machine, training
+from pybridge.cli import bench, exporting, judging, machine, serving, training
 from pybridge.cli.common import FAILED, MISUSED, Verbs, say
 from pybridge.errors import BridgeError, DataError, ModelFormatError
 
@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"pybridge {pybridge.__version__}")
     verbs = Verbs(parser)
-    for family in (machine, training, judging, exporting):
+    for family in (machine, training, judging, exporting, serving, bench):
         family.add(verbs)
     return parser
 

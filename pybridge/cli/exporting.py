@@ -40,7 +40,16 @@ def add(verbs: Verbs) -> None:
     deploying.add_argument("--saved-model", action="store_true", help="add the form that equals training bit by bit on tfjs-node")
     deploying.add_argument("--name", help="for npm (default: made of DEST)")
     deploying.add_argument("--package-version", default="1.0.0", metavar="X.Y.Z", help="for npm (default 1.0.0)")
-    deploying.add_argument("--force", action="store_true", help="deploy where parity failed or was not measured")
+    deploying.add_argument(
+        "--max-drift",
+        type=float,
+        default=0.01,
+        metavar="SHARE",
+        help="of the images whose label may change by the precision, and of accuracy that may be lost (default 0.01)",
+    )
+    deploying.add_argument(
+        "--force", action="store_true", help="deploy where parity failed or was not measured, or the precision costs too much"
+    )
 
 
 def _convert(options: argparse.Namespace) -> int:
@@ -62,7 +71,7 @@ def _convert(options: argparse.Namespace) -> int:
 
 def _deploy(options: argparse.Namespace) -> int:
     set_up()
-    from pybridge.deployment import deploy
+    from pybridge.deployment import deploy, describe_drift
 
     package = deploy(
         options.run_dir,
@@ -72,10 +81,13 @@ def _deploy(options: argparse.Namespace) -> int:
         saved_model=options.saved_model,
         name=options.name,
         version=options.package_version,
+        max_drift=options.max_drift,
         force=options.force,
     )
+    measured = package.manifest["precision_drift"]
+    drift = f"drift    {options.precision}: {describe_drift(measured)}\n" if measured else ""
     text = (
-        f"package  {package.path}  ({package.name}, {package.bytes / 1e6:.1f} MB)\n"
+        f"package  {package.path}  ({package.name}, {package.bytes / 1e6:.1f} MB)\n{drift}"
         f"try it   node -e \"require('{package.path}').load().then(c => c.classify('photo.jpg')).then(console.log)\"\n"
         f"pack it  npm pack {package.path}"
     )

@@ -7,8 +7,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from pybridge.deployment.measuring import describe_drift
+
 # tfjs 4.10 is the first whose layers read the weights of a model as they are written today; 5 does not exist yet.
 _TENSORFLOW_JS = ">=4.10.0 <5"
+# Only `npm install` inside the package gives these: a service that requires the classifier does without, or has another Fastify.
+_SERVER = {"@fastify/multipart": "^10.1.9", "fastify": "^5.12.8", "prom-client": "^15.1.3"}
+_SERVED_ON = {"@tensorflow/tfjs": "^4.22.0", "@tensorflow/tfjs-backend-wasm": "^4.22.0"}
 _PEERS = ("@tensorflow/tfjs", "@tensorflow/tfjs-backend-wasm", "@tensorflow/tfjs-node")
 
 
@@ -41,11 +46,13 @@ def package_json(name: str, version: str, description: str) -> bytes:
         },
         "type": "commonjs",
         "sideEffects": False,
-        "files": ["index.*", "browser.js", "demo*", "lib", "model", "saved_model", "manifest.json"],
-        "scripts": {"demo": "node demo.js"},
+        "files": ["index.*", "browser.js", "demo*", "lib", "model", "saved_model", "server", "manifest.json"],
+        "bin": {name.rpartition("/")[2]: "./server/main.js"},
+        "scripts": {"demo": "node demo.js", "start": "node server/main.js"},
         "engines": {"node": ">=18"},
         "peerDependencies": dict.fromkeys(_PEERS, _TENSORFLOW_JS),
         "peerDependenciesMeta": {peer: {"optional": True} for peer in _PEERS},
+        "devDependencies": {**_SERVED_ON, **_SERVER},
     }
     return (json.dumps(document, indent=2) + "\n").encode()
 
@@ -65,10 +72,7 @@ def readme(name: str, manifest: Mapping[str, Any]) -> bytes:
     if accuracy is not None:
         facts.append(f"- Accuracy on the images kept to judge by: {accuracy:.4f}")
     if measured := manifest["precision_drift"]:
-        facts.append(
-            f"- Against float32 on {measured['images']} images: same labels {measured['label_agreement']:.2%}, "
-            f"largest difference of a probability {measured['max_probability_drift']:.3g}"
-        )
+        facts.append(f"- Against float32 weights: {describe_drift(measured)}")
     text = f"""# {name}
 
 An image classifier, trained and packed by pybridge {manifest["versions"]["pybridge"]}.
@@ -100,6 +104,24 @@ console.log(best.label, best.probability);
   probabilities.
 - `dispose()`, `labels`, `manifest`, `runtime`.
 - `load({{ tf }})` uses a TensorFlow.js that you loaded; `load({{ runtime: 'wasm' }})` looks for that one only.
+- Pictures are decoded in up to four threads, which start when they are needed and end with the process;
+  `load({{ decodeThreads }})` sets how many, 0 for none.
+- The model's files lie beside the code: name this package among the external ones of a bundler (esbuild
+  `--external:{name}`, Next.js `serverExternalPackages: ['{name}']`).
+
+## Serve
+
+```sh
+npm install && npm start -- --port 8501 # in this folder; it says when it is ready
+curl --data-binary @photo.jpg http://127.0.0.1:8501/classify
+```
+
+It also answers as TensorFlow Serving does (`/v1/models/NAME:predict`, `:classify`, with images as `{{"b64": ...}}`) and as
+KServe's protocol v2 (`/v2/models/NAME/infer`), and has a page for people at `/`, `/healthz`, `/readyz`, `/metrics` and
+`/openapi.json`. In a project that has this package installed, `npm install fastify @fastify/multipart prom-client` once, then
+`npx {name}`. `--help` lists the options: limits, workers, a bearer token, several models.
+
+## Errors
 
 Errors are `ImageError` (the picture), `IntegrityError` (a file of this package) and `DeployError` (arguments, TensorFlow.js);
 each has a `code`. Decoding follows TensorFlow's decoder bit by bit, in plain JavaScript; `load` compares every file with the

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,17 @@ from numpy.typing import NDArray
 
 from pybridge.classifier.inputs import labelled, unlabelled
 from pybridge.data import ImageSet
+from pybridge.errors import ParityError
 
 CHECK_HEIGHT, CHECK_WIDTH = 96, 128
 
 CHECK_TOLERANCE = 1e-3
 """Kernels of other TensorFlow.js backends add in another order; measured differences of probabilities are below 1e-4."""
+
+MAX_DRIFT = 0.01
+"""What a lower precision may cost unless the user says otherwise: one image in a hundred."""
+
+_DRIFT_HINT = "Take a higher precision, or allow more with max_drift (--max-drift), or force it."
 
 
 def check_picture(class_names: Sequence[str]) -> ImageSet:
@@ -66,3 +72,34 @@ def drift(exact: NDArray[np.float32], stored: NDArray[np.float32], labels: NDArr
         measured["accuracy"] = float((stored.argmax(axis=1) == labels).mean())
         measured["accuracy_float32"] = float((exact.argmax(axis=1) == labels).mean())
     return measured
+
+
+def check_drift(measured: Mapping[str, float | int], precision: str) -> None:
+    """Makes sure that stored weights are as good as the trained ones.
+
+    Args:
+        measured: As `drift` gives it, and as ``limit`` the largest share of changed labels and the largest loss of accuracy.
+        precision: Of the stored weights, for the message.
+
+    Raises:
+        ParityError: They are not; it has the figures.
+    """
+    limit = measured["limit"]
+    # A share of images has rounding errors of its own.
+    slack = 1e-9
+    changed = 1 - measured["label_agreement"]
+    lost = measured.get("accuracy_float32", 0) - measured.get("accuracy", 0)
+    if changed <= limit + slack and lost <= limit + slack:
+        return
+    raise ParityError(f"{precision} weights are too far from the trained ones: {describe_drift(measured)}", hint=_DRIFT_HINT)
+
+
+def describe_drift(measured: Mapping[str, float | int]) -> str:
+    """The figures of `drift`, for people."""
+    text = (
+        f"on {measured['images']} images {1 - measured['label_agreement']:.2%} of the labels change, "
+        f"a probability differs by up to {measured['max_probability_drift']:.3g}"
+    )
+    if "accuracy" in measured:
+        text += f", accuracy is {measured['accuracy']:.4f} instead of {measured['accuracy_float32']:.4f}"
+    return f"{text}; at most {measured['limit']:.2%} are allowed"

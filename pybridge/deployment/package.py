@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,9 +18,20 @@ from numpy.typing import NDArray
 import pybridge
 from pybridge.classifier import ImageClassifier
 from pybridge.deployment.documents import package_json, package_name, readme
-from pybridge.deployment.measuring import CHECK_HEIGHT, CHECK_TOLERANCE, CHECK_WIDTH, check_picture, drift, image_set
-from pybridge.deployment.sources import is_own, package_sources
-from pybridge.errors import BridgeError, DataError, ParityError
+from pybridge.deployment.equalizing import equalized
+from pybridge.deployment.measuring import (
+    CHECK_HEIGHT,
+    CHECK_TOLERANCE,
+    CHECK_WIDTH,
+    MAX_DRIFT,
+    check_drift,
+    check_picture,
+    drift,
+    image_set,
+)
+from pybridge.deployment.sources import package_sources
+from pybridge.deployment.staging import check_destination, publish, staging
+from pybridge.errors import DataError, ParityError
 from pybridge.models.custom_layers import FILE_NAME as LAYERS_FILE
 from pybridge.models.layers_model import LayersModel
 from pybridge.node import Node
@@ -35,10 +44,6 @@ PRECISIONS = ("float32", "float16", "uint8")
 
 _NAME = re.compile(r"(@[a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]{0,213}")
 _VERSION = re.compile(r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?")
-
-
-class DestinationError(BridgeError, ValueError):
-    """The folder for a package cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,7 @@ def deploy(
     saved_model: bool = False,
     name: str | None = None,
     version: str = "1.0.0",
+    max_drift: float = MAX_DRIFT,
     force: bool = False,
     node: Node | None = None,
 ) -> DeployedPackage:
@@ -89,14 +95,16 @@ def deploy(
         saved_model: Add the SavedModel form, which gives the same bits as training on the same TensorFlow (twice the size).
         name: For npm; by default made of the folder's name.
         version: For npm.
-        force: Deploy where parity failed or was not measured.
+        max_drift: What a lower precision may cost on ``images``: the largest share of images whose label changes, and the
+            largest loss of accuracy where their labels are known. 0.01 by default: one image in a hundred.
+        force: Deploy where parity failed or was not measured, or where the precision costs more than ``max_drift``.
         node: A `Node` to work in; by default one is started.
 
     Returns:
         What was written.
 
     Raises:
-        ParityError: Node and Python disagree, or nobody has compared them.
+        ParityError: Node and Python disagree, nobody has compared them, or the precision costs too much.
         DataError: An argument cannot be used.
         ModelFormatError: There is no such run, or its files were altered.
         BridgeError: ``dest`` holds something else.
@@ -106,7 +114,7 @@ def deploy(
     """
     dest = Path(dest).absolute()
     name = package_name(dest.name) if name is None else name
-    _check_arguments(precision, images, saved_model, name, version, force)
+    _check_arguments(precision, images, saved_model, name, version, max_drift, force)
     check_destination(dest)
     record, model = RunDirectory(run).read()
     with ExitStack() as stack:
@@ -114,12 +122,16 @@ def deploy(
         classifier = ImageClassifier.load(run, node=node)
         tensorflow = stack.enter_context(TensorFlowProcess(classifier.runtime().environment()))
         parity = _parity(classifier, record, images, run, force)
-        with _staging(dest) as staging:
-            _write_sources(staging)
-            model.write(staging / "model", precision=precision)
-            stored = LayersModel.read(staging / "model") if precision != "float32" else model
+        with staging(dest) as folder:
+            _write_sources(folder)
+            (equalized(model) if precision == "uint8" else model).write(folder / "model", precision=precision)
+            stored = LayersModel.read(folder / "model") if precision != "float32" else model
             measured = _measure(classifier, record, stored, images, precision, tensorflow, node)
-            stages = _write_saved_model(classifier.programs(tensorflow), staging) if saved_model else None
+            if measured.drift is not None:
+                measured.drift["limit"] = max_drift
+                if not force:
+                    check_drift(measured.drift, precision)
+            form = _write_saved_model(classifier.programs(tensorflow), folder) if saved_model else None
             manifest = {
                 "format": "pybridge-package",
                 "version": 1,
@@ -128,12 +140,12 @@ def deploy(
                 "base": record.base["name"],
                 "model": {
                     "file": "model/model.json",
-                    "layers": f"model/{LAYERS_FILE}" if (staging / "model" / LAYERS_FILE).exists() else None,
+                    "layers": f"model/{LAYERS_FILE}" if (folder / "model" / LAYERS_FILE).exists() else None,
                     "precision": precision,
                     "parameters": model.parameters,
                     "sha256": model.sha256(),
                 },
-                "saved_model": stages and {"tensorflow": classifier.runtime().tensorflow_version, "stages": stages},
+                "saved_model": form and {"tensorflow": classifier.runtime().tensorflow_version, **form},
                 "metrics": record.metrics,
                 "parity": parity,
                 "precision_drift": measured.drift,
@@ -145,31 +157,19 @@ def deploy(
                 },
                 "versions": {**record.versions, "pybridge": pybridge.__version__},
             }
-            (staging / "README.md").write_bytes(readme(name, manifest))
-            manifest["files"] = _hashes(staging)
-            (staging / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+            (folder / "README.md").write_bytes(readme(name, manifest))
+            manifest["files"] = _hashes(folder)
+            (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
             labels = f"{len(record.class_names)} labels"
-            (staging / "package.json").write_bytes(package_json(name, version, f"An image classifier with {labels}"))
-            size = sum(file.stat().st_size for file in staging.rglob("*") if file.is_file())
-            _publish(staging, dest)
+            (folder / "package.json").write_bytes(package_json(name, version, f"An image classifier with {labels}"))
+            size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+            publish(folder, dest)
     return DeployedPackage(dest, name, manifest, size)
 
 
-def check_destination(dest: Path) -> None:
-    """Makes sure that nothing but an earlier package would be replaced.
-
-    Raises:
-        BridgeError: There is something else.
-    """
-    if not dest.exists() and not dest.is_symlink():
-        return
-    if not dest.is_dir() or dest.is_symlink():
-        raise DestinationError(f"{dest} is not a folder", hint="Choose another place for the package.")
-    if any(dest.iterdir()) and not is_own(dest):
-        raise DestinationError(f"{dest} holds files that are no package of pybridge", hint="Choose a new or empty folder.")
-
-
-def _check_arguments(precision: str, images: Any, saved_model: bool, name: str, version: str, force: bool) -> None:
+def _check_arguments(
+    precision: str, images: Any, saved_model: bool, name: str, version: str, max_drift: float, force: bool
+) -> None:
     if precision not in PRECISIONS:
         raise DataError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
     if precision != "float32" and images is None and not force:
@@ -177,6 +177,8 @@ def _check_arguments(precision: str, images: Any, saved_model: bool, name: str, 
             f"Nothing is known of what {precision} costs this model",
             hint="Give images to measure it on, best those that training was judged by; or force it.",
         )
+    if not 0 <= max_drift <= 1:
+        raise DataError(f"max_drift must be a share from 0 to 1, not {max_drift!r}")
     if saved_model and precision != "float32":
         raise DataError(f"The SavedModel form is float32, not {precision}", hint="Leave one of the two away.")
     if not _NAME.fullmatch(name):
@@ -246,16 +248,22 @@ def _write_sources(folder: Path) -> None:
         file.write_bytes(content)
 
 
-def _write_saved_model(programs: Sequence[Program], folder: Path) -> list[dict[str, str]]:
-    """Copies the programs behind the preprocessing, which the package computes itself."""
+def _write_saved_model(programs: Sequence[Program], folder: Path) -> dict[str, Any]:
+    """Copies the programs: the first one decodes and prepares, the others are the model."""
+
+    def copy(number: int) -> str:
+        name = f"saved_model/{number}"
+        (folder / name).mkdir(parents=True)
+        shutil.copyfile(programs[number].folder / "saved_model.pb", folder / name / "saved_model.pb")
+        return name
+
+    files = programs[0].signatures["files"]
+    images = {"folder": copy(0), "inputs": [spec.tensor for spec in files.inputs], "output": files.output.tensor}
     stages = []
-    for number, program in enumerate(programs[1:]):
-        place = folder / "saved_model" / str(number)
-        place.mkdir(parents=True)
-        shutil.copyfile(program.folder / "saved_model.pb", place / "saved_model.pb")
+    for number, program in enumerate(programs[1:], 1):
         signature = program.signatures["default"]
-        stages.append({"folder": f"saved_model/{number}", "input": signature.inputs[0].tensor, "output": signature.output.tensor})
-    return stages
+        stages.append({"folder": copy(number), "input": signature.inputs[0].tensor, "output": signature.output.tensor})
+    return {"images": images, "stages": stages}
 
 
 def _hashes(folder: Path) -> dict[str, dict[str, Any]]:
@@ -268,39 +276,3 @@ def _hashes(folder: Path) -> dict[str, dict[str, Any]]:
         for file in files
         for content in [file.read_bytes()]
     }
-
-
-class _staging:  # noqa: N801
-    """A folder beside the destination that is gone in the end, whatever happens."""
-
-    def __init__(self, dest: Path) -> None:
-        self._dest = dest
-
-    def __enter__(self) -> Path:
-        self._dest.parent.mkdir(parents=True, exist_ok=True)
-        self._folder = Path(tempfile.mkdtemp(dir=self._dest.parent, prefix=f".{self._dest.name}."))
-        self._folder.chmod(0o755)
-        return self._folder
-
-    def __exit__(self, *exception: object) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _publish(staging: Path, dest: Path) -> None:
-    for file in staging.rglob("*"):
-        if file.is_file():
-            with file.open("rb") as stream:
-                os.fsync(stream.fileno())
-    if not dest.exists():
-        staging.rename(dest)
-        return
-    check_destination(dest)
-    old = Path(tempfile.mkdtemp(dir=dest.parent, prefix=f".{dest.name}.old."))
-    old.rmdir()
-    dest.rename(old)
-    try:
-        staging.rename(dest)
-    except BaseException:
-        old.rename(dest)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

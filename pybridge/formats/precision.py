@@ -60,6 +60,7 @@ def _bound(value: NDArray[Any], precision: str) -> Any:
         return np.abs(wide) * 2.0**-11 + 2.0**-25
     if precision in _STEPS:
         step = (wide.max() - wide.min()) / _STEPS[precision]
-        # TF.js moves the range so that zero is exact, which costs up to half a step more; and float32 rounds the result.
-        return step * 1.01 + np.abs(wide).max() * 2.0**-22
+        # TF.js moves the range so that zero is exact, which costs up to half a step more; and float32 rounds the result, or
+        # float16 where a depthwise kernel is kept in it.
+        return step * 1.01 + np.abs(wide) * 2.0 ** (-11 if precision == "uint8" else -22)
     return 0.0

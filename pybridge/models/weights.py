@@ -23,6 +23,9 @@ _DTYPES = {"float32": "<f4", "int32": "<i4", "bool": "|b1", "complex64": "<c8"}
 PRECISIONS = ("float32", "float16", "uint16", "uint8")
 """How the numbers of float32 weights can be stored."""
 
+_SMALL = 8192
+"""Numbers of a weight; those with fewer are next to nothing of a file, but the first layers of a network are among them."""
+
 _QUANTIZED = {"uint8": "|u1", "uint16": "<u2", "float16": "<f2"}
 
 
@@ -173,7 +176,8 @@ def encode_weights(
         precision: How float32 is stored: ``"float32"``; ``"float16"``, a half of the size; ``"uint16"`` or ``"uint8"``, a half
             or a quarter: equal steps between the least and the greatest number of each weight, as ``decodeWeights`` of TF.js
             reads them. Weights of one dimension (biases, statistics) stay float32 there: they are small, and a step too coarse
-            for a variance spoils the whole model.
+            for a variance spoils the whole model. For the same reason small weights, and depthwise kernels, whose
+            channels differ widely in range and have few numbers each, are float16 instead of uint8.
 
     Returns:
         The ``weights`` list of the group, and the contents of its files in order.
@@ -191,7 +195,8 @@ def encode_weights(
         if dtype == "string":
             content = _encode_strings(value)
         elif dtype == "float32" and (precision == "float16" or (precision != "float32" and value.ndim > 1)):
-            stored, entry["quantization"] = _quantize(np.asarray(value, "<f4"), precision, name)
+            chosen = "float16" if precision == "uint8" and _needs_more_bits(value) else precision
+            stored, entry["quantization"] = _quantize(np.asarray(value, "<f4"), chosen, name)
             content = stored.tobytes()
         else:
             content = np.ascontiguousarray(value, dtype=_DTYPES[dtype]).tobytes()
@@ -276,6 +281,11 @@ def _dequantize(spec: WeightSpec, stored: NDArray[Any]) -> NDArray[Any]:
     # JavaScript's Math.round rounds halves up; numpy's rint would round them to even.
     limits = np.iinfo(np.int32)
     return np.clip(np.floor(values + 0.5), limits.min, limits.max).astype(target)
+
+
+def _needs_more_bits(value: NDArray[Any]) -> bool:
+    is_depthwise = value.ndim == 4 and value.shape[3] == 1 and value.shape[2] > 1
+    return is_depthwise or value.size < _SMALL
 
 
 def _quantize(value: NDArray[Any], precision: str, name: str) -> tuple[NDArray[Any], dict[str, Any]]:

@@ -92,6 +92,12 @@ def package(tiny_run: Path, node: pb.Node, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="session")
+def both_forms(tiny_run: Path, node: pb.Node, tmp_path_factory: pytest.TempPathFactory) -> DeployedPackage:
+    """The tiny classifier with its SavedModel form. Tests must leave it as it is."""
+    return pb.deploy(tiny_run, tmp_path_factory.mktemp("packages") / "classifier", saved_model=True, node=node)
+
+
+@pytest.fixture(scope="session")
 def service(
     package: DeployedPackage,
     runtime: Runtime,

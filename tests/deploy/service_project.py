@@ -32,9 +32,17 @@ class Project:
         folder.mkdir()
         (folder / "package.json").write_text(json.dumps({"name": "service", "version": "1.0.0", "private": True}))
 
-    def npm(self, *arguments: object) -> str:
+    @property
+    def path(self) -> str:
+        """What `PATH` is for its commands: the Node.js of the tests comes first."""
+        return f"{self.runtime.node.parent}{os.pathsep}{os.environ['PATH']}"
+
+    def npm_command(self, *arguments: object) -> list[str]:
         npm = find_npm(find_node())
-        return self._run([str(npm.node), str(npm.cli_js), *map(str, arguments), "--no-audit", "--no-fund", "--silent"])
+        return [str(npm.node), str(npm.cli_js), *map(str, arguments)]
+
+    def npm(self, *arguments: object) -> str:
+        return self._run([*self.npm_command(*arguments), "--no-audit", "--no-fund", "--silent"])
 
     def node(self, script: Path | str, given: Any = None, *arguments: object, **env: str) -> str:
         return self._run([str(self.runtime.node), str(script), *map(str, arguments)], json.dumps(given), **env)
@@ -43,7 +51,6 @@ class Project:
         return self._run([str(self.folder / "node_modules" / ".bin" / name), *map(str, arguments)])
 
     def _run(self, command: list[str], given: str = "", **env: str) -> str:
-        path = f"{self.runtime.node.parent}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
             command,
             cwd=self.folder,
@@ -51,7 +58,7 @@ class Project:
             capture_output=True,
             text=True,
             timeout=280,
-            env={**os.environ, "PATH": path, "NODE_PATH": "", **env},
+            env={**os.environ, "PATH": self.path, "NODE_PATH": "", **env},
         )
         assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done.stdout
@@ -67,12 +74,21 @@ def install(path: Path, runtime: Runtime, folder: Path, *more: str) -> Project:
     return project
 
 
-def classify(project: Project, files: list[Path], native: str | None = None, **options: Any) -> Any:
-    """Answers of the installed package for files; with ``native``, on Python's TensorFlow."""
-    given = {"files": [str(file) for file in files], "options": options, "native": native}
+def classify(
+    project: Project,
+    files: list[Path],
+    native: str | None = None,
+    *,
+    package: str = "classifier",
+    env: dict[str, str] | None = None,
+    **options: Any,
+) -> Any:
+    """Answers of the installed package, or of that in a folder, for files; with ``native``, on Python's TensorFlow."""
+    given = {"files": [str(file) for file in files], "options": options, "native": native, "package": package}
     runtime = project.runtime
-    env = {**runtime.environment(), "PYBRIDGE_ADDON": str(runtime.addon), "NODE_PATH": str(runtime.node_modules)}
-    return json.loads(project.node(HERE / "classify_files.js", given, **(env if native else {})))
+    if native:
+        env = {**runtime.environment(), "PYBRIDGE_ADDON": str(runtime.addon), "NODE_PATH": str(runtime.node_modules)}
+    return json.loads(project.node(HERE / "classify_files.js", given, **(env or {})))
 
 
 def probabilities(answers: Any, names: tuple[str, ...]) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ from service_project import Project, classify, probabilities
 
 import pybridge as pb
 from pybridge.deployment import DeployedPackage
-from pybridge.deployment.measuring import drift
+from pybridge.deployment.measuring import check_drift, drift
 from pybridge.errors import BridgeError, DataError, ParityError
 from pybridge.runtime import Runtime
 
@@ -96,6 +96,7 @@ def test_force_deploys_without_parity(tiny_run: Path, node: pb.Node, tmp_path: P
         {"name": "Not A Name"},
         {"name": "../up"},
         {"version": "one"},
+        {"max_drift": 1.5},
     ],
 )
 def test_arguments_that_cannot_be_used(tiny_run: Path, tmp_path: Path, arguments: dict[str, Any]) -> None:
@@ -128,8 +129,48 @@ def test_drift_says_how_many_labels_change() -> None:
     assert measured["max_probability_drift"] == pytest.approx(0.2)
 
 
+def measured(agreement: float, accuracy: float | None, limit: float) -> dict[str, float | int]:
+    known = {} if accuracy is None else {"accuracy": accuracy, "accuracy_float32": 0.9}
+    return {"images": 200, "max_probability_drift": 0.2, "label_agreement": agreement, "limit": limit, **known}
+
+
+@pytest.mark.parametrize(
+    ("agreement", "accuracy", "limit"), [(1.0, None, 0.0), (0.99, 0.89, 0.01), (0.995, 0.95, 0.01), (0.8, 0.7, 1.0)]
+)
+def test_little_drift_is_accepted(agreement: float, accuracy: float | None, limit: float) -> None:
+    check_drift(measured(agreement, accuracy, limit), "uint8")
+
+
+@pytest.mark.parametrize(("agreement", "accuracy", "limit"), [(0.985, None, 0.01), (1.0, 0.885, 0.01), (0.995, 0.9, 0.0)])
+def test_more_drift_is_refused_with_the_figures(agreement: float, accuracy: float | None, limit: float) -> None:
+    with pytest.raises(ParityError) as refused:
+        check_drift(measured(agreement, accuracy, limit), "uint8")
+    assert f"on 200 images {1 - agreement:.2%} of the labels change" in refused.value.message
+    assert f"at most {limit:.2%} are allowed" in refused.value.message
+    assert (accuracy is None) or f"accuracy is {accuracy:.4f} instead of 0.9000" in refused.value.message
+    assert "--max-drift" in str(refused.value.hint)
+
+
+@pytest.mark.slow
+def test_a_precision_that_changes_labels_is_refused_unless_forced(
+    tiny_run: Path, trained: pb.ImageClassifier, node: pb.Node, tmp_path: Path
+) -> None:
+    shades = np.full((161, 20, 20, 3), 40) + np.arange(161)[:, None, None, None] * [1, 0.5, 0]
+    labels = trained.predict(shades.astype(np.uint8))
+    border = int(np.flatnonzero(labels != labels[0])[0])
+    # Pixel by pixel from the last shade of one class to the first of the other: the least change of the model turns some label.
+    turned = np.random.default_rng(0).permutation(400).reshape(20, 20, 1) < np.arange(401)[:, None, None, None]
+    images = np.where(turned, shades[border], shades[border - 1]).astype(np.uint8)
+    given: dict[str, Any] = {"precision": "uint8", "images": images, "max_drift": 0.0, "node": node}
+    with pytest.raises(ParityError, match=r"uint8 weights are too far from the trained ones: on 401 images .* labels change"):
+        pb.deploy(tiny_run, tmp_path / "package", **given)
+    assert not any(tmp_path.iterdir())
+    forced = pb.deploy(tiny_run, tmp_path / "package", force=True, **given).manifest["precision_drift"]
+    assert forced["limit"] == 0 < 1 - forced["label_agreement"]
+
+
 def test_the_package_runs_on_pythons_tensorflow_with_the_same_bits(
-    tiny_run: Path, trained: pb.ImageClassifier, pixels: Pixels, runtime: Runtime, node: pb.Node, tmp_path: Path
+    both_forms: DeployedPackage, trained: pb.ImageClassifier, pixels: Pixels, runtime: Runtime, tmp_path: Path
 ) -> None:
     from PIL import Image
 
@@ -137,10 +178,9 @@ def test_the_package_runs_on_pythons_tensorflow_with_the_same_bits(
     files = [tmp_path / f"{number}.png" for number in range(len(images))]
     for file, image in zip(files, images, strict=True):
         Image.fromarray(image).save(file)
-    pb.deploy(tiny_run, tmp_path / "classifier", saved_model=True, node=node)
     project = Project(tmp_path / "service", runtime)
     (project.folder / "node_modules").mkdir()
-    (project.folder / "node_modules" / "classifier").symlink_to(tmp_path / "classifier")
+    (project.folder / "node_modules" / "classifier").symlink_to(both_forms.path)
     runner = Path(__file__).parents[2] / "node_runner" / "tensorflow.js"
     answers = classify(project, files, native=str(runner))
     assert (answers["runtime"], answers["form"]) == ("tfjs-node", "saved_model")

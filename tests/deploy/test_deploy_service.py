@@ -128,6 +128,14 @@ TAMPERING: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda folder: rewrite(folder, lambda manifest: manifest["model"].update(file="/etc/passwd")),
         "not the name of a file inside",
     ),
+    "a SavedModel elsewhere": (
+        lambda folder: rewrite(folder, lambda manifest: manifest.update(saved_model={"stages": [{"folder": "../other"}]})),
+        "not the name of a file inside",
+    ),
+    "a SavedModel of which nothing is known": (
+        lambda folder: rewrite(folder, lambda manifest: manifest.update(saved_model={"stages": [{"folder": "other"}]})),
+        "no hash of other/saved_model.pb",
+    ),
     "no JSON": (lambda folder: (folder / "manifest.json").write_text("{"), "is not JSON"),
     "another manifest": (lambda folder: (folder / "manifest.json").write_text("[]"), "not that of a package"),
     "no manifest": (lambda folder: (folder / "manifest.json").unlink(), "manifest.json is missing"),
@@ -191,7 +199,7 @@ def test_publint_and_are_the_types_wrong_find_nothing(service: Project) -> None:
     service.tool("attw", tarball)
 
 
-def test_photos_get_pythons_labels_without_native_code(
+def test_photos_get_pythons_labels_without_native_code_and_its_bits_with_its_tensorflow(
     shared_data: Path, runtime: Runtime, node: pb.Node, tmp_path: Path
 ) -> None:
     for photo in (photo for kind in (shared_data / "trashnet").iterdir() for photo in sorted(kind.iterdir())[:15]):
@@ -204,10 +212,14 @@ def test_photos_get_pythons_labels_without_native_code(
     classifier = pb.ImageClassifier(str(base), epochs=3, seed=0, node=node)
     classifier.fit(tmp_path / "waste")
     classifier.save(tmp_path / "run")
-    package = pb.deploy(tmp_path / "run", tmp_path / "classifier", images=photos[:20], node=node)
+    package = pb.deploy(tmp_path / "run", tmp_path / "classifier", images=photos[:20], saved_model=True, node=node)
     project = install(package.path, runtime, tmp_path / "service")
     answers = classify(project, photos, runtime="wasm")
     found, expected = probabilities(answers, classifier.class_names_), classifier.predict_proba(photos)
     assert (answers["runtime"], answers["form"]) == ("wasm", "layers")
     assert (found.argmax(axis=1) == expected.argmax(axis=1)).all()
     assert np.abs(found - expected).max() < 1e-5
+    runner = HERE.parents[1] / "node_runner" / "tensorflow.js"
+    same = classify(project, photos, native=str(runner))
+    assert (same["runtime"], same["form"]) == ("tfjs-node", "saved_model")
+    assert np.array_equal(probabilities(same, classifier.class_names_), expected)

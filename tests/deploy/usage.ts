@@ -1,7 +1,7 @@
 import { load, DeployError, ImageError, type Answer, type Classifier, type ImageInput } from 'classifier';
 
 async function main(): Promise<string> {
-  const classifier: Classifier = await load({ runtime: 'wasm', check: false, maxPixels: 1000 });
+  const classifier: Classifier = await load({ runtime: 'wasm', check: false, maxPixels: 1000, decodeThreads: 0 });
   const inputs: ImageInput[] = [
     'photo.jpg',
     new Uint8Array(3),

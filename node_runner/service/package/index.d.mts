@@ -34,6 +34,11 @@ export interface LoadOptions {
   form?: 'auto' | 'layers' | 'saved_model';
   /** Whether to compare with Python on a picture that the package knows; default true. */
   check?: boolean;
+  /**
+   * How many threads may decode pictures, so that the one that calls is not blocked; 0 for none, default up to 4. They start when they are
+   * needed and do not keep the process alive. The SavedModel form decodes in TensorFlow instead.
+   */
+  decodeThreads?: number;
   /** Pictures with more pixels are refused; default 178956970. */
   maxPixels?: number;
   /** Files with more bytes are refused; default 268435456. */
@@ -71,6 +76,11 @@ export interface Classifier {
   classify(input: ImageInput, options?: ClassifyOptions): Promise<Answer[]>;
   /** Answers in the order of the inputs. The error of a picture has its `index`. */
   classifyMany(inputs: Iterable<ImageInput>, options?: ClassifyManyOptions): Promise<Answer[][]>;
+  /**
+   * For servers: the probabilities of each image of one batch in the order of `labels`, or the error of one that cannot be used, which
+   * costs the others nothing.
+   */
+  settle(inputs: ImageInput[]): Promise<(Float32Array | Error)[]>;
   /**
    * From preprocessed float32 tensors of shape [images, height, width, 3] to probabilities of shape [images, labels]. Both tensors are
    * the caller's to dispose of.

@@ -2,8 +2,8 @@
 
 const { DeployError } = require('./errors');
 const { MAX_BYTES, MAX_PIXELS } = require('./image/decode');
-const { toPicture } = require('./input');
-const { preprocess } = require('./preprocess');
+const { preparerHere } = require('./prepare');
+const { settle } = require('./settle');
 
 /**
  * @typedef {import('./preprocess').Preprocessing} Preprocessing
@@ -20,19 +20,27 @@ const { preprocess } = require('./preprocess');
  * @property {Record<string, {sha256: string, bytes: number}>} files
  *
  * @typedef {{folder: string, input: string, output: string}} Stage
- * @typedef {{tensorflow: string, stages: Stage[]}} SavedModelForm
+ * @typedef {{tensorflow: string, stages: Stage[], images?: {folder: string, inputs: string[], output: string}}} SavedModelForm `images`
+ *   makes the model's input of encoded images
  *
  * @typedef {object} Engine what computes
  * @property {any} tf the TensorFlow.js namespace
  * @property {string} runtime its name for people, such as `tfjs-node` or `wasm`
  * @property {string} form `layers` or `saved_model`
  * @property {(batch: any) => any} predict from a preprocessed batch to probabilities, which the caller disposes of
+ * @property {(files: Uint8Array[]) => any} [predictFiles] from encoded JPEG and PNG files to probabilities, likewise; throws where one
+ *   of them cannot be decoded
  * @property {() => void} dispose
  *
  * @typedef {{label: string, probability: number}} Answer
  * @typedef {{topK?: number, signal?: AbortSignal}} ClassifyOptions
  * @typedef {ClassifyOptions & {batchSize?: number}} ManyOptions
- * @typedef {{readFile?: import('./input').Reading['readFile'], maxPixels?: number, maxBytes?: number}} Limits
+ *
+ * @typedef {object} ReadingOptions
+ * @property {import('./input').Reading['readFile']} [readFile]
+ * @property {(preprocessing: Preprocessing, limits: import('./prepare').Limits) => import('./prepare').Preparer} [preparer]
+ * @property {number} [maxPixels]
+ * @property {number} [maxBytes]
  */
 
 /** Answers with labels and probabilities; made by `load`. */
@@ -41,15 +49,19 @@ class Classifier {
   #engine;
   /** @type {import('./input').Reading} */
   #reading;
+  /** @type {import('./prepare').Preparer} */
+  #preparer;
 
   /**
    * @param {Manifest} manifest
    * @param {Engine} engine
-   * @param {Limits} [limits]
+   * @param {ReadingOptions} [options]
    */
-  constructor(manifest, engine, { readFile, maxPixels = MAX_PIXELS, maxBytes = MAX_BYTES } = {}) {
+  constructor(manifest, engine, { readFile, preparer = preparerHere, maxPixels = MAX_PIXELS, maxBytes = MAX_BYTES } = {}) {
+    const limits = { maxPixels: positive(maxPixels, 'maxPixels'), maxBytes: positive(maxBytes, 'maxBytes') };
     this.#engine = engine;
-    this.#reading = { readFile, maxPixels: positive(maxPixels, 'maxPixels'), maxBytes: positive(maxBytes, 'maxBytes') };
+    this.#reading = { readFile, ...limits };
+    this.#preparer = preparer(manifest.preprocessing, limits);
     this.manifest = manifest;
     this.labels = Object.freeze([...manifest.labels]);
     this.runtime = engine.runtime;
@@ -57,7 +69,7 @@ class Classifier {
   }
 
   /**
-   * @param {unknown} input an image; see `toPicture`
+   * @param {unknown} input an image; see `toSource` in `input.js`
    * @param {ClassifyOptions} [options] how many answers; all by default
    * @returns {Promise<Answer[]>} best first
    */
@@ -79,6 +91,17 @@ class Classifier {
   }
 
   /**
+   * For servers, which put the pictures of many callers into one batch.
+   *
+   * @param {unknown[]} inputs one batch of images
+   * @returns {Promise<(Float32Array | Error)[]>} for each the probabilities in the order of `labels`; an image that cannot be used costs
+   *   the others nothing: its error stands in its place
+   */
+  async settle(inputs) {
+    return this.#settle(inputs);
+  }
+
+  /**
    * @param {any} batch float32 tensor of shape [images, height, width, 3], preprocessed; it stays the caller's
    * @returns {any} tensor of shape [images, labels], the caller's to dispose
    */
@@ -94,6 +117,7 @@ class Classifier {
 
   /** Frees the model. Calls that come later are rejected; it may be called twice. */
   dispose() {
+    this.#preparer.close();
     this.#engine?.dispose();
     this.#engine = null;
   }
@@ -107,63 +131,46 @@ class Classifier {
     positive(topK, 'topK');
     positive(batchSize, 'batchSize');
     this.#running();
+    signal?.throwIfAborted();
+    /** @type {Answer[][]} */
     const results = [];
     for (let start = 0; start < inputs.length; start += batchSize) {
-      const part = inputs.slice(start, start + batchSize);
-      const { height, width } = this.manifest.preprocessing;
-      const values = new Float32Array(part.length * height * width * 3);
-      for (let i = 0; i < part.length; i++) {
-        signal?.throwIfAborted();
-        const picture = await toPicture(part[i], this.#reading).catch((error) => {
-          if (inputs.length > 1 && error instanceof DeployError) {
-            error.message = `inputs[${start + i}]: ${error.message}`;
-            Object.assign(error, { index: start + i });
-          }
-          throw error;
-        });
-        preprocess(picture, this.manifest.preprocessing, values, i * height * width * 3);
-        // Decoding blocks; in between, others shall have their turn and `signal` can be heard.
-        if (inputs.length > 1) await pause();
-      }
+      const found = await this.#settle(inputs.slice(start, start + batchSize), signal);
       signal?.throwIfAborted();
-      results.push(...this.#answers(await this.#probabilities(values, part.length), topK));
+      found.forEach((probabilities, i) => {
+        if (probabilities instanceof Error) throw inputs.length > 1 ? withIndex(probabilities, start + i) : probabilities;
+        results.push(this.#answers(probabilities, topK));
+      });
     }
-    signal?.throwIfAborted();
     return results;
   }
 
   /**
-   * @param {Float32Array} values
-   * @param {number} count
-   * @returns {Promise<Float32Array>}
+   * @param {unknown[]} inputs
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<(Float32Array | Error)[]>}
    */
-  async #probabilities(values, count) {
-    const engine = this.#running();
+  async #settle(inputs, signal) {
     const { height, width } = this.manifest.preprocessing;
-    const batch = engine.tf.tensor(values, [count, height, width, 3], 'float32');
-    let output;
+    const parts = { engine: this.#running(), preparer: this.#preparer, reading: this.#reading, shape: [height, width, 3] };
     try {
-      output = engine.predict(batch);
-      return await output.data();
-    } finally {
-      batch.dispose();
-      output?.dispose();
+      return await settle(parts, inputs, signal);
+    } catch (error) {
+      this.#running();
+      throw error;
     }
   }
 
   /**
    * @param {Float32Array} probabilities
    * @param {number} topK
-   * @returns {Answer[][]}
+   * @returns {Answer[]}
    */
   #answers(probabilities, topK) {
-    const classes = this.labels.length;
-    return Array.from({ length: probabilities.length / classes }, (_, image) =>
-      this.labels
-        .map((label, i) => ({ label, probability: probabilities[image * classes + i] }))
-        .sort((a, b) => b.probability - a.probability)
-        .slice(0, topK),
-    );
+    return this.labels
+      .map((label, i) => ({ label, probability: probabilities[i] }))
+      .sort((a, b) => b.probability - a.probability)
+      .slice(0, topK);
   }
 
   /** @returns {Engine} */
@@ -226,12 +233,15 @@ function positive(value, name) {
   return Number(value);
 }
 
-/** @returns {Promise<void>} */
-function pause() {
-  return new Promise((resolve) => {
-    if (typeof setImmediate === 'function') setImmediate(resolve);
-    else setTimeout(resolve);
-  });
+/**
+ * @param {Error} error
+ * @param {number} index of the input that it is about
+ * @returns {Error} the same
+ */
+function withIndex(error, index) {
+  if (!(error instanceof DeployError)) return error;
+  error.message = `inputs[${index}]: ${error.message}`;
+  return Object.assign(error, { index });
 }
 
 module.exports = { Classifier, selfCheck };

@@ -1,10 +1,11 @@
 'use strict';
 
 const { DeployError, ImageError } = require('./errors');
-const { decodeImage } = require('./image/decode');
+const { checkBytes } = require('./image/decode');
 
 /**
  * @typedef {import('./image/decode').Picture} Picture
+ * @typedef {import('./prepare').Source} Source
  * @typedef {{shape: number[], dtype: string, data: () => Promise<ArrayLike<number>>}} TensorLike
  * @typedef {{readFile?: (path: string, maxBytes: number) => Promise<Uint8Array>, maxPixels: number, maxBytes: number}} Reading
  *   `readFile` is absent in browsers
@@ -15,25 +16,29 @@ const KINDS =
   'shape [height, width, 3]';
 
 /**
- * Brings whatever stands for a picture to its pixels.
+ * Brings whatever stands for a picture to its bytes or pixels, in memory of their own: what the caller gave stays as it is.
  *
  * @param {any} input
  * @param {Reading} reading
- * @returns {Promise<Picture>}
+ * @returns {Promise<Source>}
  * @throws {DeployError} where it is nothing of this kind
- * @throws {ImageError} where it is an image that cannot be decoded
+ * @throws {ImageError} where it cannot be read, or is too large
  */
-async function toPicture(input, reading) {
+async function toSource(input, reading) {
   if (typeof input === 'string') {
     if (!reading.readFile) throw unusable('a string: there are no paths in a browser');
-    return decodeImage(await reading.readFile(input, reading.maxBytes), reading);
+    const bytes = await reading.readFile(input, reading.maxBytes);
+    return { bytes: bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes) };
   }
   if (typeof input !== 'object' || input === null) throw unusable(input === null ? 'null' : typeof input);
-  if (ArrayBuffer.isView(input)) return decodeImage(new Uint8Array(input.buffer, input.byteOffset, input.byteLength), reading);
-  if (isBuffer(input)) return decodeImage(new Uint8Array(input), reading);
-  if (typeof Blob !== 'undefined' && input instanceof Blob) return fromBlob(input, reading);
-  if (Array.isArray(input.shape) && typeof input.data === 'function') return fromTensor(input, reading.maxPixels);
-  if ('width' in input && 'height' in input && 'data' in input) return fromPixels(input, reading.maxPixels);
+  if (ArrayBuffer.isView(input)) return copyOf(new Uint8Array(input.buffer, input.byteOffset, input.byteLength), reading);
+  if (isBuffer(input)) return copyOf(new Uint8Array(input), reading);
+  if (typeof Blob !== 'undefined' && input instanceof Blob) {
+    checkBytes(input.size, reading.maxBytes);
+    return { bytes: new Uint8Array(await input.arrayBuffer()) };
+  }
+  if (Array.isArray(input.shape) && typeof input.data === 'function') return { picture: await fromTensor(input, reading.maxPixels) };
+  if ('width' in input && 'height' in input && 'data' in input) return { picture: fromPixels(input, reading.maxPixels) };
   throw unusable('an object of another kind');
 }
 
@@ -47,15 +52,13 @@ function isBuffer(input) {
 }
 
 /**
- * @param {Blob} blob
+ * @param {Uint8Array} bytes
  * @param {Reading} reading
- * @returns {Promise<Picture>}
+ * @returns {Source}
  */
-async function fromBlob(blob, reading) {
-  if (blob.size > reading.maxBytes) {
-    throw new ImageError(`The image has ${blob.size} bytes; at most ${reading.maxBytes} are read`, 'ERR_IMAGE_TOO_LARGE');
-  }
-  return decodeImage(new Uint8Array(await blob.arrayBuffer()), reading);
+function copyOf(bytes, { maxBytes }) {
+  checkBytes(bytes.length, maxBytes);
+  return { bytes: new Uint8Array(bytes) };
 }
 
 /**
@@ -91,7 +94,7 @@ function fromPixels({ data, width, height }, maxPixels) {
   if (![1, 3, 4].includes(channels)) {
     throw unusable(`${data.length} numbers for ${width} x ${height} pixels, which need 1, 3 (RGB) or 4 (RGBA) for each`);
   }
-  return { width, height, pixels: channels === 3 ? data : rgb(data, channels, width * height) };
+  return { width, height, pixels: channels === 3 ? data.slice() : rgb(data, channels, width * height) };
 }
 
 /**
@@ -130,4 +133,4 @@ function unusable(what) {
   return new DeployError(`The input is ${what}. ${KINDS}.`, 'ERR_INPUT');
 }
 
-module.exports = { toPicture };
+module.exports = { toSource };

@@ -33,11 +33,22 @@ function checkManifest(value) {
   }
   const names = Object.keys(files);
   if (names.length > MOST_FILES) throw new IntegrityError(`manifest.json names ${names.length} files`);
-  const needed = [model.file, ...(model.layers ? [model.layers] : [])];
+  const needed = [model.file, ...(model.layers ? [model.layers] : []), ...savedModels(manifest)];
   for (const name of [...names, ...needed]) checkName(name);
   const missing = needed.find((name) => !Object.hasOwn(files, name));
   if (missing !== undefined) throw new IntegrityError(`manifest.json has no hash of ${missing}`);
   return manifest;
+}
+
+/**
+ * @param {Manifest} manifest
+ * @returns {string[]} the files that hold the graphs of the SavedModel form
+ */
+function savedModels({ saved_model: form }) {
+  if (!form) return [];
+  if (!isObject(form) || !Array.isArray(form.stages)) throw new IntegrityError('manifest.json has an impossible saved_model');
+  const parts = form.images ? [form.images, ...form.stages] : form.stages;
+  return parts.map((part) => `${part?.folder}/saved_model.pb`);
 }
 
 /**

@@ -28,7 +28,7 @@ const MAX_PIXELS = 178956970;
  * @throws {ImageError}
  */
 async function decodeImage(data, { maxPixels = MAX_PIXELS, maxBytes = MAX_BYTES } = {}) {
-  if (data.length > maxBytes) throw new ImageError(`The image has ${data.length} bytes; at most ${maxBytes} are read`, 'ERR_IMAGE_TOO_LARGE');
+  checkBytes(data.length, maxBytes);
   switch (formatOf(data)) {
     case 'jpeg':
       return upright(decodeJpeg(data, maxPixels), orientationOf(data));
@@ -41,4 +41,13 @@ async function decodeImage(data, { maxPixels = MAX_PIXELS, maxBytes = MAX_BYTES 
   }
 }
 
-module.exports = { decodeImage, MAX_BYTES, MAX_PIXELS };
+/**
+ * @param {number} bytes
+ * @param {number} maxBytes
+ * @throws {ImageError}
+ */
+function checkBytes(bytes, maxBytes) {
+  if (bytes > maxBytes) throw new ImageError(`The image has ${bytes} bytes; at most ${maxBytes} are read`, 'ERR_IMAGE_TOO_LARGE');
+}
+
+module.exports = { checkBytes, decodeImage, MAX_BYTES, MAX_PIXELS };

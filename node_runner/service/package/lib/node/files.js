@@ -21,7 +21,10 @@ async function readPackage(folder) {
   const root = await fs.realpath(folder).catch(() => {
     throw new IntegrityError(`There is no folder ${folder}`);
   });
-  const bytes = await readInside(root, 'manifest.json');
+  const bytes = await readInside(root, 'manifest.json').catch((error) => {
+    error.message += '; where a bundler has moved this code, name the package among its external ones';
+    throw error;
+  });
   const manifest = checkManifest(parse(bytes, 'manifest.json'));
   /** @type {Map<string, Uint8Array>} */
   const contents = new Map();

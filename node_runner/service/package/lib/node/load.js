@@ -8,6 +8,7 @@ const { modelHandler } = require('../manifest');
 const { readImage, readPackage } = require('./files');
 const { openSavedModel } = require('./saved_model');
 const { findTensorflow, nameOf } = require('./tensorflow');
+const { checkThreads, defaultThreads, preparerInThreads } = require('./threads');
 
 const FOLDER = path.resolve(__dirname, '..', '..');
 
@@ -17,6 +18,7 @@ const FOLDER = path.resolve(__dirname, '..', '..');
  * @property {import('./tensorflow').RuntimeName} [runtime] which to look for where `tf` is not given
  * @property {'auto' | 'layers' | 'saved_model'} [form]
  * @property {boolean} [check] whether to compare with Python on a picture that the package knows; true by default
+ * @property {number} [decodeThreads] how many threads may decode; 0 for none but the one that calls
  * @property {number} [maxPixels] larger pictures are refused
  * @property {number} [maxBytes] larger files are refused
  */
@@ -27,11 +29,14 @@ const FOLDER = path.resolve(__dirname, '..', '..');
  * @param {LoadOptions} [options]
  * @returns {Promise<Classifier>}
  */
-async function load({ tf: given, runtime: wanted = 'auto', form = 'auto', check = true, maxPixels, maxBytes } = {}) {
+async function load({ tf: given, runtime: wanted = 'auto', form = 'auto', check = true, decodeThreads = defaultThreads(), ...limits } = {}) {
+  checkThreads(decodeThreads);
   const { manifest, read } = await readPackage(FOLDER);
   const { tf, runtime } = given ? { tf: given, runtime: nameOf(given) } : await findTensorflow(wanted);
   const engine = await openEngine(tf, runtime, form, manifest, read);
-  const classifier = new Classifier(manifest, engine, { readFile: readImage, maxPixels, maxBytes });
+  const { maxPixels, maxBytes } = limits;
+  const preparer = (/** @type {any} */ preprocessing, /** @type {any} */ most) => preparerInThreads(preprocessing, most, decodeThreads);
+  const classifier = new Classifier(manifest, engine, { readFile: readImage, preparer, maxPixels, maxBytes });
   try {
     if (check) await selfCheck(classifier);
   } catch (error) {

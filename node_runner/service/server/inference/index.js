@@ -1,0 +1,250 @@
+'use strict';
+
+const { EventEmitter } = require('events');
+const os = require('os');
+const path = require('path');
+const { setTimeout: sleep } = require('timers/promises');
+
+const { ServiceError, badInput, notFound } = require('../errors');
+const { Model } = require('./model');
+
+/**
+ * Models behind one face: each is loaded in processes of its own, its requests are put into batches, and new versions replace it
+ * while it answers.
+ *
+ * @typedef {import('./served_version').Settings} Settings
+ * @typedef {import('./worker_process').Facts} Facts
+ * @typedef {import('./worker_process').Item} Item
+ *
+ * @typedef {object} Logger
+ * @property {(details: object, message: string) => void} debug
+ * @property {(details: object, message: string) => void} info
+ * @property {(details: object, message: string) => void} warn
+ * @property {(details: object, message: string) => void} error
+ *
+ * @typedef {object} ModelsOptions
+ * @property {{name: string, path: string}[]} models each path is a package, or a folder with packages named `1`, `2`, ...
+ * @property {number} [workers] processes of each model, default 1: TensorFlow uses all cores in one
+ * @property {number} [maxBatch] images computed together, default 16
+ * @property {number} [batchDelayMs] longest wait for a fuller batch while requests come in numbers, default 5
+ * @property {number} [maxQueue] images of a model that may wait, default 256
+ * @property {number} [maxQueueBytes] bytes of them, default 256 MiB
+ * @property {number} [maxPixels] of an image
+ * @property {number} [maxBytes] of an image
+ * @property {number} [loadTimeoutMs] default 120 s
+ * @property {number} [batchTimeoutMs] after which a worker counts as stuck and is replaced, default 60 s
+ * @property {string} [runtime] which TensorFlow.js the packages shall look for
+ * @property {string} [tensorflow] a module whose `loadTensorflow()` gives the TensorFlow.js to use
+ * @property {Logger} [logger]
+ * @property {{intervalMs: number} | false} [reload] how often to look for new versions, default 5 s; false for never
+ *
+ * @typedef {{version?: string | number, images: Uint8Array[]} | {version?: string | number, tensor: {shape: number[], data: Float32Array}}} Input
+ * @typedef {{signal?: AbortSignal, deadline?: number}} InferOptions `deadline` in milliseconds since the epoch
+ */
+
+/** Clients that ask again at once when they are refused would take the processor from those that are answered. */
+const REFUSAL_MS = 250;
+
+/** Emits `batch` {name, version, size, queued, milliseconds}, `version` {name, version, state, error} and `crash` {name, pid, reason}. */
+class Models extends EventEmitter {
+  /** @type {Map<string, Model>} */
+  #models = new Map();
+  #logger;
+  #reload;
+  /** @type {NodeJS.Timeout | undefined} */
+  #timer;
+  #closing = false;
+
+  /** @param {ModelsOptions} options */
+  constructor({ models, logger, reload = { intervalMs: 5000 }, ...given }) {
+    super();
+    this.#logger = logger;
+    this.#reload = reload;
+    const workers = given.workers ?? 1;
+    const cores = typeof os.availableParallelism === 'function' ? os.availableParallelism() : os.cpus().length;
+    /** @type {Settings} */
+    const settings = {
+      workers,
+      threads: Math.max(Math.floor(cores / workers), 1),
+      maxBatch: given.maxBatch ?? 16,
+      batchDelayMs: given.batchDelayMs ?? 5,
+      maxQueue: given.maxQueue ?? 256,
+      maxQueueBytes: given.maxQueueBytes ?? 256 * 1024 * 1024,
+      loadTimeoutMs: given.loadTimeoutMs ?? 120000,
+      batchTimeoutMs: given.batchTimeoutMs ?? 60000,
+      runtime: given.runtime,
+      tensorflow: given.tensorflow && path.resolve(given.tensorflow),
+      maxPixels: given.maxPixels,
+      maxBytes: given.maxBytes,
+    };
+    const report = (/** @type {string} */ event, /** @type {any} */ details) => this.#hear(event, details);
+    for (const place of models) this.#models.set(place.name, new Model(place, settings, report));
+  }
+
+  async start() {
+    const outcomes = await Promise.allSettled([...this.#models.values()].map((model) => this.#startModel(model)));
+    const failed = outcomes.find(({ status }) => status === 'rejected');
+    if (failed) throw /** @type {PromiseRejectedResult} */ (failed).reason;
+    if (!this.#reload) return;
+    this.#timer = setInterval(() => this.#checkAll(), this.#reload.intervalMs).unref();
+  }
+
+  /** @returns {{name: string, versions: {version: string, state: string, error?: string}[]}[]} */
+  list() {
+    return [...this.#models.values()].map((model) => model.list());
+  }
+
+  /**
+   * @param {string} name
+   * @param {string | number} [version] by default the newest
+   * @returns {{name: string, version: string} & Facts}
+   * @throws {ServiceError} `NOT_FOUND` or `UNAVAILABLE`
+   */
+  metadata(name, version) {
+    const served = this.#model(name).version(version);
+    return { name, version: served.version, .../** @type {Facts} */ (served.facts) };
+  }
+
+  /**
+   * @param {string} name
+   * @param {Input} input encoded images; or preprocessed ones, float32 of shape [images, height, width, 3]
+   * @param {InferOptions} [options]
+   * @returns {Promise<{version: string, classes: string[], probabilities: Float32Array}>} the labels, and a probability for each of
+   *   them, image by image
+   * @throws {ServiceError} of any code; the signal's reason where it is aborted
+   */
+  async infer(name, input, options = {}) {
+    if (this.#closing) throw new ServiceError('UNAVAILABLE', 'The server is ending', { retryAfterSeconds: 1 });
+    const served = this.#model(name).version(input.version);
+    const facts = /** @type {Facts} */ (served.facts);
+    const items = 'tensor' in input ? fromTensor(input.tensor, facts) : fromImages(input.images);
+    const probabilities = await served.infer(items, options).catch(refuseSlowly);
+    return { version: served.version, classes: facts.labels, probabilities };
+  }
+
+  /**
+   * @param {string} [name] by default all
+   * @returns {boolean} whether requests are answered
+   */
+  ready(name) {
+    if (name !== undefined) return !this.#closing && this.#models.get(name)?.ready === true;
+    return !this.#closing && [...this.#models.values()].every(({ ready }) => ready);
+  }
+
+  /**
+   * Looks for other versions now, and tries those again that failed.
+   *
+   * @param {string} [name] by default all
+   * @returns {Promise<void>} once they answer, or have failed: see `list`
+   */
+  async reload(name) {
+    const models = name === undefined ? [...this.#models.values()] : [this.#model(name)];
+    await Promise.allSettled(models.map((model) => model.check(true)));
+  }
+
+  /**
+   * @param {{drain?: boolean, timeoutMs?: number}} [options] `drain` answers everything that was accepted first, within `timeoutMs`
+   */
+  async close({ drain = true, timeoutMs = 30000 } = {}) {
+    this.#closing = true;
+    clearInterval(this.#timer);
+    const models = [...this.#models.values()];
+    if (drain) {
+      /** @type {NodeJS.Timeout | undefined} */
+      let timer;
+      const late = new Promise((resolve) => (timer = setTimeout(resolve, timeoutMs)));
+      await Promise.race([Promise.all(models.map((model) => model.empty())), late]);
+      clearTimeout(timer);
+    }
+    await Promise.all(models.map((model) => model.stop()));
+  }
+
+  /** @returns {{models: object[]}} figures of each version that works */
+  stats() {
+    return { models: [...this.#models.values()].flatMap((model) => model.stats()) };
+  }
+
+  /** @param {Model} model */
+  async #startModel(model) {
+    await model.check(true).catch((error) => {
+      throw new ServiceError('UNAVAILABLE', `The model ${model.name} cannot be loaded: ${error.message}`, { cause: error });
+    });
+  }
+
+  #checkAll() {
+    for (const model of this.#models.values()) {
+      model.check().catch((error) => this.#logger?.error({ model: model.name, error: String(error) }, 'looking for new versions failed'));
+    }
+  }
+
+  /**
+   * @param {string} name
+   * @returns {Model}
+   */
+  #model(name) {
+    const model = this.#models.get(name);
+    if (!model) throw notFound(`There is no model ${JSON.stringify(String(name).slice(0, 100))}`);
+    return model;
+  }
+
+  /**
+   * @param {string} event
+   * @param {any} details
+   */
+  #hear(event, details) {
+    if (event === 'output') this.#logger?.debug(details, 'a worker wrote');
+    if (event === 'crash') this.#logger?.error(details, 'a worker ended and is started again');
+    if (event === 'version') this.#logger?.[details.state === 'FAILED' ? 'error' : 'info'](details, 'a version changed its state');
+    if (event !== 'output') this.emit(event, details);
+  }
+}
+
+/**
+ * @param {ModelsOptions} options
+ * @returns {Promise<Models>} once all models answer
+ * @throws {ServiceError} `UNAVAILABLE` where one cannot be loaded; its message names it and says why
+ */
+async function createModels(options) {
+  const models = new Models(options);
+  try {
+    await models.start();
+  } catch (error) {
+    await models.close({ drain: false });
+    throw error;
+  }
+  return models;
+}
+
+/**
+ * @param {any} error
+ * @returns {Promise<never>}
+ */
+async function refuseSlowly(error) {
+  if (error.code === 'OVERLOADED') await sleep(REFUSAL_MS);
+  throw error;
+}
+
+/**
+ * @param {Uint8Array[]} images
+ * @returns {Item[]}
+ */
+function fromImages(images) {
+  if (!Array.isArray(images) || images.length === 0) throw badInput('There is no image in the request');
+  return images;
+}
+
+/**
+ * @param {{shape: number[], data: Float32Array}} tensor
+ * @param {Facts} facts
+ * @returns {Item[]}
+ */
+function fromTensor({ shape, data }, { inputHeight, inputWidth }) {
+  const size = inputHeight * inputWidth * 3;
+  const [count, ...rest] = shape;
+  if (rest.join() !== `${inputHeight},${inputWidth},3` || !(count >= 1) || data.length !== count * size) {
+    throw badInput(`The tensor has the shape [${shape.join(', ')}]; the model takes [images, ${inputHeight}, ${inputWidth}, 3]`);
+  }
+  return Array.from({ length: count }, (_, i) => data.subarray(i * size, (i + 1) * size));
+}
+
+module.exports = { createModels };

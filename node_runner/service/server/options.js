@@ -1,0 +1,220 @@
+'use strict';
+
+const fs = require('fs');
+const path = require('path');
+const { parseArgs } = require('util');
+
+/**
+ * @typedef {object} Options
+ * @property {{name: string, path: string}[]} models
+ * @property {string} host
+ * @property {number} port 0 lets the system choose
+ * @property {number} workers processes that compute, for each model
+ * @property {number} maxBatch images in one call of the model
+ * @property {number} batchDelayMs how long a busy model collects a batch
+ * @property {number} maxQueue images that wait, for each model
+ * @property {number} maxBody bytes of one request
+ * @property {number} maxMemory bytes of all requests being read or answered
+ * @property {number} maxImages in one request
+ * @property {number} maxPixels of one picture
+ * @property {number} maxConnections
+ * @property {number} requestTimeout seconds from the whole request to its answer
+ * @property {number} bodyTimeout seconds to send a request
+ * @property {number} drainTimeout seconds for what is under way when the server ends
+ * @property {number} reload seconds between two looks for new versions; 0 never looks
+ * @property {string} runtime
+ * @property {string | undefined} tensorflow a module that exports `loadTensorflow`
+ * @property {string | undefined} token that clients must send
+ * @property {string} logLevel
+ * @property {boolean} json
+ * @property {number | undefined} lifeline a descriptor whose end ends the server
+ */
+
+/** What the user can mend; `main` prints it as one line. */
+class UsageError extends Error {}
+
+/** @typedef {{name: string, initial: number, least: number, most: number, whole?: boolean, help: string}} NumberOption */
+
+/** @type {NumberOption[]} */
+const NUMBERS = [
+  { name: 'port', initial: 8501, least: 0, most: 65535, whole: true, help: '0 lets the system choose' },
+  { name: 'workers', initial: 1, least: 1, most: 64, whole: true, help: 'processes that compute, for each model' },
+  { name: 'max-batch', initial: 16, least: 1, most: 1024, whole: true, help: 'images in one call of the model' },
+  { name: 'batch-delay', initial: 5, least: 0, most: 1000, help: 'milliseconds that a busy model collects a batch' },
+  { name: 'max-queue', initial: 512, least: 1, most: 1e6, whole: true, help: 'images that wait; more are answered with 429' },
+  { name: 'max-body', initial: 32 * 2 ** 20, least: 1024, most: 2 ** 30, whole: true, help: 'bytes of one request' },
+  { name: 'max-memory', initial: 256 * 2 ** 20, least: 1024, most: 2 ** 36, whole: true, help: 'bytes of all requests under way' },
+  { name: 'max-images', initial: 64, least: 1, most: 10000, whole: true, help: 'images in one request' },
+  { name: 'max-pixels', initial: 50e6, least: 1, most: 178956970, whole: true, help: 'of one picture' },
+  { name: 'max-connections', initial: 1024, least: 1, most: 1e6, whole: true, help: 'open at the same time' },
+  { name: 'request-timeout', initial: 30, least: 0.01, most: 3600, help: 'seconds for an answer' },
+  { name: 'body-timeout', initial: 30, least: 0.1, most: 3600, help: 'seconds to send a request' },
+  { name: 'drain-timeout', initial: 30, least: 0, most: 3600, help: 'seconds for what is under way at the end' },
+  { name: 'reload', initial: 10, least: 0, most: 86400, help: 'seconds between looks for new versions; 0 never looks' },
+];
+
+const TEXTS = {
+  model: 'NAME=FOLDER; several for several models',
+  host: 'address to listen on (default 127.0.0.1, this machine only)',
+  runtime: 'auto, tfjs-node, wasm or cpu',
+  tensorflow: 'a module whose loadTensorflow() gives the TensorFlow.js to use',
+  'token-file': 'file with the token that clients must send; or set PYBRIDGE_TOKEN',
+  'log-level': 'fatal, error, warn, info, debug or silent (default info)',
+  lifeline: 'descriptor of a pipe; when it ends, so does the server',
+};
+
+const RUNTIMES = ['auto', 'tfjs-node', 'wasm', 'cpu'];
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'];
+const MODEL_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+const TOKEN = /^[\x21-\x7e]{8,4096}$/;
+const PACKAGE = path.resolve(__dirname, '..');
+
+/**
+ * @param {string[]} argv without program and script
+ * @param {NodeJS.ProcessEnv} env `PYBRIDGE_TOKEN`, and `HOST` and `PORT` as hosting platforms set them
+ * @returns {Options | null} null where help was asked for
+ * @throws {UsageError}
+ */
+function readOptions(argv, env) {
+  const { values, positionals } = parse(argv);
+  if (values.help) return null;
+  /** @type {Record<string, number>} */
+  const numbers = {};
+  for (const option of NUMBERS) {
+    const fallback = option.name === 'port' && env.PORT ? env.PORT : String(option.initial);
+    numbers[camel(option.name)] = readNumber(option, String(values[option.name] ?? fallback));
+  }
+  const { batchDelay, ...rest } = numbers;
+  return /** @type {Options} */ (/** @type {unknown} */ ({
+    ...rest,
+    batchDelayMs: batchDelay,
+    models: readModels([...list(values.model), ...positionals]),
+    host: String(values.host ?? env.HOST ?? '127.0.0.1'),
+    runtime: oneOf('runtime', String(values.runtime ?? 'auto'), RUNTIMES),
+    tensorflow: values.tensorflow === undefined ? undefined : path.resolve(String(values.tensorflow)),
+    token: readToken(values['token-file'], env.PYBRIDGE_TOKEN),
+    logLevel: oneOf('log-level', String(values['log-level'] ?? 'info'), LOG_LEVELS),
+    json: Boolean(values.json),
+    lifeline: values.lifeline === undefined ? undefined : Number(values.lifeline),
+  }));
+}
+
+/** @param {string[]} argv */
+function parse(argv) {
+  /** @type {Record<string, any>} */
+  const options = { json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } };
+  for (const { name } of NUMBERS) options[name] = { type: 'string' };
+  for (const name of Object.keys(TEXTS)) options[name] = { type: 'string', multiple: name === 'model' };
+  try {
+    const { values, positionals } = parseArgs({ args: argv, options, allowPositionals: true, strict: true });
+    return { values: /** @type {Record<string, any>} */ (values), positionals };
+  } catch (error) {
+    throw new UsageError(/** @type {Error} */ (error).message.split('\n')[0].replace(/\. To specify.*/, ''));
+  }
+}
+
+/**
+ * @param {unknown} value
+ * @returns {string[]}
+ */
+function list(value) {
+  return Array.isArray(value) ? value : [];
+}
+
+/**
+ * @param {NumberOption} option
+ * @param {string} text
+ * @returns {number}
+ */
+function readNumber({ name, least, most, whole }, text) {
+  const value = text.trim() === '' ? NaN : Number(text);
+  if (!(value >= least && value <= most) || (whole && !Number.isInteger(value))) {
+    throw new UsageError(`--${name} must be ${whole ? 'a whole number' : 'a number'} from ${least} to ${most}, not ${text.slice(0, 40)}`);
+  }
+  return value;
+}
+
+/**
+ * @param {string[]} given `NAME=FOLDER` or `FOLDER`; without any, the package that this server is a part of
+ * @returns {{name: string, path: string}[]}
+ */
+function readModels(given) {
+  if (given.length === 0 && !fs.existsSync(path.join(PACKAGE, 'manifest.json'))) throw new UsageError('Name at least one model: NAME=FOLDER');
+  const models = (given.length ? given : [PACKAGE]).map((text) => {
+    const [, name, folder] = /^([^=/\\]+)=(.+)$/s.exec(text) ?? [null, undefined, text];
+    const place = path.resolve(folder);
+    return { name: name ?? packageName(place), path: place };
+  });
+  for (const { name, path: folder } of models) {
+    if (!MODEL_NAME.test(name)) throw new UsageError(`${name.slice(0, 80)} is not a name for a model: use letters, digits, '-', '_' and '.'`);
+    if (!fs.existsSync(folder)) throw new UsageError(`There is no folder ${folder}`);
+  }
+  const twice = models.find(({ name }, i) => models.findIndex((other) => other.name === name) !== i);
+  if (twice) throw new UsageError(`Two models are called ${twice.name}: name them, such as cats=FOLDER dogs=FOLDER`);
+  return models;
+}
+
+/**
+ * @param {string} folder
+ * @returns {string} the npm name without its scope, else the folder's
+ */
+function packageName(folder) {
+  let name;
+  try {
+    name = JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8')).name;
+  } catch {
+    // A folder of versions has none.
+  }
+  return (typeof name === 'string' ? name.replace(/^@[^/]*\//, '') : path.basename(folder)) || 'model';
+}
+
+/**
+ * @param {unknown} file
+ * @param {string | undefined} fromEnvironment
+ * @returns {string | undefined}
+ */
+function readToken(file, fromEnvironment) {
+  let token = fromEnvironment || undefined;
+  if (file !== undefined) {
+    try {
+      token = fs.readFileSync(String(file), 'utf8').trim();
+    } catch (error) {
+      throw new UsageError(`The token file ${file} cannot be read (${/** @type {any} */ (error).code})`);
+    }
+  }
+  if (token !== undefined && !TOKEN.test(token)) throw new UsageError('The token must be 8 to 4096 printable characters without spaces');
+  return token;
+}
+
+/**
+ * @param {string} name
+ * @param {string} value
+ * @param {string[]} allowed
+ */
+function oneOf(name, value, allowed) {
+  if (!allowed.includes(value)) throw new UsageError(`--${name} must be ${allowed.join(', ')}, not ${value.slice(0, 40)}`);
+  return value;
+}
+
+/** @param {string} name */
+function camel(name) {
+  return name.replace(/-(.)/g, (_, letter) => letter.toUpperCase());
+}
+
+/** @returns {string} */
+function helpText() {
+  const rows = [
+    ...NUMBERS.map(({ name, initial, help }) => [`--${name} N`, `${help} (default ${initial})`]),
+    ...Object.entries(TEXTS).map(([name, help]) => [`--${name} ${name.toUpperCase()}`, help]),
+    ['--json', 'print one line of JSON when ready'],
+  ];
+  return [
+    'Serves image classifiers: node server.js [NAME=FOLDER ...] [options]',
+    '',
+    ...rows.map(([left, right]) => `  ${left.padEnd(26)}${right}`),
+    '',
+    'SIGTERM or SIGINT answers what was accepted and ends; SIGHUP looks for new versions.',
+  ].join('\n');
+}
+
+module.exports = { UsageError, helpText, readOptions };

@@ -1,0 +1,175 @@
+'use strict';
+
+/**
+ * KServe's Open Inference Protocol v2 over HTTP, with the extensions for binary tensors and for classification:
+ * https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol
+ *
+ * A request has one of three inputs: `image_bytes` (BYTES [n], files of images; base64 in JSON), `pixels` (UINT8 [n, any height, any
+ * width, 3]) or `preprocessed` (FP32 [n, height, width, 3]). Outputs: `probabilities` (FP32 [n, labels]) and `label` (BYTES [n]).
+ */
+
+const { LENGTH_HEADER, splitBody, takeBytes, writeElements } = require('../binary_tensors');
+const { badInput } = require('../errors');
+const { infer, metadataOf, modelsOf, ranking } = require('../inferring');
+const { field, isObject, kindOf, parseObject, quote } = require('../json');
+const { readInput } = require('./kserve_inputs');
+
+/**
+ * @typedef {import('../inferring').Service} Service
+ * @typedef {import('../inferring').Result} Result
+ * @typedef {{name: string, binary: boolean, classes: number}} Wanted an output that was asked for
+ * @typedef {{name: string, datatype: string, shape: number[], values: (number | string)[]}} Output
+ */
+
+const OUTPUTS = ['probabilities', 'label'];
+const EXTENSIONS = ['binary_tensor_data', 'classification'];
+
+/**
+ * @param {import('../routing').Router} router
+ * @param {Service} service
+ * @param {string} version of the server
+ */
+function addKserve(router, service, version) {
+  router.add('GET', '/v2', () => ({ name: 'pybridge', version, extensions: EXTENSIONS }));
+  router.add('GET', '/v2/health/live', () => ({ live: true }));
+  router.add('GET', '/v2/health/ready', (_request, reply) => answerReady(reply, isReady(service)));
+  for (const base of ['/v2/models/:name', '/v2/models/:name/versions/:version']) {
+    router.add('GET', base, (request) => metadata(service, request));
+    router.add('GET', `${base}/ready`, (request, reply) => {
+      const { name } = address(request);
+      const known = modelsOf(service).list().some((model) => model.name === name);
+      if (known && service.models?.ready(name)) metadata(service, request);
+      return answerReady(reply, known && !service.draining && modelsOf(service).ready(name), known ? 503 : 404);
+    });
+    router.add('POST', `${base}/infer`, (request, reply) => ask(service, request, reply));
+  }
+}
+
+/** @param {Service} service */
+function isReady(service) {
+  return Boolean(service.models?.ready()) && !service.draining;
+}
+
+/**
+ * @param {import('fastify').FastifyReply} reply
+ * @param {boolean} ready
+ * @param {number} [otherwise]
+ */
+function answerReady(reply, ready, otherwise = 503) {
+  reply.code(ready ? 200 : otherwise);
+  return { ready };
+}
+
+/** @param {import('fastify').FastifyRequest} request */
+function address(request) {
+  const { name, version } = /** @type {{name: string, version?: string}} */ (request.params);
+  if (version !== undefined && !/^\d{1,19}$/.test(version)) throw badInput(`The version must be a whole number, not ${quote(version)}`);
+  return { name, version };
+}
+
+/**
+ * @param {Service} service
+ * @param {import('fastify').FastifyRequest} request
+ */
+function metadata(service, request) {
+  const { name, version } = address(request);
+  const { inputHeight, inputWidth, labels, ...rest } = metadataOf(service, name, version);
+  const versions = modelsOf(service).list().find((model) => model.name === name)?.versions ?? [];
+  return {
+    name,
+    versions: versions.filter(({ state }) => state === 'AVAILABLE').map((each) => String(each.version)),
+    platform: `pybridge_${rest.runtime ?? 'tfjs'}`,
+    inputs: [
+      { name: 'image_bytes', datatype: 'BYTES', shape: [-1] },
+      { name: 'pixels', datatype: 'UINT8', shape: [-1, -1, -1, 3] },
+      { name: 'preprocessed', datatype: 'FP32', shape: [-1, inputHeight, inputWidth, 3] },
+    ],
+    outputs: [
+      { name: 'probabilities', datatype: 'FP32', shape: [-1, labels.length] },
+      { name: 'label', datatype: 'BYTES', shape: [-1] },
+    ],
+    parameters: { labels },
+  };
+}
+
+/**
+ * @param {Service} service
+ * @param {import('fastify').FastifyRequest} request
+ * @param {import('fastify').FastifyReply} reply
+ */
+async function ask(service, request, reply) {
+  const { name, version } = address(request);
+  const size = metadataOf(service, name, version);
+  const { json, rest } = splitBody(/** @type {Buffer} */ (request.body ?? Buffer.alloc(0)), request.headers[LENGTH_HEADER]);
+  const body = parseObject(json);
+  const inputs = field(body, 'inputs');
+  if (!Array.isArray(inputs) || inputs.length !== 1) {
+    throw badInput(`'inputs' must be an array of one input (image_bytes, pixels or preprocessed), not ${kindOf(inputs)}`);
+  }
+  const [bytes] = takeBytes(inputs, rest);
+  const wanted = wantedOutputs(body);
+  const id = field(body, 'id');
+  if (id !== undefined && typeof id !== 'string') throw badInput(`'id' must be a string, not ${kindOf(id)}`);
+  const result = await infer(service, reply, { name, version, content: readInput(inputs[0], bytes, size, service.options) });
+  return write(reply, wanted, result, { model_name: name, model_version: result.version, ...(id === undefined ? {} : { id }) });
+}
+
+/**
+ * @param {Record<string, unknown>} body
+ * @returns {Wanted[]}
+ */
+function wantedOutputs(body) {
+  const outputs = field(body, 'outputs');
+  const allBinary = field(field(body, 'parameters'), 'binary_data_output') === true;
+  if (outputs === undefined || (Array.isArray(outputs) && outputs.length === 0)) return OUTPUTS.map((name) => ({ name, binary: allBinary, classes: 0 }));
+  if (!Array.isArray(outputs) || outputs.length > OUTPUTS.length) throw badInput(`'outputs' must be an array of at most ${OUTPUTS.length}, not ${kindOf(outputs)}`);
+  return outputs.map((output, i) => {
+    const name = field(output, 'name');
+    if (!OUTPUTS.includes(/** @type {string} */ (name))) throw badInput(`outputs[${i}].name must be one of ${OUTPUTS.join(', ')}, not ${kindOf(name)}`);
+    const parameters = field(output, 'parameters') ?? {};
+    if (!isObject(parameters)) throw badInput(`outputs[${i}].parameters must be an object, not ${kindOf(parameters)}`);
+    if (field(parameters, 'shared_memory_region') !== undefined) throw badInput('Shared memory is not supported; send tensors in the request');
+    const classes = field(parameters, 'classification') ?? 0;
+    if (!Number.isInteger(classes) || Number(classes) < 0) throw badInput(`outputs[${i}].parameters.classification must be a whole number, not ${kindOf(classes)}`);
+    return { name: String(name), binary: (field(parameters, 'binary_data') ?? allBinary) === true, classes: Number(classes) };
+  });
+}
+
+/**
+ * @param {import('fastify').FastifyReply} reply
+ * @param {Wanted[]} wanted
+ * @param {Result} result
+ * @param {Record<string, string>} head
+ */
+function write(reply, wanted, result, head) {
+  /** @type {Buffer[]} */
+  const parts = [];
+  const outputs = wanted.map(({ name, binary, classes }) => {
+    const { values, ...output } = outputOf(name, classes, result);
+    if (!binary) return { ...output, data: values };
+    const bytes = output.datatype === 'FP32' ? Buffer.from(Float32Array.from(values.map(Number)).buffer) : writeElements(values.map(String));
+    parts.push(bytes);
+    return { ...output, parameters: { binary_data_size: bytes.length } };
+  });
+  const json = { ...head, outputs };
+  if (parts.length === 0) return json;
+  const header = Buffer.from(JSON.stringify(json));
+  reply.header(LENGTH_HEADER, String(header.length)).type('application/octet-stream');
+  return Buffer.concat([header, ...parts]);
+}
+
+/**
+ * @param {string} name
+ * @param {number} classes more than 0 for the best so many, as `probability:index:label`
+ * @param {Result} result
+ * @returns {Output}
+ */
+function outputOf(name, classes, { labels, rows }) {
+  if (name === 'label') return { name, datatype: 'BYTES', shape: [rows.length], values: rows.map((row) => labels[ranking(row)[0]]) };
+  if (classes === 0) return { name, datatype: 'FP32', shape: [rows.length, labels.length], values: rows.flat() };
+  const count = Math.min(classes, labels.length);
+  const best = (/** @type {number[]} */ row) => ranking(row).slice(0, count).map((i) => `${row[i]}:${i}:${labels[i]}`);
+  return { name, datatype: 'BYTES', shape: [rows.length, count], values: rows.flatMap(best) };
+}
+
+module.exports = { addKserve, isReady };

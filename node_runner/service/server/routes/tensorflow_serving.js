@@ -1,0 +1,238 @@
+'use strict';
+
+/**
+ * TensorFlow Serving's REST API: https://www.tensorflow.org/tfx/serving/api_rest
+ *
+ * Three signatures: `serving_default` takes files of images (input `image_bytes`, {"b64": ...}), `preprocessed` takes float32 of
+ * shape [height, width, 3] as the model has them, `pixels` takes whole numbers from 0 to 255 of shape [any height, any width, 3].
+ * Without `signature_name`, rows of numbers are taken for `preprocessed`. All give `probabilities`.
+ */
+
+const { badInput, notFound } = require('../errors');
+const { fromBase64, pixels, preprocessed } = require('../images');
+const { infer, checkCount, metadataOf, modelsOf, ranking } = require('../inferring');
+const { field, isObject, kindOf, parseObject, quote } = require('../json');
+
+/**
+ * @typedef {import('../inferring').Service} Service
+ * @typedef {import('../images').Content} Content
+ * @typedef {'serving_default' | 'preprocessed' | 'pixels'} Signature
+ */
+
+/** @type {Record<Signature, string>} */
+const INPUTS = { serving_default: 'image_bytes', preprocessed: 'preprocessed', pixels: 'pixels' };
+const SIGNATURES = /** @type {Signature[]} */ (Object.keys(INPUTS));
+const MODEL = /^([^/:]+)(?:\/versions\/(\d{1,19}))?$/;
+const VERBS = ['predict', 'classify', 'regress'];
+
+/**
+ * @param {import('../routing').Router} router
+ * @param {Service} service
+ */
+function addTensorflowServing(router, service) {
+  router.add('GET', '/v1/models/*', (request) => {
+    const place = pathOf(request);
+    const wanted = place.endsWith('/metadata') ? place.slice(0, -'/metadata'.length) : place;
+    const { name, version } = address(wanted);
+    return wanted === place ? status(service, name, version) : metadata(service, name, version);
+  });
+  router.add('POST', '/v1/models/*', async (request, reply) => {
+    const [, model, verb] = /^(.*):([a-z]+)$/.exec(pathOf(request)) ?? [];
+    if (!VERBS.includes(verb)) throw notFound('POST asks a model: /v1/models/NAME:predict or /v1/models/NAME:classify');
+    const { name, version } = address(model);
+    const size = metadataOf(service, name, version);
+    if (verb === 'regress') throw badInput(`The model ${quote(name)} classifies; it has no regression signature. Use :predict or :classify`);
+    const body = parseObject(/** @type {Buffer} */ (request.body ?? Buffer.alloc(0)));
+    const signature = signatureOf(body);
+    const ask = (/** @type {Content} */ content) => infer(service, reply, { name, version, content });
+    if (verb === 'classify') return { result: labelled(await ask(examplesOf(body, size, service, signature))) };
+    const { key, rows } = rowsOf(body, signature);
+    const { rows: predictions } = await ask(contentOf(rows, signature, size, service, key));
+    return { [key === 'instances' ? 'predictions' : 'outputs']: predictions };
+  });
+}
+
+/**
+ * @param {import('fastify').FastifyRequest} request
+ * @returns {string} what stands for the `*`, decoded
+ */
+function pathOf(request) {
+  return String(/** @type {Record<string, string>} */ (request.params)['*']);
+}
+
+/** @param {string} text */
+function address(text) {
+  const found = MODEL.exec(text);
+  if (!found) throw notFound('The address is not of the form /v1/models/NAME or /v1/models/NAME/versions/NUMBER');
+  return { name: found[1], version: found[2] };
+}
+
+/**
+ * @param {Service} service
+ * @param {string} name
+ * @param {string | undefined} version
+ */
+function status(service, name, version) {
+  const model = modelsOf(service).list().find((each) => each.name === name);
+  const versions = model?.versions.filter((each) => version === undefined || String(each.version) === version) ?? [];
+  if (versions.length === 0) throw notFound(`Could not find any versions of model ${quote(name)}`);
+  return {
+    model_version_status: versions.map(({ version: number, state }) => ({
+      version: String(number),
+      state: { LOADING: 'LOADING', AVAILABLE: 'AVAILABLE', UNLOADING: 'UNLOADING' }[state] ?? 'END',
+      status: state === 'FAILED' ? { error_code: 'INTERNAL', error_message: 'It could not be loaded; the log says why' } : { error_code: 'OK', error_message: '' },
+    })),
+  };
+}
+
+/**
+ * @param {Service} service
+ * @param {string} name
+ * @param {string | undefined} version
+ */
+function metadata(service, name, version) {
+  const { inputHeight, inputWidth, labels, version: number } = metadataOf(service, name, version);
+  const tensor = (/** @type {string} */ tensorName, /** @type {string} */ dtype, /** @type {number[]} */ shape) => ({
+    dtype,
+    tensor_shape: { dim: shape.map((size) => ({ size: String(size), name: '' })), unknown_rank: false },
+    name: `${tensorName}:0`,
+  });
+  const inputs = {
+    serving_default: tensor('image_bytes', 'DT_STRING', [-1]),
+    preprocessed: tensor('preprocessed', 'DT_FLOAT', [-1, inputHeight, inputWidth, 3]),
+    pixels: tensor('pixels', 'DT_UINT8', [-1, -1, -1, 3]),
+  };
+  const signatures = SIGNATURES.map((signature) => [
+    signature,
+    {
+      inputs: { [INPUTS[signature]]: inputs[signature] },
+      outputs: { probabilities: tensor('probabilities', 'DT_FLOAT', [-1, labels.length]) },
+      method_name: 'tensorflow/serving/predict',
+    },
+  ]);
+  return {
+    model_spec: { name, signature_name: '', version: String(number) },
+    metadata: { signature_def: { signature_def: Object.fromEntries(signatures) }, labels },
+  };
+}
+
+/**
+ * @param {Record<string, unknown>} body
+ * @returns {Signature | undefined}
+ */
+function signatureOf(body) {
+  const name = field(body, 'signature_name');
+  if (name === undefined || name === '') return undefined;
+  if (!SIGNATURES.includes(/** @type {Signature} */ (name))) throw badInput(`signature_name must be one of ${SIGNATURES.join(', ')}, not ${kindOf(name)}`);
+  return /** @type {Signature} */ (name);
+}
+
+/**
+ * @param {Record<string, unknown>} body
+ * @param {Signature | undefined} signature
+ * @returns {{key: 'instances' | 'inputs', rows: unknown[]}}
+ */
+function rowsOf(body, signature) {
+  const [instances, inputs] = [field(body, 'instances'), field(body, 'inputs')];
+  if ((instances === undefined) === (inputs === undefined)) throw badInput("The body must have either 'instances' (rows) or 'inputs' (columns)");
+  if (instances !== undefined) {
+    if (!Array.isArray(instances)) throw badInput(`'instances' must be an array with an entry for each image, not ${kindOf(instances)}`);
+    return { key: 'instances', rows: instances };
+  }
+  let column = inputs;
+  if (isObject(inputs) && field(inputs, 'b64') === undefined) {
+    const names = Object.keys(inputs);
+    const expected = signature ? [INPUTS[signature]] : Object.values(INPUTS);
+    if (names.length !== 1 || !expected.includes(names[0])) throw badInput(`'inputs' must have one field: ${expected.join(' or ')}`);
+    return { key: 'inputs', rows: asRows(inputs[names[0]], names[0]).map((value) => ({ [names[0]]: value })) };
+  }
+  if (isObject(column)) column = [column];
+  return { key: 'inputs', rows: asRows(column, 'inputs') };
+}
+
+/**
+ * @param {unknown} value
+ * @param {string} name
+ * @returns {unknown[]}
+ */
+function asRows(value, name) {
+  if (isObject(value)) return [value];
+  if (!Array.isArray(value)) throw badInput(`'${name}' must be an array with an entry for each image, not ${kindOf(value)}`);
+  return value;
+}
+
+/**
+ * @param {unknown[]} rows
+ * @param {Signature | undefined} wanted
+ * @param {import('../images').Size} size
+ * @param {Service} service
+ * @param {string} key
+ * @returns {Content}
+ */
+function contentOf(rows, wanted, size, service, key) {
+  checkCount(service, rows.length);
+  const signature = wanted ?? guess(rows[0]);
+  const name = INPUTS[signature];
+  const whatOf = (/** @type {number} */ i) => `${key}[${i}]`;
+  const values = rows.map((row, i) => {
+    if (isObject(row) && field(row, 'b64') === undefined) {
+      const names = Object.keys(row);
+      if (names.length !== 1 || names[0] !== name) throw badInput(`${whatOf(i)} must have the one field ${name} of the signature ${signature}`);
+      return row[name];
+    }
+    return row;
+  });
+  if (signature === 'preprocessed') return preprocessed(values, size, whatOf);
+  if (signature === 'pixels') return pixels(values, service.options.maxPixels, whatOf);
+  return { images: values.map((value, i) => file(value, whatOf(i))) };
+}
+
+/**
+ * @param {unknown} row
+ * @returns {Signature}
+ */
+function guess(row) {
+  if (Array.isArray(row)) return 'preprocessed';
+  return SIGNATURES.find((signature) => field(row, INPUTS[signature]) !== undefined) ?? 'serving_default';
+}
+
+/**
+ * @param {unknown} value
+ * @param {string} what
+ * @returns {Buffer}
+ */
+function file(value, what) {
+  const text = field(value, 'b64');
+  if (text === undefined) throw badInput(`${what} must be an image file as {"b64": "..."}, not ${kindOf(value)}`);
+  return fromBase64(text, `${what}.b64`);
+}
+
+/**
+ * The examples of `:classify`, each with the features of `context` unless it has its own.
+ *
+ * @param {Record<string, unknown>} body
+ * @param {import('../images').Size} size
+ * @param {Service} service
+ * @param {Signature | undefined} signature
+ * @returns {Content}
+ */
+function examplesOf(body, size, service, signature) {
+  const [examples, context] = [field(body, 'examples'), field(body, 'context')];
+  if (!Array.isArray(examples)) throw badInput(`'examples' must be an array with an object for each image, not ${kindOf(examples)}`);
+  if (context !== undefined && !isObject(context)) throw badInput(`'context' must be an object, not ${kindOf(context)}`);
+  const rows = examples.map((example, i) => {
+    if (!isObject(example)) throw badInput(`examples[${i}] must be an object such as {"image_bytes": {"b64": "..."}}, not ${kindOf(example)}`);
+    if (field(example, 'b64') !== undefined) return example;
+    const name = Object.values(INPUTS).find((each) => field(example, each) !== undefined || field(context, each) !== undefined);
+    if (!name) throw badInput(`examples[${i}] must have the field ${Object.values(INPUTS).join(' or ')}`);
+    return { [name]: field(example, name) ?? field(context, name) };
+  });
+  return contentOf(rows, signature, size, service, 'examples');
+}
+
+/** @param {{labels: string[], rows: number[][]}} result */
+function labelled({ labels, rows }) {
+  return rows.map((row) => ranking(row).map((i) => [labels[i], row[i]]));
+}
+
+module.exports = { addTensorflowServing };
