@@ -15,6 +15,7 @@ const { serve } = require('./rpc/server');
  */
 const methods = {
   echo: () => require('./methods/echo').echo,
+  'echo.size': () => require('./methods/echo').size,
   'features.create': () => require('./methods/features').create,
   'features.dispose': () => require('./methods/features').dispose,
   'features.extract': () => require('./methods/features').extract,
@@ -29,6 +30,7 @@ const methods = {
   'parity.backend': () => require('./methods/parity').backend,
   'parity.layer': () => require('./methods/parity').layer,
   'parity.walk': () => require('./methods/parity').walk,
+  'program.clock': () => require('./methods/program').clock,
   'program.dispose': () => require('./methods/program').dispose,
   'program.load': () => require('./methods/program').load,
   'program.run': () => require('./methods/program').run,
@@ -45,13 +47,16 @@ const methods = {
   'training.weights': () => require('./methods/training').weights,
 };
 
+// These keep none of the arrays that they are given once they have answered: the memory is used for the next call.
+const consuming = new Set(['echo', 'echo.size', 'features.extract', 'model.predict', 'program.run', 'program.runAll']);
+
 const [socketFd, lifelineFd] = process.argv.slice(2).map(Number);
 if (!Number.isInteger(socketFd) || !Number.isInteger(lifelineFd)) {
   process.stderr.write('This program is started by the Python package pybridge.\n');
   process.exit(64);
 }
 keepConsoleComplete();
-startWatchdog(lifelineFd, () => serve(socketFd, methods));
+startWatchdog(lifelineFd, () => serve(socketFd, methods, consuming));
 
 /** Writing to a full pipe waits for Python instead of queueing, or process.exit() would lose the last lines before a crash. */
 function keepConsoleComplete() {

@@ -49,6 +49,17 @@ function loadTensorflow() {
 }
 
 /**
+ * The same without what pybridge adds to it: for comparisons. A process uses one of the two.
+ *
+ * @returns {TensorFlow}
+ * @throws {Error} where the addon or the packages are missing or do not load
+ */
+function loadStockTensorflow() {
+  loaded ??= loadWithAddon(addonPath());
+  return loaded;
+}
+
+/**
  * Lets `require('@tensorflow/tfjs-node')` in a user's own CommonJS files find the TensorFlow.js of this process, whatever is
  * installed near those files: two copies would share no tensors.
  */
@@ -127,4 +138,4 @@ function resolvePackage(name) {
   }
 }
 
-module.exports = { loadTensorflow, provideTensorflow, requireBeside };
+module.exports = { loadStockTensorflow, loadTensorflow, provideTensorflow, requireBeside };

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pybridge.data import class_weights
 from pybridge.errors import DataError, ModelFormatError
 from pybridge.formats import SaveReport, save_model
 from pybridge.models.graph import parse_nested
@@ -23,7 +24,7 @@ from pybridge.training.callbacks import Callback
 from pybridge.training.engines import create_trainer
 from pybridge.training.history import History
 from pybridge.training.loop import FitSettings, fit
-from pybridge.training.trainer import DEFAULT_ENGINE, Examples, TrainerSettings
+from pybridge.training.trainer import AUTO, Examples, TrainerSettings
 
 _INTEGERS = ("int32", "int64", "uint8")
 
@@ -120,7 +121,18 @@ class Node:
         learning_rate: float = 1e-3,
         seed: int = 0,
         patience: int | None = None,
-        engine: str = DEFAULT_ENGINE,
+        monitor: str | None = None,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        global_clipnorm: float | None = None,
+        schedule: str = "constant",
+        warmup_epochs: float = 0.0,
+        class_weight: Any = None,
+        sample_weight: ArrayLike | None = None,
+        label_smoothing: float = 0.0,
+        mixup: float = 0.0,
+        engine: str = AUTO,
     ) -> History:
         """Trains all trainable weights of a model in Node; afterwards the model has the best weights.
 
@@ -140,7 +152,19 @@ class Node:
             learning_rate: Of the first epoch.
             seed: Of the order of the examples and of dropout.
             patience: Stop after so many epochs without improvement; None trains them all.
-            engine: ``compiled``: a graph that Python's Keras traces once. ``layers``: TensorFlow.js's own gradients.
+            monitor: The metric that decides; ``val_loss`` by default, or ``loss``.
+            momentum: For ``sgd``.
+            nesterov: Whether the momentum is Nesterov's.
+            weight_decay: Decoupled decay of kernels.
+            global_clipnorm: Gradients that are longer, all of them together, are shortened to this.
+            schedule: Of the learning rate: ``constant``, ``cosine`` or ``one_cycle``.
+            warmup_epochs: Epochs, or parts of one, over which the rate rises to its value.
+            class_weight: ``"balanced"``, or a dict from class to weight; for targets that are classes.
+            sample_weight: How much each example counts in the loss, float32 of shape (N,).
+            label_smoothing: Share of the target that is spread over all classes; for targets that are classes.
+            mixup: Trains on mixtures of two examples; both parameters of the beta distribution of their shares.
+            engine: ``compiled``: a graph that Python's Keras traces once. ``layers``: TensorFlow.js's own gradients. ``auto``:
+                the former where it can train the model, else the latter, which is logged.
 
         Raises:
             ModelFormatError: The model is a graph that cannot be lifted into layers, or has several inputs or outputs.
@@ -152,21 +176,46 @@ class Node:
                 f"The model has {len(model.inputs)} inputs and {len(model.outputs)} outputs; only models with one of each train",
                 hint="Train it in Keras, or train a part of it that has one of each.",
             )
+        if not any(layer.trainable and layer.parameters for layer in model.layers):
+            raise ModelFormatError("The model has no trainable weights", hint="Unfreeze a layer that has weights.")
         chosen = loss or _default_loss(source, y)
-        limits = FitSettings(epochs, batch_size, learning_rate, seed, patience)
+        if (label_smoothing or class_weight is not None) and chosen != "sparse_categorical_crossentropy":
+            raise ValueError(f"label_smoothing and class_weight need targets that are classes; the loss is {chosen}")
+        limits = FitSettings(
+            epochs,
+            batch_size,
+            learning_rate,
+            seed,
+            patience,
+            monitor,
+            schedule=schedule,
+            warmup_epochs=warmup_epochs,
+            mixup=mixup,
+        )
         settings = TrainerSettings(
-            optimizer=optimizer, learning_rate=learning_rate, loss=chosen, seed=seed, hold_batch_normalization=False
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            momentum=momentum,
+            nesterov=nesterov,
+            weight_decay=weight_decay,
+            global_clipnorm=global_clipnorm,
+            loss=chosen,
+            mixup=mixup > 0,
+            label_smoothing=label_smoothing,
+            seed=seed,
+            hold_batch_normalization=False,
         )
         inputs, targets = _pair(model, x, y, chosen)
+        shares = _shares(targets, model.outputs[0].shape[-1], class_weight, sample_weight)
         trainer = create_trainer(engine, self.runner, source, settings)
         stores: list[int] = []
 
-        def examples(values: NDArray[Any], labels: NDArray[Any]) -> Examples:
+        def examples(values: NDArray[Any], labels: NDArray[Any], shares: NDArray[np.float32] | None = None) -> Examples:
             stores.append(self.runner.call("features.put", {"values": values}))
-            return Examples(stores[-1], labels)
+            return Examples(stores[-1], labels, sample_weights=shares)
 
         try:
-            training = examples(inputs, targets)
+            training = examples(inputs, targets, shares)
             validation = None
             if validation_data is not None:
                 validation = examples(*_pair(model, *validation_data, chosen))
@@ -473,6 +522,24 @@ def _pair(model: Model, x: ArrayLike, y: ArrayLike, loss: str) -> tuple[NDArray[
     if not fits:
         raise DataError(f"Targets of shape {given.shape} do not fit the model's output {(None, *output)} under {loss}")
     return inputs, targets.astype(np.float32)
+
+
+def _shares(
+    targets: NDArray[Any], classes: int | None, class_weight: Any, sample_weight: ArrayLike | None
+) -> NDArray[np.float32] | None:
+    """How much each example counts: float32 of shape (N,), or None where all count alike."""
+    by_class = None
+    if class_weight is not None:
+        by_class = class_weights(targets, classes or int(targets.max()) + 1, class_weight)
+    if sample_weight is None:
+        return None if by_class is None else by_class[targets]
+    given = np.asarray(sample_weight)
+    if given.dtype.kind not in "fiub" or given.shape != (len(targets),):
+        raise DataError(f"sample_weight must be {len(targets)} numbers, not {given.dtype} of shape {given.shape}")
+    shares = given.astype(np.float32)
+    if not np.isfinite(shares).all() or (shares < 0).any():
+        raise DataError("sample_weight must be finite and not negative")
+    return shares if by_class is None else shares * by_class[targets]
 
 
 def _as_classes(targets: NDArray[Any], classes: int | None) -> NDArray[np.int32]:

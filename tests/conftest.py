@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import pybridge as pb
 from pybridge.data import ImageSet, write_folder
-from pybridge.programs import TensorFlowProcess
+from pybridge.programs import TensorFlowProcess, shared_tensorflow
 from pybridge.runtime import ensure
 
 
@@ -35,7 +35,7 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def node() -> Iterator[pb.Node]:
+def node(tensorflow: TensorFlowProcess) -> Iterator[pb.Node]:
     """One Node.js process for all tests; it survives crashes, since each call starts another where need be."""
     with pb.Node() as shared:
         yield shared
@@ -43,8 +43,8 @@ def node() -> Iterator[pb.Node]:
 
 @pytest.fixture(scope="session")
 def tensorflow() -> Iterator[TensorFlowProcess]:
-    """One Python process with TensorFlow for all tests that need the reference."""
-    with TensorFlowProcess(ensure().environment()) as shared:
+    """One Python process with TensorFlow for all tests that trace or need the reference; it starts with its first job."""
+    with shared_tensorflow(ensure().environment()) as shared:
         yield shared
 
 

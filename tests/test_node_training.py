@@ -153,3 +153,63 @@ def test_classes_are_classes_to_a_softmax_whose_output_is_reshaped(node: pb.Node
     x = np.random.default_rng(0).normal(size=(6, model.inputs[0].shape[1])).astype(np.float32)
     history = node.train(model, x, np.array([0, 1, 2, 0, 1, 2]))
     assert set(history.history) >= {"loss", "accuracy"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["compiled", "layers"])
+def test_a_callback_may_change_the_rate_and_end_training(node: pb.Node, engine: str) -> None:
+    class Slow(pb.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+            self.loop.learning_rate = 0.0625
+            self.loop.stop_training = epoch == 1
+
+    history = node.train(
+        node.load_model(tiny.regression()), X, LINE, epochs=9, learning_rate=0.5, callbacks=[Slow()], engine=engine
+    )
+    assert history.history["learning_rate"] == [0.5, 0.0625]
+    assert history.engine == engine
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["compiled", "layers"])
+def test_a_class_that_weighs_nothing_is_not_learned(node: pb.Node, engine: str) -> None:
+    classes = (np.arange(60) % 3 > 0).astype(int)
+    for weights in ({"class_weight": {1: 0.0}}, {"sample_weight": 1 - classes}):
+        model = node.load_model(with_output(2, "softmax"))
+        node.train(model, 0 * X, classes, epochs=5, learning_rate=0.3, engine=engine, **weights)
+        assert (model.predict(0 * X).argmax(axis=1) == 0).all()
+
+
+@pytest.mark.slow
+def test_all_options_of_training_act_alike_in_both_engines(node: pb.Node) -> None:
+    classes = np.digitize(X[:, 0], [-0.5, 0.5])
+    options = [
+        {"optimizer": "sgd", "momentum": 0.9, "nesterov": True, "schedule": "cosine", "weight_decay": 0.1},
+        {"label_smoothing": 0.2, "mixup": 0.3, "class_weight": "balanced", "global_clipnorm": 0.1, "warmup_epochs": 1},
+    ]
+    for chosen in options:
+        losses = []
+        for engine in ("compiled", "layers"):
+            model = node.load_model(with_output(3, "softmax"))
+            history = node.train(model, X, classes, epochs=3, learning_rate=0.05, seed=2, engine=engine, **chosen)
+            losses.append([*history.history["loss"], *history.history["learning_rate"]])
+        plain = node.train(node.load_model(with_output(3, "softmax")), X, classes, epochs=3, learning_rate=0.05, seed=2)
+        np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+        assert losses[0][:3] != plain.history["loss"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"label_smoothing": 0.1}, "need targets that are classes"),
+        ({"class_weight": "balanced"}, "need targets that are classes"),
+        ({"sample_weight": np.ones(59)}, "sample_weight must be 60 numbers"),
+        ({"sample_weight": np.full(60, np.nan)}, "sample_weight must be finite"),
+        ({"nesterov": True}, "nesterov needs"),
+        ({"schedule": "warp"}, "schedule must be one of"),
+        ({"engine": "warp"}, "engine must be one of"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(node: pb.Node, options: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        node.train(node.load_model(tiny.regression()), X, LINE, **options)

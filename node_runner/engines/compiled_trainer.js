@@ -41,6 +41,7 @@ class CompiledTrainer {
     this.numbers = numbers;
     this.step = 0;
     this.stepMilliseconds = CALL_MILLISECONDS;
+    this.batchMilliseconds = CALL_MILLISECONDS;
     const { inputs } = program.signatures.steps;
     const stateSpecs = inputs.slice(0, program.weights.length + program.slots.length);
     const slots = program.slots.map((shape) => new NDArray('float32', shape, new Float32Array(product(shape))));
@@ -60,7 +61,9 @@ class CompiledTrainer {
     const sums = { loss: 0, correct: 0, examples: 0 };
     for (let first = 0; first < rates.length; ) {
       signal.throwIfAborted();
-      const steps = Math.min(rates.length - first, this.stepsOfCall(epoch));
+      const steps = Math.min(rates.length - first, callLength(epoch.inputs, batchSize, this.stepMilliseconds));
+      const next = (first + steps) * batchSize;
+      epoch.inputs.announce(slice(rows, next, next + steps * batchSize));
       const { losses, hits } = this.runSteps(epoch, first, steps);
       for (let i = 0; i < steps; i++) {
         const count = Math.min(batchSize, rows.length - (first + i) * batchSize);
@@ -85,23 +88,50 @@ class CompiledTrainer {
     const size = product(shape);
     const outputs = new Float32Array(rows.length * size);
     const sums = { loss: 0, correct: 0, examples: 0 };
-    for (let start = 0; start < rows.length; start += batchSize) {
+    while (sums.examples < rows.length) {
       signal.throwIfAborted();
-      const stop = Math.min(start + batchSize, rows.length);
-      const source = inputs.source(slice(rows, start, stop));
-      const given = [source.x, targets, int32(source.rows), int32(slice(targetRows, start, stop)), this.numbers];
-      const results = this.program.runAll('evaluate', [...this.state.slice(0, this.description.weights.length), ...given]);
-      const [output, loss, hits] = results.map((result) => result.dataSync());
-      outputs.set(/** @type {Float32Array} */ (output), start * size);
-      sums.loss += loss[0];
-      sums.correct += hits[0];
-      sums.examples += stop - start;
-      for (const result of results) result.dispose();
-      source.dispose();
+      const start = sums.examples;
+      const batches = callLength(inputs, batchSize, this.batchMilliseconds);
+      const stop = Math.min(start + batches * batchSize, rows.length);
+      inputs.announce(slice(rows, stop, stop + batches * batchSize));
+      const { output, loss, hits } = this.evaluateRows(inputs, targets, slice(rows, start, stop), slice(targetRows, start, stop), batchSize);
+      outputs.set(output, start * size);
+      sums.loss += loss;
+      sums.correct += hits;
+      sums.examples = stop;
       progress({ examples: sums.examples });
       await new Promise(setImmediate);
     }
     return { logs: this.logs(sums), outputs: new NDArray('float32', [rows.length, ...shape], outputs) };
+  }
+
+  /**
+   * @param {Examples['inputs']} inputs
+   * @param {NDArray} targets
+   * @param {Int32Array} rows
+   * @param {Int32Array} targetRows
+   * @param {number} batchSize
+   * @returns {{output: Float32Array, loss: number, hits: number}} the model's outputs; the others are sums
+   */
+  evaluateRows(inputs, targets, rows, targetRows, batchSize) {
+    const source = inputs.source(rows);
+    const begun = performance.now();
+    try {
+      const results = this.program.runAll('evaluate', [
+        ...this.state.slice(0, this.description.weights.length),
+        source.x,
+        targets,
+        int32(source.rows),
+        int32(targetRows),
+        this.numbers,
+        scalar(batchSize),
+      ]);
+      const [output, loss, hits] = results.map(takeValues);
+      this.batchMilliseconds = (performance.now() - begun) / Math.ceil(rows.length / batchSize);
+      return { output, loss: loss[0], hits: hits[0] };
+    } finally {
+      source.dispose();
+    }
   }
 
   /** @returns {{weights: NDArray[], optimizer: NDArray[], step: number}} all that a later trainer needs to go on as this one would */
@@ -179,11 +209,7 @@ class CompiledTrainer {
         scalar(this.step),
         scalar(batchSize),
       ]);
-      const [losses, hits] = outputs.splice(-2).map((tensor) => {
-        const values = /** @type {Float32Array} */ (tensor.dataSync());
-        tensor.dispose();
-        return values;
-      });
+      const [losses, hits] = outputs.splice(-2).map(takeValues);
       this.stepMilliseconds = (performance.now() - begun) / steps;
       return { losses, hits, state: outputs };
     } finally {
@@ -218,15 +244,6 @@ class CompiledTrainer {
   }
 
   /**
-   * @param {Epoch} epoch
-   * @returns {number} how many steps the next call shall take
-   */
-  stepsOfCall({ inputs, batchSize }) {
-    const fitting = inputs.isWhole() ? Infinity : Math.floor(ROWS_BYTES / (4 * inputs.size * batchSize));
-    return Math.max(1, Math.min(fitting, Math.floor(CALL_MILLISECONDS / this.stepMilliseconds)));
-  }
-
-  /**
    * @param {{loss: number, correct: number, examples: number}} sums
    * @returns {Logs}
    */
@@ -237,13 +254,36 @@ class CompiledTrainer {
 }
 
 /**
+ * @param {Examples['inputs']} inputs
+ * @param {number} batchSize
+ * @param {number} milliseconds that a batch took lately
+ * @returns {number} how many batches the next call shall take
+ */
+function callLength(inputs, batchSize, milliseconds) {
+  const fitting = inputs.isWhole() ? Infinity : Math.floor(ROWS_BYTES / (4 * inputs.size * batchSize));
+  return Math.max(1, Math.min(fitting, Math.floor(CALL_MILLISECONDS / milliseconds)));
+}
+
+/**
  * @param {ArrayLike<number>} values
  * @param {number} start
- * @param {number} stop
+ * @param {number} stop where it is beyond the end, the end
  * @returns {Int32Array}
  */
 function slice(values, start, stop) {
-  return Int32Array.from(Array.prototype.slice.call(values, start, stop));
+  const part = new Int32Array(Math.max(Math.min(stop, values.length) - start, 0));
+  for (let i = 0; i < part.length; i++) part[i] = values[start + i];
+  return part;
+}
+
+/**
+ * @param {Tensor} tensor disposed of
+ * @returns {Float32Array}
+ */
+function takeValues(tensor) {
+  const values = /** @type {Float32Array} */ (tensor.dataSync());
+  tensor.dispose();
+  return values;
 }
 
 /**

@@ -1,27 +1,36 @@
 'use strict';
 
 const { loadTensorflow } = require('../tensorflow');
+const { rowsInFile, rowsInMemory, rowsOfChunks } = require('./rows');
 
-// Larger stores are copied row by row as they are needed: a second copy of all of them would cost too much memory.
+/** @typedef {import('@tensorflow/tfjs-node').Tensor} Tensor */
+
+// Of larger stores, a graph gets the rows that it needs; making one tensor of all needs their memory twice for a moment.
 const WHOLE_TENSOR_BYTES = 256 * 2 ** 20;
 
 /**
- * Activations of a frozen base model, one row for each image (or augmented view of one), kept in Node's memory.
+ * Activations of a frozen base model, one row for each image (or augmented view of one): in memory, or in a file.
+ *
+ * A small store in memory becomes a tensor when a graph first asks for it; the values are in one of the two places, never in both.
  */
 class FeatureStore {
   /**
    * @param {number} rows
    * @param {number[]} shape of one row
-   * @param {Float32Array} [values] all rows, where they are known already
+   * @param {{values?: Float32Array, file?: string}} [place] all rows, where they are known already; or an empty file for them
    */
-  constructor(rows, shape, values) {
+  constructor(rows, shape, { values, file } = {}) {
     this.rows = rows;
     this.shape = shape;
     this.size = shape.reduce((product, dimension) => product * dimension, 1);
-    this.values = values || new Float32Array(rows * this.size);
     this.filled = new Uint8Array(rows).fill(values ? 1 : 0);
-    /** @type {import('@tensorflow/tfjs-node').Tensor | null} */
+    this.inFile = file !== undefined;
+    /** @type {import('./rows').Rows | null} null while the values are in `whole` */
+    this.stored = null;
+    /** @type {Tensor | null} */
     this.whole = null;
+    if (file !== undefined) this.stored = rowsInFile(file, this.size);
+    else this.stored = values ? rowsOfChunks([values], Math.max(rows, 1), this.size) : rowsInMemory(rows, this.size);
   }
 
   /**
@@ -32,20 +41,28 @@ class FeatureStore {
     if (values.length !== rows.length * this.size) {
       throw new RangeError(`${rows.length} rows of ${this.size} values were expected, ${values.length} values came`);
     }
-    this.dispose();
-    for (let i = 0; i < rows.length; i++) {
-      this.check(rows[i]);
-      this.values.set(values.subarray(i * this.size, (i + 1) * this.size), rows[i] * this.size);
-      this.filled[rows[i]] = 1;
+    for (let i = 0; i < rows.length; i++) this.check(rows[i]);
+    if (this.whole) {
+      const all = /** @type {Float32Array} */ (this.whole.dataSync());
+      this.stored = rowsOfChunks([all.slice()], Math.max(this.rows, 1), this.size);
+      this.dropWhole();
     }
+    this.open().write(rows, values);
+    for (let i = 0; i < rows.length; i++) this.filled[rows[i]] = 1;
   }
 
   /**
    * @param {ArrayLike<number>} rows
-   * @returns {import('@tensorflow/tfjs-node').Tensor} of shape [rows, ...shape]; the caller's to dispose
+   * @returns {Tensor} of shape [rows, ...shape]; the caller's to dispose
    */
   gather(rows) {
-    return loadTensorflow().tensor(this.read(rows), [rows.length, ...this.shape], 'float32');
+    for (let i = 0; i < rows.length; i++) this.checkFilled(rows[i]);
+    if (this.whole) {
+      const tf = loadTensorflow();
+      const whole = this.whole;
+      return tf.tidy(() => tf.gather(whole, tf.tensor1d(Int32Array.from(rows), 'int32')));
+    }
+    return toTensor(this.read(rows), [rows.length, ...this.shape]);
   }
 
   /**
@@ -53,11 +70,15 @@ class FeatureStore {
    * @returns {Float32Array}
    */
   read(rows) {
-    const values = new Float32Array(rows.length * this.size);
-    for (let i = 0; i < rows.length; i++) {
-      this.checkFilled(rows[i]);
-      values.set(this.values.subarray(rows[i] * this.size, (rows[i] + 1) * this.size), i * this.size);
+    for (let i = 0; i < rows.length; i++) this.checkFilled(rows[i]);
+    if (this.whole) {
+      const tensor = this.gather(rows);
+      const values = /** @type {Float32Array} */ (tensor.dataSync());
+      tensor.dispose();
+      return values;
     }
+    const values = new Float32Array(rows.length * this.size);
+    this.open().read(rows, values);
     return values;
   }
 
@@ -65,7 +86,7 @@ class FeatureStore {
    * Rows as a graph can gather them: where the store is small, a tensor of all rows that stays in Node.
    *
    * @param {ArrayLike<number>} rows
-   * @returns {{x: import('@tensorflow/tfjs-node').Tensor, rows: Int32Array, dispose: () => void}} `rows[i]` is where in `x` the row is
+   * @returns {{x: Tensor, rows: Int32Array, dispose: () => void}} `rows[i]` is where in `x` the row is
    */
   source(rows) {
     if (!this.isWhole()) {
@@ -73,19 +94,47 @@ class FeatureStore {
       return { x, rows: Int32Array.from(rows, (_, i) => i), dispose: () => x.dispose() };
     }
     for (let i = 0; i < rows.length; i++) this.checkFilled(rows[i]);
-    if (!this.whole) this.whole = loadTensorflow().tensor(this.values, [this.rows, ...this.shape], 'float32');
-    return { x: this.whole, rows: Int32Array.from(rows), dispose: () => {} };
+    return { x: this.whole ?? this.makeWhole(), rows: Int32Array.from(rows), dispose: () => {} };
+  }
+
+  /**
+   * Says which rows `source` or `gather` will be asked for next, so that a file can be read while TensorFlow computes.
+   *
+   * @param {ArrayLike<number>} rows
+   */
+  announce(rows) {
+    this.stored?.warm(rows);
   }
 
   /** @returns {boolean} whether `source` gives a tensor of all rows */
   isWhole() {
-    return this.values.byteLength <= WHOLE_TENSOR_BYTES;
+    return !this.inFile && 4 * this.rows * this.size <= WHOLE_TENSOR_BYTES;
   }
 
-  /** Frees what the store holds beside its values. */
+  /** Frees the values; the store cannot be used again. */
   dispose() {
+    this.dropWhole();
+    this.stored?.close();
+    this.stored = null;
+  }
+
+  /** @returns {Tensor} */
+  makeWhole() {
+    this.whole = toTensor(this.open().all() ?? new Float32Array(0), [this.rows, ...this.shape]);
+    this.open().close();
+    this.stored = null;
+    return this.whole;
+  }
+
+  dropWhole() {
     this.whole?.dispose();
     this.whole = null;
+  }
+
+  /** @returns {import('./rows').Rows} */
+  open() {
+    if (!this.stored) throw new Error('The feature store was disposed');
+    return this.stored;
   }
 
   /** @param {number} row */
@@ -98,6 +147,19 @@ class FeatureStore {
   check(row) {
     if (!(row >= 0 && row < this.rows)) throw new RangeError(`Row ${row} is outside the ${this.rows} rows`);
   }
+}
+
+/**
+ * `tf.tensor` would hold on to the JavaScript values until an operation first uses them.
+ *
+ * @param {Float32Array} values copied
+ * @param {number[]} shape
+ * @returns {Tensor}
+ */
+function toTensor(values, shape) {
+  const backend = /** @type {any} */ (loadTensorflow().backend());
+  const { binding } = backend;
+  return backend.createOutputTensor({ id: binding.createTensor(shape, binding.TF_FLOAT, values), shape, dtype: binding.TF_FLOAT });
 }
 
 module.exports = { FeatureStore };

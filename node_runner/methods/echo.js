@@ -9,4 +9,13 @@ function echo({ value }) {
   return value;
 }
 
-module.exports = { echo };
+/**
+ * Answer with the number of elements of an array: what it costs to bring an array to Node.js and nothing back.
+ *
+ * @param {{value: import('../ndarray').NDArray}} params
+ */
+function size({ value }) {
+  return value.size;
+}
+
+module.exports = { echo, size };

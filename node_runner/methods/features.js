@@ -5,15 +5,17 @@ const { Handles } = require('../handles');
 const { NDArray } = require('../ndarray');
 const { checkPrograms, runChain } = require('./program');
 
+/** @typedef {import('@tensorflow/tfjs-node').Tensor} Tensor */
+
 /** @type {Handles<FeatureStore>} */
 const stores = new Handles('feature store');
 
 /**
- * @param {{rows: number, shape: number[]}} params
+ * @param {{rows: number, shape: number[], file?: string | null}} params `file` is empty and takes the rows; without, memory does
  * @returns {number}
  */
-function create({ rows, shape }) {
-  return stores.add(new FeatureStore(rows, shape));
+function create({ rows, shape, file }) {
+  return stores.add(new FeatureStore(rows, shape, file ? { file } : {}));
 }
 
 /**
@@ -22,7 +24,7 @@ function create({ rows, shape }) {
  */
 function put({ values }) {
   const [rows, ...shape] = values.shape;
-  return stores.add(new FeatureStore(rows, shape, /** @type {Float32Array} */ (values.data)));
+  return stores.add(new FeatureStore(rows, shape, { values: /** @type {Float32Array} */ (values.data) }));
 }
 
 /**
@@ -36,20 +38,20 @@ function extract({ store, stages, signature, inputs, rows }) {
   const target = stores.get(store);
   const places = /** @type {Int32Array} */ (rows.data);
   checkPrograms(stages);
-  try {
-    extractInto(target, stages, signature, inputs, places);
+  /** @param {NDArray[]} given */
+  const compute = (given) => attempt(() => runChain(stages, signature, given));
+  const together = compute(inputs);
+  if (together.output) {
+    keep(target, places, together.output);
     return { failures: [] };
-  } catch (error) {
-    if (places.length === 1) return { failures: [{ index: 0, message: messageOf(error) }] };
   }
+  if (places.length === 1) return { failures: [{ index: 0, message: together.message }] };
   /** @type {{index: number, message: string}[]} */
   const failures = [];
   places.forEach((place, index) => {
-    try {
-      extractInto(target, stages, signature, inputs.map((input) => row(input, index)), Int32Array.of(place));
-    } catch (error) {
-      failures.push({ index, message: messageOf(error) });
-    }
+    const alone = compute(inputs.map((input) => row(input, index)));
+    if (alone.output) keep(target, Int32Array.of(place), alone.output);
+    else failures.push({ index, message: alone.message });
   });
   return { failures };
 }
@@ -70,14 +72,25 @@ function dispose({ store }) {
 }
 
 /**
- * @param {FeatureStore} target
- * @param {number[]} stages
- * @param {string} signature
- * @param {NDArray[]} inputs
- * @param {ArrayLike<number>} places
+ * Only what fails in the programs is a picture's fault; a full disk is not.
+ *
+ * @param {() => Tensor} compute
+ * @returns {{output: Tensor} | {output: null, message: string}}
  */
-function extractInto(target, stages, signature, inputs, places) {
-  const output = runChain(stages, signature, inputs);
+function attempt(compute) {
+  try {
+    return { output: compute() };
+  } catch (error) {
+    return { output: null, message: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/**
+ * @param {FeatureStore} target
+ * @param {ArrayLike<number>} places
+ * @param {Tensor} output disposed
+ */
+function keep(target, places, output) {
   try {
     target.write(places, /** @type {Float32Array} */ (output.dataSync()));
   } finally {
@@ -94,14 +107,6 @@ function row(array, index) {
   const size = array.shape.slice(1).reduce((product, dimension) => product * dimension, 1);
   const data = /** @type {any} */ (array.data).slice(index * size, (index + 1) * size);
   return new NDArray(array.dtype, [1, ...array.shape.slice(1)], data);
-}
-
-/**
- * @param {unknown} error
- * @returns {string}
- */
-function messageOf(error) {
-  return error instanceof Error ? error.message : String(error);
 }
 
 module.exports = { create, put, extract, read, dispose, stores };

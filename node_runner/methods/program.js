@@ -1,6 +1,6 @@
 'use strict';
 
-const { Program } = require('../engines/program');
+const { Program, clock } = require('../engines/program');
 const { Handles } = require('../handles');
 const { NDArray } = require('../ndarray');
 
@@ -78,4 +78,4 @@ function checkPrograms(stages) {
   stages.forEach((stage) => programs.get(stage));
 }
 
-module.exports = { load, run, runAll, dispose, runChain, checkPrograms };
+module.exports = { clock, load, run, runAll, dispose, runChain, checkPrograms };

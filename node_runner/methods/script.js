@@ -9,6 +9,13 @@ const { RpcError } = require('../rpc/errors');
 const { loadTensorflow, provideTensorflow } = require('../tensorflow');
 
 /**
+ * Asking Node.js for a module that it has already takes longer than a call across the pipe.
+ *
+ * @type {Map<string, object>}
+ */
+const modules = new Map();
+
+/**
  * Call an exported function, sync or async, of a CommonJS or ES module. Its `this` has `signal`, an AbortSignal that fires when
  * the caller gives up, `progress(value)`, and `tf`, the TensorFlow.js of this process; in CommonJS files
  * `require('@tensorflow/tfjs-node')` gives the same. The module is loaded once.
@@ -20,10 +27,20 @@ async function call({ path, function: name, args = [] }, context) {
   if (typeof path !== 'string' || typeof name !== 'string' || !Array.isArray(args)) {
     throw new RpcError(INVALID_PARAMS, 'script.call needs a path, the name of a function, and a list of arguments');
   }
+  const exported = modules.get(path) ?? (await load(path));
+  return findFunction(exported, name, path).apply(withTensorflow(context), args);
+}
+
+/**
+ * @param {string} path
+ * @returns {Promise<object>} the module's namespace
+ */
+async function load(path) {
   if (!fs.existsSync(path)) throw new RpcError(INVALID_PARAMS, `there is no file ${path}`);
   provideTensorflow();
   const exported = await import(pathToFileURL(path).href);
-  return findFunction(exported, name, path).apply(withTensorflow(context), args);
+  modules.set(path, exported);
+  return exported;
 }
 
 /**

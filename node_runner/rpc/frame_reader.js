@@ -7,14 +7,22 @@
  * @typedef {import('./protocol').TensorDescriptor} TensorDescriptor
  * @typedef {import('../ndarray').NDArray} NDArray
  *
+ * @typedef {object} Frame
+ * @property {any} message
+ * @property {NDArray[]} tensors
+ * @property {boolean} hasPlaceholders  whether the message may hold placeholders
+ * @property {() => void} release  to be called when nobody reads the tensors any more, where `isConsumed` says that it will be
+ *
  * @typedef {object} FrameHandlers
- * @property {(message: any, tensors: NDArray[], hasPlaceholders: boolean) => void} onFrame
+ * @property {(message: any) => boolean} isConsumed  whether the tensors of a message are released after use
+ * @property {(frame: Frame) => void} onFrame
  * @property {(error: unknown, id: number|null) => void} onBadFrame  the frame was skipped, the next one can be read
  * @property {(reason: string) => void} onLost  what arrived is no frame; nothing after it can be understood
  */
 
 const { HEADER_BYTES, MAGIC, MAX_JSON_BYTES, MAX_PAYLOAD_BYTES, PARSE_ERROR } = require('./protocol');
 const { RpcError } = require('./errors');
+const { ReceiveMemory, allocate } = require('./receive_memory');
 const { checkDescriptors, decodeTensor } = require('./tensors');
 
 const SCRATCH_BYTES = 64 * 1024;
@@ -48,6 +56,9 @@ class FrameReader {
     this.tensors = [];
     /** @type {unknown} */
     this.problem = undefined;
+    this.memory = new ReceiveMemory();
+    /** @type {ArrayBuffer[]} */
+    this.lent = [];
   }
 
   /** Where the next bytes of the socket must go. */
@@ -142,10 +153,21 @@ class FrameReader {
     }
     const descriptor = this.descriptors[this.tensors.length];
     try {
-      this.fill(new Uint8Array(new ArrayBuffer(descriptor.nbytes)), this.readTensor);
+      this.fill(new Uint8Array(this.newBuffer(descriptor.nbytes), 0, descriptor.nbytes), this.readTensor);
     } catch (error) {
       this.skipPayload(error, this.bytesFrom(this.tensors.length));
     }
+  }
+
+  /**
+   * @param {number} nbytes
+   * @returns {ArrayBuffer}
+   */
+  newBuffer(nbytes) {
+    if (!this.handlers.isConsumed(this.message)) return allocate(nbytes);
+    const buffer = this.memory.lend(nbytes);
+    this.lent.push(buffer);
+    return buffer;
   }
 
   readTensor() {
@@ -175,16 +197,21 @@ class FrameReader {
   }
 
   finishFrame() {
-    const { message, tensors, hasPlaceholders, problem } = this;
+    const { message, tensors, hasPlaceholders, problem, lent } = this;
+    const release = () => {
+      for (const buffer of lent.splice(0)) this.memory.giveBack(buffer);
+    };
     this.message = undefined;
     this.descriptors = [];
     this.tensors = [];
     this.problem = undefined;
+    this.lent = [];
     this.fill(this.header, this.readHeader);
     if (problem === undefined) {
-      this.handlers.onFrame(message, tensors, hasPlaceholders);
+      this.handlers.onFrame({ message, tensors, hasPlaceholders, release });
       return;
     }
+    release();
     const id = message !== null && typeof message === 'object' && Number.isInteger(message.id) ? message.id : null;
     this.handlers.onBadFrame(problem, id);
   }

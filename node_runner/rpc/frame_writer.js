@@ -12,8 +12,9 @@ const MAX_WRITE_BYTES = 2 ** 30;
  * @param {import('node:net').Socket} socket
  * @param {import('./protocol').Message} message
  * @param {import('./tensors').EncodedTensor[]} tensors
+ * @param {() => void} [onWritten] called when nobody reads the tensors' memory any more
  */
-function writeFrame(socket, message, tensors) {
+function writeFrame(socket, message, tensors, onWritten) {
   if (tensors.length > 0) message.tensors = tensors.map(({ descriptor }) => descriptor);
   const text = JSON.stringify(message);
   const jsonBytes = Buffer.byteLength(text);
@@ -33,6 +34,7 @@ function writeFrame(socket, message, tensors) {
   head.write(text, HEADER_BYTES);
   if (payloadBytes === 0) {
     socket.write(head);
+    onWritten?.();
     return;
   }
   socket.cork();
@@ -40,6 +42,8 @@ function writeFrame(socket, message, tensors) {
   for (const { chunks } of tensors) {
     for (const chunk of chunks) writeChunk(socket, chunk);
   }
+  // After the last byte, or when the socket has failed.
+  if (onWritten) socket.write('', onWritten);
   socket.uncork();
 }
 

@@ -6,7 +6,6 @@
  * @typedef {import('./protocol').Message} Message
  * @typedef {import('./protocol').Method} Method
  * @typedef {import('./tensors').EncodedTensor} EncodedTensor
- * @typedef {import('../ndarray').NDArray} NDArray
  */
 
 const net = require('node:net');
@@ -21,14 +20,16 @@ const { pack, unpack } = require('./values');
  *
  * @param {number} fd
  * @param {Record<string, () => Method>} methods  each name with a function that loads the method on its first call
+ * @param {Set<string>} consuming  those of them that keep none of the arrays they are given once they have answered
  */
-function serve(fd, methods) {
+function serve(fd, methods, consuming) {
   /** @type {Map<number, AbortController>} */
   const running = new Map();
   /** @type {Record<string, Method>} */
   const loaded = {};
 
   const reader = new FrameReader({
+    isConsumed: (message) => consuming.has(message?.method),
     onFrame: receive,
     onBadFrame: (error, id) => fail(id, error),
     onLost: (reason) => {
@@ -59,12 +60,9 @@ function serve(fd, methods) {
     process.exit();
   }
 
-  /**
-   * @param {any} message
-   * @param {NDArray[]} tensors
-   * @param {boolean} hasPlaceholders
-   */
-  function receive(message, tensors, hasPlaceholders) {
+  /** @param {import('./frame_reader').Frame} frame */
+  function receive(frame) {
+    const { message } = frame;
     const problem = problemOf(message);
     if (problem) {
       fail(Number.isInteger(message?.id) ? message.id : null, new RpcError(protocol.INVALID_REQUEST, problem));
@@ -74,15 +72,11 @@ function serve(fd, methods) {
       if (message.method === '$/cancel') running.get(message.params?.id)?.abort();
       return;
     }
-    void answer(message, tensors, hasPlaceholders);
+    void answer(frame);
   }
 
-  /**
-   * @param {{id: number, method: string, params: unknown}} request
-   * @param {NDArray[]} tensors
-   * @param {boolean} hasPlaceholders
-   */
-  async function answer({ id, method, params }, tensors, hasPlaceholders) {
+  /** @param {import('./frame_reader').Frame} frame */
+  async function answer({ message: { id, method, params }, tensors, hasPlaceholders, release }) {
     const controller = new AbortController();
     const { signal } = controller;
     running.set(id, controller);
@@ -92,9 +86,10 @@ function serve(fd, methods) {
       // The caller has gone on: a large result would cross for nothing.
       if (signal.aborted) throw new RpcError(protocol.CANCELLED, `${method} was cancelled`);
       const packed = pack(result, 'the result');
-      send({ jsonrpc: '2.0', id, result: packed.json }, packed.tensors);
+      send({ jsonrpc: '2.0', id, result: packed.json }, packed.tensors, release);
     } catch (error) {
       fail(id, error);
+      release();
     } finally {
       running.delete(id);
     }
@@ -132,9 +127,10 @@ function serve(fd, methods) {
   /**
    * @param {Message} message
    * @param {EncodedTensor[]} tensors
+   * @param {() => void} [onWritten]
    */
-  function send(message, tensors) {
-    writeFrame(socket, message, tensors);
+  function send(message, tensors, onWritten) {
+    writeFrame(socket, message, tensors, onWritten);
   }
 }
 

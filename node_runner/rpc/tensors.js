@@ -100,22 +100,24 @@ function problemOf(descriptor) {
  * Turn the received bytes of a described tensor into an array over the same memory.
  *
  * @param {TensorDescriptor} descriptor
- * @param {ArrayBuffer} buffer
+ * @param {ArrayBuffer} buffer which may be longer
  * @returns {NDArray}
  */
-function decodeTensor({ dtype, shape }, buffer) {
-  if (dtype === 'string') return new NDArray(dtype, shape, decodeStrings(sizeOf(shape), buffer));
-  return new NDArray(dtype, shape, new LAYOUTS[dtype].view(buffer));
+function decodeTensor({ dtype, shape, nbytes }, buffer) {
+  if (dtype === 'string') return new NDArray(dtype, shape, decodeStrings(sizeOf(shape), buffer, nbytes));
+  const { view, perElement } = LAYOUTS[dtype];
+  return new NDArray(dtype, shape, new view(buffer, 0, sizeOf(shape) * perElement));
 }
 
 /**
  * @param {number} count
  * @param {ArrayBuffer} buffer
+ * @param {number} nbytes
  * @returns {Uint8Array[]}
  */
-function decodeStrings(count, buffer) {
+function decodeStrings(count, buffer, nbytes) {
   const offsets = new BigUint64Array(buffer, 0, count + 1);
-  const body = Buffer.from(buffer, offsets.byteLength);
+  const body = Buffer.from(buffer, offsets.byteLength, nbytes - offsets.byteLength);
   /** @type {Uint8Array[]} */
   const strings = new Array(count);
   let start = 0;

@@ -29,18 +29,20 @@ from pybridge.data import Augmentation, ImageSet, Preprocessing
 from pybridge.models.cuts import choose_cut, fixed_layers
 from pybridge.models.layers_model import LayersModel
 from pybridge.node import Node
-from pybridge.programs import Program, TensorFlowProcess, programs_for
+from pybridge.programs import Program, TensorFlowProcess, are_cached, programs_for, shared_tensorflow
 from pybridge.progress import download_progress
 from pybridge.runtime import Runtime, ensure
-from pybridge.sources import Source, resolve
+from pybridge.sources import BaseModel, Source, resolve
 from pybridge.training.callbacks import Callback
+from pybridge.training.feature_memory import parse_memory
 from pybridge.training.features import FeatureExtractor
 from pybridge.training.head import POOLING_LAYER, append_classifier, append_pooling
 from pybridge.training.history import History
 from pybridge.training.loop import FitSettings
+from pybridge.training.rate_finder import RateCurve, RateSearch
 from pybridge.training.run_directory import RunDirectory, RunRecord
-from pybridge.training.trainer import DEFAULT_ENGINE, TrainerSettings
-from pybridge.training.transfer import Transfer, classifier_programs
+from pybridge.training.trainer import AUTO, TrainerSettings
+from pybridge.training.transfer import Transfer, classifier_programs, find_rate, frozen_programs
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ _PROCESS = ("_own_node", "_own_extractor")
 
 
 # Said elsewhere in the record, or not part of the model.
-_NOT_SETTINGS = ("allow_lambda", "base", "input_shape", "node", "preprocessing")
+_NOT_SETTINGS = ("allow_lambda", "base", "feature_memory", "input_shape", "node", "preprocessing")
 
 
 class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -73,12 +75,15 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         augment: False, True, a number of views, a dict or an `Augmentation`: cropped and mirrored views of the training
             images, whose features are computed once too.
         preprocessing: Overrides what is known of the base model.
-        schedule: How the learning rate goes over the epochs: ``constant``, ``cosine`` or ``one_cycle``.
+        schedule: How the learning rate goes over the epochs: ``constant``, ``cosine`` or ``one_cycle``; `fine_tune` has its own.
         warmup_epochs: Epochs, or parts of one, over which the rate rises to its value.
         global_clipnorm: Gradients that are longer, all of them together, are shortened to this; None for none.
         mixup: Trains on mixtures of two examples; both parameters of the beta distribution of their shares, 0 for none.
         engine: ``compiled``: a graph that Python's Keras traces once and Node's TensorFlow runs, several times as fast.
-            ``layers``: TensorFlow.js's own gradients and optimizers.
+            ``layers``: TensorFlow.js's own gradients and optimizers. ``auto``: ``compiled`` where it can train the model,
+            else ``layers``, which is logged; ``history_.engine`` names the one in use.
+        feature_memory: How much memory cached activations may take, in bytes or as ``"2GB"``; more of them lie in a file in
+            pybridge's cache while training runs. Default: half of what is free.
         skip_unreadable: Leave out images that cannot be decoded instead of raising.
         input_shape: Of one image as a torch module takes it, ``(3, height, width)``.
         allow_lambda: Run the Python code of Lambda layers in the base's Keras file.
@@ -95,7 +100,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self,
         base: Source = "efficientnet_lite0",
         *,
-        epochs: int = 30,
+        epochs: int = 100,
         batch_size: int = 32,
         learning_rate: float = 3e-3,
         optimizer: str = "adam",
@@ -104,7 +109,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         hidden_units: int = 0,
         label_smoothing: float = 0.0,
         class_weight: Any = None,
-        patience: int | None = 5,
+        patience: int | None = 10,
         monitor: str | None = None,
         augment: Any = False,
         preprocessing: Preprocessing | None = None,
@@ -112,7 +117,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         warmup_epochs: float = 0.0,
         global_clipnorm: float | None = None,
         mixup: float = 0.0,
-        engine: str = DEFAULT_ENGINE,
+        engine: str = AUTO,
+        feature_memory: int | str | None = None,
         skip_unreadable: bool = False,
         input_shape: tuple[int, ...] | None = None,
         allow_lambda: bool = False,
@@ -138,6 +144,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.global_clipnorm = global_clipnorm
         self.mixup = mixup
         self.engine = engine
+        self.feature_memory = feature_memory
         self.skip_unreadable = skip_unreadable
         self.input_shape = input_shape
         self.allow_lambda = allow_lambda
@@ -177,44 +184,51 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if run is not None and run.is_finished():
             return self._take(Trained.read(run))
         seed = self._choose_seed(run)
-        images = labelled(x, y)
-        training, validation = part(images, validation_split, validation_data, seed)
-        with download_progress() as report:
-            base = resolve(
-                self.base,
-                preprocessing=self.preprocessing,
-                input_shape=self.input_shape,
-                allow_lambda=self.allow_lambda,
-                progress=report,
-            )
+        with shared_tensorflow(self.runtime().environment()):
+            transfer, base, classes = self._head_transfer(x, y, seed, validation_split, validation_data)
+            origin = {"name": base.name, **base.origin}
+            settings = self._settings(classes, transfer.training.class_names)
+            record = new_record(transfer, origin, settings, classes.dtype.kind, self.runtime())
+            return self._train(transfer, record, History(), callbacks, run)
+
+    def find_learning_rate(
+        self,
+        x: Images,
+        y: ArrayLike | None = None,
+        *,
+        lowest: float = 1e-6,
+        highest: float = 10.0,
+        steps: int = 100,
+    ) -> RateCurve:
+        """Tries learning rates for the head: one training step with each, from low to high, until the loss explodes.
+
+        The classifier stays as it is; give the rate that you choose to a new one. Seconds, where the features are extracted.
+
+        Args:
+            x: As in `fit`.
+            y: As in `fit`.
+            lowest: The first rate.
+            highest: The last.
+            steps: How many rates.
+
+        Returns:
+            ``suggestion``, ``rates``, ``losses`` and ``smoothed``; a notebook shows a picture, ``write_html`` writes one.
+
+        Raises:
+            DataError: The images or labels cannot be used.
+            ModelFormatError: The base model cannot be used.
+
+        Example:
+            >>> curve = ImageClassifier(seed=0).find_learning_rate("photos/")
+            >>> ImageClassifier(seed=0, learning_rate=curve.suggestion).fit("photos/")
+        """
+        seed = self._choose_seed(None)
+        search = RateSearch(lowest, highest, steps, self.batch_size, seed, self.mixup)
         runtime = self.runtime()
-        features = append_pooling(base.model)
-        channels = programs_for([base.preprocessing, features], runtime)[-1].output_shape[0]
-        model = append_classifier(
-            features,
-            channels,
-            len(images.class_names),
-            dropout=self.dropout,
-            hidden_units=self.hidden_units,
-            seed=seed,
-        )
-        classes = class_values(y, images)
-        transfer = Transfer(
-            model=model,
-            cut=POOLING_LAYER,
-            preprocessing=base.preprocessing,
-            training=training,
-            validation=validation,
-            fit=self._fit_settings(seed, self.epochs, self.learning_rate),
-            trainer=self._trainer_settings(seed, self.learning_rate),
-            engine=self.engine,
-            augmentation=Augmentation.parse(self.augment),
-            class_weight=weights_by_name(self.class_weight, classes, images.class_names),
-            skip_unreadable=self.skip_unreadable,
-        )
-        origin = {"name": base.name, **base.origin}
-        record = new_record(transfer, origin, self._settings(classes, images.class_names), classes.dtype.kind, runtime)
-        return self._train(transfer, record, History(), callbacks, run)
+        with shared_tensorflow(runtime.environment()):
+            transfer, _, _ = self._head_transfer(x, y, seed, 0, None)
+            stages = frozen_programs(transfer.model, transfer.cut, transfer.preprocessing, runtime)
+            return find_rate(transfer, self._node().runner, self.extractor(), stages, runtime, search)
 
     def fine_tune(
         self,
@@ -223,7 +237,9 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         *,
         unfreeze: int | float | str = 0.3,
         epochs: int = 10,
-        learning_rate: float = 1e-5,
+        learning_rate: float = 3e-4,
+        schedule: str = "cosine",
+        warmup_epochs: float = 1.0,
         validation_split: float = 0.2,
         validation_data: Any = None,
         callbacks: Sequence[Callback] = (),
@@ -243,6 +259,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 the last frozen layer, or ``"all"``.
             epochs: Epochs at most.
             learning_rate: Much lower than the head's, so that what the base knows is not lost.
+            schedule: How the rate goes over the epochs: ``constant``, ``cosine`` or ``one_cycle``.
+            warmup_epochs: Epochs, or parts of one, over which the rate rises to its value.
             validation_split: As in `fit`.
             validation_data: As in `fit`.
             callbacks: As in `fit`.
@@ -270,7 +288,12 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             preprocessing=self.preprocessing_,
             training=training,
             validation=validation,
-            fit=replace(self._fit_settings(self.seed_, epochs, learning_rate), keep_start=True),
+            fit=replace(
+                self._fit_settings(self.seed_, epochs, learning_rate),
+                schedule=schedule,
+                warmup_epochs=warmup_epochs,
+                keep_start=True,
+            ),
             trainer=self._trainer_settings(self.seed_, learning_rate),
             engine=self.engine,
             augmentation=Augmentation.parse(self.augment),
@@ -279,8 +302,15 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
         settings = self._settings(self.classes_, self.class_names_)
         record = new_record(transfer, trained.record.base, settings, self.classes_.dtype.kind, self.runtime())
-        record.data["fine_tuning"] = {"unfreeze": unfreeze, "epochs": epochs, "learning_rate": learning_rate}
-        return self._train(transfer, record, self.history_, callbacks, run)
+        record.data["fine_tuning"] = {
+            "unfreeze": unfreeze,
+            "epochs": epochs,
+            "learning_rate": learning_rate,
+            "schedule": schedule,
+            "warmup_epochs": warmup_epochs,
+        }
+        with shared_tensorflow(self.runtime().environment()):
+            return self._train(transfer, record, self.history_, callbacks, run)
 
     def predict_proba(self, x: Images) -> NDArray[np.float32]:
         """The probability of each class: float32 of shape (N, classes), in the order of ``classes_``.
@@ -292,7 +322,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             DataError: An image cannot be decoded.
         """
         self._fitted()
-        return self._extractor().compute(self.programs(), unlabelled(x, self.class_names_))
+        return self.extractor().compute(self.programs(), unlabelled(x, self.class_names_))
 
     def predict(self, x: Images) -> NDArray[Any]:
         """The most probable class of each image, as an element of ``classes_``.
@@ -317,7 +347,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         self._fitted()
         images = labelled(x, y, self.class_names_)
-        return measure(images, self._extractor().compute(self.programs(), images))
+        return measure(images, self.extractor().compute(self.programs(), images))
 
     def save(self, path: str | Path) -> None:
         """Writes a run directory, whose ``model/`` is a TF.js layers model.
@@ -388,6 +418,11 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._fitted().record.preprocessing
 
     @property
+    def cut_(self) -> str | None:
+        """The last frozen layer; None where every layer trained."""
+        return self._fitted().record.cut
+
+    @property
     def judged_(self) -> Judged | None:
         """What the training was judged by; None for a run that was loaded."""
         return self._fitted().judged
@@ -422,6 +457,51 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __sklearn_is_fitted__(self) -> bool:
         return "_trained" in self.__dict__
 
+    def _head_transfer(
+        self, x: Images, y: ArrayLike | None, seed: int, validation_split: float, validation_data: Any
+    ) -> tuple[Transfer, BaseModel, NDArray[Any]]:
+        """The training of a new head on the frozen base; the base; and the classes as the user knows them."""
+        images = labelled(x, y)
+        training, validation = part(images, validation_split, validation_data, seed)
+        with download_progress() as report:
+            base = resolve(
+                self.base,
+                preprocessing=self.preprocessing,
+                input_shape=self.input_shape,
+                allow_lambda=self.allow_lambda,
+                progress=report,
+            )
+        runtime = self.runtime()
+        features = append_pooling(base.model)
+        with shared_tensorflow(runtime.environment()) as tensorflow:
+            if not are_cached([base.preprocessing, features], runtime):
+                # TensorFlow is imported while Node.js starts.
+                tensorflow.start()
+                self._node().runner.start()
+            channels = programs_for([base.preprocessing, features], runtime)[-1].output_shape[0]
+        classes = class_values(y, images)
+        transfer = Transfer(
+            model=append_classifier(
+                features,
+                channels,
+                len(images.class_names),
+                dropout=self.dropout,
+                hidden_units=self.hidden_units,
+                seed=seed,
+            ),
+            cut=POOLING_LAYER,
+            preprocessing=base.preprocessing,
+            training=training,
+            validation=validation,
+            fit=self._fit_settings(seed, self.epochs, self.learning_rate),
+            trainer=self._trainer_settings(seed, self.learning_rate),
+            engine=self.engine,
+            augmentation=Augmentation.parse(self.augment),
+            class_weight=weights_by_name(self.class_weight, classes, images.class_names),
+            skip_unreadable=self.skip_unreadable,
+        )
+        return transfer, base, classes
+
     def _train(
         self,
         transfer: Transfer,
@@ -435,7 +515,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             record,
             before,
             runner=self._node().runner,
-            extractor=self._extractor(),
+            extractor=self.extractor(),
             runtime=self.runtime(),
             run=run,
             callbacks=callbacks,
@@ -493,6 +573,11 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             hold_batch_normalization=True,
         )
 
+    def trainer_settings(self) -> TrainerSettings:
+        """Optimizer, loss and learning rate of the last training."""
+        tuned = self._fitted().record.data.get("fine_tuning")
+        return self._trainer_settings(self.seed_, tuned["learning_rate"] if tuned else self.learning_rate)
+
     def _choose_seed(self, run: RunDirectory | None) -> int:
         if run is not None and run.exists():
             return run.read()[0].seed
@@ -510,7 +595,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def activations(self, images: ImageSet) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """What Node computes for images: the activations where the frozen part ends, and the probabilities."""
-        stages, extractor = self.programs(), self._extractor()
+        stages, extractor = self.programs(), self.extractor()
         return extractor.compute(stages[:-1], images, description="Features"), extractor.compute(stages, images)
 
     def _node(self) -> Node:
@@ -520,11 +605,13 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self._own_node = Node()
         return self._own_node
 
-    def _extractor(self) -> FeatureExtractor:
+    def extractor(self) -> FeatureExtractor:
+        """What runs programs over images in the classifier's Node.js process."""
         runner = self._node().runner
         extractor: FeatureExtractor | None = self.__dict__.get("_own_extractor")
         if extractor is None or extractor.runner is not runner:
             extractor = self._own_extractor = FeatureExtractor(runner)
+        extractor.memory.budget = parse_memory(self.feature_memory)
         return extractor
 
     def programs(self, tensorflow: TensorFlowProcess | None = None) -> list[Program]:

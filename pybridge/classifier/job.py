@@ -21,10 +21,14 @@ from pybridge.training.features import FeatureExtractor
 from pybridge.training.history import History
 from pybridge.training.loop import FitState
 from pybridge.training.run_directory import RunDirectory, RunRecord
+from pybridge.training.trainer import AUTO
 from pybridge.training.transfer import Transfer, frozen_programs, run_transfer
 
-# Settings that a resumed training may change without becoming another training.
-_FREE_TO_CHANGE = {"epochs", "patience", "seed", "skip_unreadable"}
+# Settings that a resumed training may change without becoming another training; the cut stands for `unfreeze`.
+_FREE_TO_CHANGE = {"engine", "unfreeze", "epochs", "patience", "seed", "skip_unreadable"}
+
+# What runs did before there were these settings.
+_BEFORE = {"schedule": "constant", "warmup_epochs": 0.0, "mixup": 0.0}
 
 
 def prepare_run(path: str | Path | None, resume: bool) -> RunDirectory | None:
@@ -107,16 +111,20 @@ def train(
         DataError: The images cannot be used, or a resumed training is not the one that was begun.
     """
     checkpoint = None if run is None else _checkpoint(run, record)
+    if checkpoint is not None:
+        assert checkpoint.history.engine is not None
+        transfer = replace(transfer, engine=checkpoint.history.engine)
     record = replace(record, epochs_before=len(before))
     if run is not None:
         # Until the end the model on disk is that of the beginning; what was learned since is in the checkpoint.
-        known = before.extended(checkpoint.history.rows, None) if checkpoint else before
+        known = before.extended(checkpoint.history.rows, None, checkpoint.history.engine) if checkpoint else before
         run.write(replace(record, history=known), transfer.model)
     result = run_transfer(
         transfer,
         runner,
         extractor,
         frozen_programs(transfer.model, transfer.cut, transfer.preprocessing, runtime),
+        runtime,
         callbacks=callbacks,
         resume=checkpoint,
         on_epoch=None if run is None else _saver(run, before),
@@ -126,7 +134,7 @@ def train(
         record,
         status="interrupted" if result.fit.interrupted else "finished",
         metrics=judged.metrics(),
-        history=before.extended(result.fit.history.rows, result.fit.history.best_epoch),
+        history=before.extended(result.fit.history.rows, result.fit.history.best_epoch, result.fit.history.engine),
     )
     described = {"labels": list(record.class_names), "preprocessing": record.preprocessing.to_dict()}
     model = replace(result.model, user_metadata={**result.model.user_metadata, "pybridge": described})
@@ -157,13 +165,17 @@ def _checkpoint(run: RunDirectory, record: RunRecord) -> FitState | None:
             f"{run.path} was begun with everything up to {begun.cut} frozen, not {record.cut}",
             hint="Give the same unfreeze as then, or choose another folder for a new run.",
         )
+    then, now = _settings_in_use(begun), _settings_in_use(record)
     # A schedule spans all epochs, so that other epochs make it another one.
-    free = _FREE_TO_CHANGE if record.settings.get("schedule") == "constant" else _FREE_TO_CHANGE - {"epochs"}
+    free = _FREE_TO_CHANGE if now.get("schedule") == "constant" else _FREE_TO_CHANGE - {"epochs"}
     changed = [
-        f"{name} was {begun.settings.get(name)!r} and is {value!r}"
-        for name, value in record.settings.items()
-        if name not in free and begun.settings.get(name) != value
+        f"{name} was {then.get(name, _BEFORE.get(name))!r} and is {value!r}"
+        for name, value in now.items()
+        if name not in free and then.get(name, _BEFORE.get(name)) != value
     ]
+    engine = begun.history.engine
+    if record.settings["engine"] not in (AUTO, engine):
+        changed.append(f"engine was {engine!r} and is {record.settings['engine']!r}")
     if changed:
         raise DataError(
             f"{run.path} was begun with other settings: {'; '.join(changed)}",
@@ -175,13 +187,18 @@ def _checkpoint(run: RunDirectory, record: RunRecord) -> FitState | None:
                 f"{run.path} was begun with other {part} images: {begun.data[part]} then, {record.data[part]} now",
                 hint="Go on with the images that it was trained on, or choose another folder for a new run.",
             )
-    return state
+    return replace(state, history=replace(state.history, engine=engine))
+
+
+def _settings_in_use(record: RunRecord) -> dict[str, Any]:
+    """The classifier's parameters, and what fine-tuning does otherwise."""
+    return {**record.settings, **record.data.get("fine_tuning", {})}
 
 
 def _saver(run: RunDirectory, before: History) -> Callable[[FitState], None]:
     def save(state: FitState) -> None:
         write_checkpoint(run.checkpoints, state)
-        run.write_history(before.extended(state.history.rows, None))
+        run.write_history(before.extended(state.history.rows, None, state.history.engine))
 
     return save
 

@@ -99,6 +99,7 @@ class Trained:
             "judged on": f"{len(self.judged.images)} {'validation' if counts['validation'] else 'training'} images",
             "frozen up to": record.cut or "nothing: every layer trained",
             **record.settings,
+            "engine": record.history.engine,
             **record.data.get("fine_tuning", {}),
             "seed": record.seed,
         }

@@ -29,6 +29,8 @@ def add(verbs: Verbs) -> None:
     verify.add_argument("--against", metavar="MODEL", help="another model, which is to compute the same")
     verify.add_argument("--runtimes", metavar="A,B", help="only these; without it, all that this machine has")
     verify.add_argument("--layers", action="store_true", help="find the first layer that differs, and guess why")
+    verify.add_argument("--training", action="store_true", help="compare the training of a run too, weight by weight, bit by bit")
+    verify.add_argument("--training-epochs", type=int, default=2, metavar="N", help="for so many epochs (default 2)")
     verify.add_argument("--html", type=Path, metavar="FILE", help="write a report with a heat map of inputs by runtimes")
     verify.add_argument("--input-shape", type=sizes, metavar="C,H,W", help=INPUT_SHAPE)
     verify.add_argument(
@@ -84,6 +86,8 @@ def _verify(options: argparse.Namespace) -> int:
         runtimes=options.runtimes.split(",") if options.runtimes else None,
         tolerance=options.tolerance,
         layers=options.layers,
+        training=options.training,
+        training_epochs=options.training_epochs,
         input_shape=options.input_shape,
     )
     if options.html is not None:

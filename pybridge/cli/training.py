@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +35,19 @@ def add(verbs: Verbs) -> None:
     train.add_argument("--mixup", type=float, default=0.0, metavar="X", help="train on mixtures of examples; 0.1 to 0.4 is usual")
     train.add_argument(
         "--engine",
-        default=None,
-        choices=("compiled", "layers"),
-        help="compiled: a graph that Python's Keras traces; layers: TensorFlow.js alone",
+        default="auto",
+        choices=("auto", "compiled", "layers"),
+        help="compiled: a graph that Python's Keras traces; layers: TensorFlow.js alone; auto: the former where it can (default)",
     )
     train.add_argument("--balanced", action="store_true", help="let rare classes weigh as much as common ones")
     train.add_argument(
-        "--patience", type=int, default=5, metavar="N", help="epochs without improvement; 0 trains all (default 5)"
+        "--patience", type=int, default=10, metavar="N", help="epochs without improvement; 0 trains all (default 10)"
+    )
+    train.add_argument(
+        "--find-lr", action="store_true", help="train nothing, but try learning rates and suggest one; --out FILE.html draws it"
     )
     train.add_argument("--seed", type=int, help="makes the weights the same, bit for bit, on one machine")
-    _training_options(train, epochs=30, learning_rate=3e-3)
+    _training_options(train, epochs=100, learning_rate=3e-3)
 
     tune = verbs.add(
         "fine-tune",
@@ -53,52 +58,68 @@ def add(verbs: Verbs) -> None:
     tune.add_argument("run_dir", type=Path, metavar="RUN")
     tune.add_argument("folder", type=Path, help="the photos, with the classes of the run")
     tune.add_argument("--unfreeze", default="0.3", help='how much trains: 20 layers, a share (0.3), a layer\'s name, or "all"')
-    _training_options(tune, epochs=10, learning_rate=1e-5)
+    tune.add_argument(
+        "--schedule", default="cosine", choices=("constant", "cosine", "one_cycle"), help="of the learning rate (default cosine)"
+    )
+    tune.add_argument(
+        "--warmup-epochs", type=float, default=1.0, metavar="N", help="epochs over which the rate rises (default 1)"
+    )
+    _training_options(tune, epochs=10, learning_rate=3e-4)
 
 
 def _train(options: argparse.Namespace) -> int:
+    if not options.find_lr:
+        _check_out(options)
     set_up()
     from pybridge.classifier import ImageClassifier
 
-    with ImageClassifier(
-        base=options.base,
-        input_shape=options.input_shape,
-        allow_lambda=options.allow_lambda,
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        learning_rate=options.learning_rate,
-        optimizer=options.optimizer,
-        weight_decay=options.weight_decay,
-        dropout=options.dropout,
-        hidden_units=options.hidden_units,
-        label_smoothing=options.label_smoothing,
-        schedule=options.schedule,
-        warmup_epochs=options.warmup_epochs,
-        mixup=options.mixup,
-        **({"engine": options.engine} if options.engine else {}),
-        class_weight="balanced" if options.balanced else None,
-        patience=options.patience if options.patience > 0 else None,
-        augment=options.augment or False,
-        skip_unreadable=options.skip_unreadable,
-        seed=options.seed,
-    ) as classifier:
+    with (
+        _one_tensorflow() as ahead,
+        ImageClassifier(
+            base=options.base,
+            input_shape=options.input_shape,
+            allow_lambda=options.allow_lambda,
+            epochs=options.epochs,
+            batch_size=options.batch_size,
+            learning_rate=options.learning_rate,
+            optimizer=options.optimizer,
+            weight_decay=options.weight_decay,
+            dropout=options.dropout,
+            hidden_units=options.hidden_units,
+            label_smoothing=options.label_smoothing,
+            schedule=options.schedule,
+            warmup_epochs=options.warmup_epochs,
+            mixup=options.mixup,
+            engine=options.engine,
+            class_weight="balanced" if options.balanced else None,
+            patience=options.patience if options.patience > 0 else None,
+            augment=options.augment or False,
+            feature_memory=options.feature_memory,
+            skip_unreadable=options.skip_unreadable,
+            seed=options.seed,
+        ) as classifier,
+    ):
+        if options.find_lr:
+            return _find_rate(options, classifier)
         classifier.fit(
             options.folder,
             validation_split=options.validation_split,
             validation_data=options.validation,
             run_dir=options.out,
             resume=options.resume,
-            callbacks=[epoch_lines()],
+            callbacks=[epoch_lines(), ahead],
         )
         return _prove_and_report(options, classifier)
 
 
 def _fine_tune(options: argparse.Namespace) -> int:
+    _check_out(options)
     set_up()
     from pybridge.classifier import ImageClassifier
 
-    with ImageClassifier.load(options.run_dir) as classifier:
+    with _one_tensorflow() as ahead, ImageClassifier.load(options.run_dir) as classifier:
         classifier.set_params(skip_unreadable=options.skip_unreadable or classifier.skip_unreadable)
+        classifier.set_params(feature_memory=options.feature_memory)
         if options.augment is not None:
             classifier.set_params(augment=options.augment)
         classifier.fine_tune(
@@ -106,22 +127,44 @@ def _fine_tune(options: argparse.Namespace) -> int:
             unfreeze=_unfreeze(options.unfreeze),
             epochs=options.epochs,
             learning_rate=options.learning_rate,
+            schedule=options.schedule,
+            warmup_epochs=options.warmup_epochs,
             validation_split=options.validation_split,
             validation_data=options.validation,
             run_dir=options.out,
             resume=options.resume,
-            callbacks=[epoch_lines(before=len(classifier.history_))],
+            callbacks=[epoch_lines(before=len(classifier.history_)), ahead],
         )
         return _prove_and_report(options, classifier)
 
 
+def _find_rate(options: argparse.Namespace, classifier: Any) -> int:
+    curve = classifier.find_learning_rate(options.folder)
+    if options.out is not None:
+        curve.write_html(options.out)
+    drawn = "" if options.out is None else f"\nthe curve     {options.out}"
+    next_step = f"next          pybridge train {options.folder} --out RUN --learning-rate {curve.suggestion:.2g}"
+    answer(options, curve.to_dict(), f"{curve}{drawn}\n{next_step}")
+    return SUCCESS
+
+
+def _check_out(options: argparse.Namespace) -> None:
+    if options.out is None:
+        raise ValueError("the following arguments are required: --out")
+
+
 def _training_options(parser: argparse.ArgumentParser, *, epochs: int, learning_rate: float) -> None:
-    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder for the run; must not exist yet")
+    parser.add_argument("--out", type=Path, metavar="RUN", help="folder for the run; must not exist yet")
     parser.add_argument("--epochs", type=int, default=epochs, metavar="N", help=f"epochs at most (default {epochs})")
     parser.add_argument("--learning-rate", type=float, default=learning_rate, metavar="X", help=f"default {learning_rate:g}")
     parser.add_argument("--validation", type=Path, metavar="FOLDER", help="photos to judge by, instead of a share of the others")
     parser.add_argument("--validation-split", type=float, default=0.2, metavar="X", help="share kept to judge by (default 0.2)")
     parser.add_argument("--augment", type=int, metavar="VIEWS", help="views of each photo: itself, and crops of it")
+    parser.add_argument(
+        "--feature-memory",
+        metavar="SIZE",
+        help="memory for cached activations, such as 2GB; more of them lie in a file (default half of what is free)",
+    )
     parser.add_argument("--skip-unreadable", action="store_true", help="leave out images that cannot be decoded")
     parser.add_argument("--resume", action="store_true", help="go on with an unfinished run in RUN")
 
@@ -147,6 +190,17 @@ def epoch_lines(before: int = 0) -> Any:
     return LambdaCallback(on_epoch_end=show)
 
 
+@contextmanager
+def _one_tensorflow() -> Iterator[Any]:
+    """Holds one TensorFlow process for tracing and for the proof; the callback lets it start while Node.js trains."""
+    from pybridge.programs import shared_tensorflow
+    from pybridge.runtime import ensure
+    from pybridge.training.callbacks import LambdaCallback
+
+    with shared_tensorflow(ensure().environment()) as tensorflow:
+        yield LambdaCallback(on_train_begin=lambda _: tensorflow.start())
+
+
 def _prove_and_report(options: argparse.Namespace, classifier: Any) -> int:
     from pybridge.parity import prove
 
@@ -159,6 +213,7 @@ def _prove_and_report(options: argparse.Namespace, classifier: Any) -> int:
         "seed": classifier.seed_,
         "epochs": len(history),
         "best_epoch": history.best_epoch,
+        "engine": history.engine,
         **classifier.metrics_,
         "parity": None if parity is None else parity.to_dict(),
     }

@@ -33,6 +33,7 @@ def render(report: ParityReport, title: str) -> str:
         ("Inputs by runtimes", _heat_map(report)),
         ("The worst input of each runtime", "".join(_outputs(row) for row in report.runtimes)),
         ("Layers", "".join(_layer(finding) for finding in report.layers or ())),
+        ("Training", _training(report)),
         ("How this was measured", _method(report)),
     ]
     body = "\n".join(f"<section><h2>{heading}</h2>{content}</section>" for heading, content in sections if content)
@@ -162,6 +163,32 @@ def _layer(finding: LayerFinding) -> str:
         f"({text(finding.class_name)}), by {_number(finding.difference)}; {_number(finding.tolerance)} would pass.</p>"
         f"{alone}<p>Likely cause:</p><ul>{causes}</ul>{options}<details><summary>Configurations</summary>{configs}</details>"
     )
+
+
+def _training(report: ParityReport) -> str:
+    check = report.training
+    if check is None:
+        return ""
+    told = facts(
+        {
+            "images": check.images,
+            "epochs": check.epochs,
+            "weight values": check.values,
+            "changed by the training": check.changed,
+            "different in Node and Python": check.different,
+            "largest difference": check.max_abs_diff,
+            "most different weight": check.worst_weight,
+            "images for both engines": check.engine_images,
+            "largest difference of their losses, as a share": check.max_loss_diff,
+            "allowed": check.tolerance,
+        }
+    )
+    head = ["epoch", "loss in Node", "in Python", "engine compiled", "engine layers"]
+    columns = (*check.losses.values(), *check.engine_losses.values())
+    rows = [[str(i + 1), *(f"{loss:.6f}" for loss in row)] for i, row in enumerate(zip(*columns, strict=True))]
+    mark, word = ("✓", "good") if check.passed else ("✗", "bad")
+    verdict = "Node and Python train alike." if check.passed else "The trainings differ."
+    return f'<p class="verdict {word}">{mark} {verdict}</p>{told}{table(head, rows)}'
 
 
 def _method(report: ParityReport) -> str:

@@ -11,6 +11,7 @@ from pybridge.errors import ParityError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pybridge.parity.training import TrainingCheck
     from pybridge.parity.walk import LayerFinding
 
 Status = Literal["compared", "unavailable", "unsupported", "failed"]
@@ -103,6 +104,7 @@ class ParityReport:
         noise_floor: The largest share of its largest output by which an example's outputs move under noise.
         depth: How many roundings lie on the way through the model.
         layers: The first layer that differs, for each runtime that was walked; None where nobody asked.
+        training: Whether the run's training gives the same weights in Node and in Python; None where nobody asked.
     """
 
     reference: str
@@ -114,10 +116,16 @@ class ParityReport:
     noise_floor: float | None = None
     depth: int | None = None
     layers: tuple[LayerFinding, ...] | None = None
+    training: TrainingCheck | None = None
 
     @property
     def passed(self) -> bool:
-        """Whether every runtime is within the tolerance and gives every example the same label, and at least one was compared."""
+        """Whether every runtime is within the tolerance and gives every example the same label, and at least one was compared.
+
+        Where the training was compared it must pass too.
+        """
+        if self.training is not None and not self.training.passed:
+            return False
         compared = any(result.status == "compared" for result in self.runtimes)
         return compared and all(result.passes(self.tolerance) for result in self.runtimes)
 
@@ -137,6 +145,8 @@ class ParityReport:
             facts |= {"formula": self.formula, "noise_floor": _plain(self.noise_floor), "depth": self.depth}
         if self.layers is not None:
             facts["layers"] = [finding.to_dict() for finding in self.layers]
+        if self.training is not None:
+            facts["training"] = self.training.to_dict()
         return facts
 
     def raise_for_status(self) -> None:
@@ -193,7 +203,8 @@ class ParityReport:
         return lines
 
     def _findings(self) -> list[str]:
-        return [str(finding) for finding in self.layers or ()]
+        trained = [] if self.training is None else [str(self.training)]
+        return [*(str(finding) for finding in self.layers or ()), *trained]
 
 
 def _plain(value: Any) -> Any:

@@ -21,8 +21,9 @@ from pybridge.parity.edge_cases import Cases
 from pybridge.parity.report import ParityReport, RuntimeResult
 from pybridge.parity.runtimes import REFERENCE, choose
 from pybridge.parity.subjects import Subject
+from pybridge.parity.training import check_training
 from pybridge.parity.verification import compare
-from pybridge.programs import Program, TensorFlowProcess, run_reference
+from pybridge.programs import Program, TensorFlowProcess, run_reference, shared_tensorflow
 from pybridge.progress import progress
 from pybridge.training.features import image_batches
 
@@ -37,6 +38,7 @@ def verify_run(
     runtimes: Sequence[str] | None = None,
     tolerance: float | None = None,
     layers: bool = False,
+    training_epochs: int | None = None,
 ) -> ParityReport:
     """Compares what a trained classifier gives for images, file by file.
 
@@ -49,6 +51,7 @@ def verify_run(
         runtimes: See `pybridge.verify`.
         tolerance: See `pybridge.verify`.
         layers: See `pybridge.verify`.
+        training_epochs: Compare the training too, for so many epochs.
 
     Raises:
         ModelFormatError: There is no such run.
@@ -61,7 +64,9 @@ def verify_run(
         chosen = images if isinstance(images, ImageSet) else unlabelled(images, classifier.class_names_)
         subject = Subject("model", layers=classifier.layers_model())
         wanted = choose(runtimes, subject, same=True)
-        with TensorFlowProcess(classifier.runtime().environment()) as tensorflow:
+        with shared_tensorflow(classifier.runtime().environment()) as tensorflow:
+            # Node has work to do while it starts.
+            tensorflow.start()
             stages = classifier.programs(tensorflow)
             some = np.linspace(0, len(chosen) - 1, min(len(chosen), _MOST_FOR_OTHERS)).astype(np.int64)
             others = [each for each in wanted if each.name != "node"]
@@ -74,8 +79,9 @@ def verify_run(
             if len(others) < len(wanted):
                 pairs = (features, features_expected), (probabilities, expected)
                 rows.append(_node_row(chosen, seconds, *pairs, tolerance or 0.0))
+            training = None if training_epochs is None else check_training(classifier, chosen, training_epochs, tensorflow)
             if not others:
-                return ParityReport(REFERENCE, tolerance or 0.0, len(chosen), tuple(rows), _names(chosen))
+                return ParityReport(REFERENCE, tolerance or 0.0, len(chosen), tuple(rows), _names(chosen), training=training)
             with Bench(tensorflow=tensorflow) as bench:
                 cases = _prepared(stages[0], chosen.take(some), tensorflow)
                 reference = Outputs([expected[some]], 0.0)
@@ -84,7 +90,7 @@ def verify_run(
         if classifier is not run:
             classifier.close()
     moved = [replace(row, examples={int(some[at]): value for at, value in row.examples.items()}) for row in report.runtimes]
-    return replace(report, images=len(chosen), runtimes=(*rows, *moved), names=_names(chosen))
+    return replace(report, images=len(chosen), runtimes=(*rows, *moved), names=_names(chosen), training=training)
 
 
 def prove(classifier: ImageClassifier, run_dir: str | Path, *, limit: int = 32) -> ParityReport | None:

@@ -33,6 +33,8 @@ def verify(
     runtimes: Sequence[str] | None = None,
     tolerance: float | None = None,
     layers: bool = False,
+    training: bool = False,
+    training_epochs: int = 2,
     seed: int = 0,
     node: Node | None = None,
     input_shape: Sequence[int] | None = None,
@@ -52,6 +54,9 @@ def verify(
         runtimes: Names of `pybridge.parity.RUNTIMES`; by default all that this machine has. Slow ones compute a few examples.
         tolerance: The largest absolute difference that passes, instead of the derived ones.
         layers: Where outputs differ, find the first layer that does and guess why.
+        training: For a run: train its trainable part in Node and in Python, and compare all weights bit by bit; and compare the
+            losses of both engines. The run stays as it is.
+        training_epochs: For how many epochs, on at most 64 of the images.
         seed: Of the generated examples.
         node: A Node.js process to use.
         input_shape: For torch and ONNX: the shape of one example.
@@ -70,12 +75,17 @@ def verify(
     """
     if tolerance is not None and not tolerance >= 0:
         raise ValueError(f"tolerance must not be negative, but is {tolerance}")
+    if training and training_epochs < 1:
+        raise ValueError(f"the training that is compared needs at least 1 epoch, not {training_epochs}")
     if isinstance(model_or_run, ImageClassifier) or _is_run(model_or_run):
         from pybridge.parity.runs import verify_run
 
         if against is not None:
             raise DataError("A run cannot be verified against another model", hint="Verify its model/ folder against the other.")
-        return verify_run(model_or_run, inputs, runtimes=runtimes, tolerance=tolerance, layers=layers)
+        epochs = training_epochs if training else None
+        return verify_run(model_or_run, inputs, runtimes=runtimes, tolerance=tolerance, layers=layers, training_epochs=epochs)
+    if training:
+        raise DataError("Only the training of a run can be verified", hint="Give a run directory or an ImageClassifier.")
     options = {} if input_shape is None else {"input_shape": tuple(input_shape)}
     subject = _opened(model_or_run, options)
     tested = subject if against is None else as_subject(against, **options)

@@ -4,16 +4,18 @@ A program is a folder with a TensorFlow SavedModel that holds no variables, and 
 Python traces it in a process of its own, so that neither TensorFlow's start-up nor its memory burdens the caller.
 """
 
-from pybridge.programs.cache import programs_for
+from pybridge.programs.cache import are_cached, programs_for
 from pybridge.programs.program import Program, Signature, TensorSpec
 from pybridge.programs.reference import run_reference
-from pybridge.programs.tensorflow_process import TensorFlowProcess
+from pybridge.programs.tensorflow_process import TensorFlowProcess, shared_tensorflow
 
 __all__ = [
     "Program",
     "Signature",
     "TensorFlowProcess",
     "TensorSpec",
+    "are_cached",
     "programs_for",
     "run_reference",
+    "shared_tensorflow",
 ]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tempfile
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,14 @@ from pybridge.data.preprocessing import Preprocessing
 from pybridge.errors import ModelFormatError
 from pybridge.models.layers_model import LayersModel
 from pybridge.programs.program import Program
-from pybridge.programs.tensorflow_process import TensorFlowProcess
+from pybridge.programs.tensorflow_process import TensorFlowProcess, shared_tensorflow
 from pybridge.progress import progress
 from pybridge.runtime import Runtime, cache_dir
 
 # Part of every key: raise it when tracing changes what a program computes or how its signatures look.
-TRACING_VERSION = 4
+TRACING_VERSION = 5
+
+_SCRATCH = "tracing-"
 
 
 def programs_for(
@@ -33,7 +36,8 @@ def programs_for(
         sources: A preprocessing gives the program from files or pixels to the model's input, a model its
             inference, with its weights as constants.
         runtime: Whose TensorFlow traces and will run them.
-        tensorflow: A process that runs already; by default one is started where something has to be traced.
+        tensorflow: A process to trace in; by default the shared one (see `shared_tensorflow`), which starts where something
+            has to be traced.
 
     Raises:
         ModelFormatError: A model has a layer that cannot be traced.
@@ -44,17 +48,39 @@ def programs_for(
     found = [_find(folder / key) for key in keys]
     if all(found):
         return [program for program in found if program]
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "tracing.lock"), tempfile.TemporaryDirectory(dir=folder, prefix="tracing-") as scratch:
+    with tracing_folder() as scratch:
         missing = {key: source for key, source in zip(keys, sources, strict=True) if not _find(folder / key)}
         if missing:
-            with nullcontext(tensorflow) if tensorflow else TensorFlowProcess(runtime.environment()) as process:
-                _trace(Path(scratch), missing, process)
+            with nullcontext(tensorflow) if tensorflow else shared_tensorflow(runtime.environment()) as process:
+                _trace(scratch, missing, process)
             for key in missing:
-                if (folder / key).exists():
-                    (folder / key).replace(Path(scratch) / f"damaged-{key}")
-                (Path(scratch) / key / "program").replace(folder / key)
+                keep(scratch / key / "program", folder / key)
     return [Program.read(folder / key) for key in keys]
+
+
+def are_cached(sources: Sequence[Preprocessing | LayersModel], runtime: Runtime) -> bool:
+    """Whether `programs_for` would trace nothing."""
+    return all(_find(cache_dir() / "programs" / _key(source, runtime)) for source in sources)
+
+
+@contextmanager
+def tracing_folder() -> Iterator[Path]:
+    """An empty folder in the cache for what is being traced; one process traces at a time."""
+    folder = cache_dir() / "programs"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "tracing.lock"):
+        # Whoever holds the lock is alone: other such folders are those of processes that were killed.
+        for left in folder.glob(f"{_SCRATCH}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=_SCRATCH) as scratch:
+            yield Path(scratch)
+
+
+def keep(traced: Path, place: Path) -> None:
+    """Moves what was traced to its place in the cache, in one step; what lies there is damaged."""
+    if place.exists():
+        place.replace(traced.with_name(f"damaged-{place.name}"))
+    traced.replace(place)
 
 
 def _key(source: Preprocessing | LayersModel, runtime: Runtime) -> str:

@@ -14,12 +14,14 @@ import json
 import os
 import queue
 import select
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,9 @@ Job = Callable[[Path, dict[str, Any]], dict[str, Any]]
 class TensorFlowProcess:
     """A Python process that imports TensorFlow as it starts, and then runs one job after the other.
 
+    It starts with its first job, or before with `start` or a ``with`` block. Threads may share it: their jobs wait for each
+    other. If it dies, the job is lost, and the next one starts another process.
+
     Args:
         environment: Added to this process's own; the runtime's ``environment()``.
 
@@ -44,21 +49,26 @@ class TensorFlowProcess:
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        search_path = os.pathsep.join([str(Path(pybridge.__file__).parent.parent), *filter(None, sys.path)])
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115, closed with the process
-        done, notify = os.pipe()
-        self._done = os.fdopen(done, "rb", buffering=0)
-        try:
-            self._child = subprocess.Popen(
-                [sys.executable, "-c", _CHILD, str(notify)],
-                stdin=subprocess.PIPE,
-                stdout=self._output,
-                stderr=self._output,
-                pass_fds=(notify,),
-                env={**os.environ, **environment, "PYTHONPATH": search_path},
-            )
-        finally:
-            os.close(notify)
+        self._environment = dict(environment)
+        self._child: _Child | None = None
+        self._closed = False
+        self._starting = threading.Lock()
+        self._running = threading.Lock()
+        self._runner: int | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        child = self._child
+        return child is not None and child.alive
+
+    def start(self) -> None:
+        """Lets the process begin to import TensorFlow, which takes seconds, and does not wait for it.
+
+        Raises:
+            BridgeError: It was closed.
+        """
+        self._started()
 
     def run(self, folder: Path, name: str, arguments: dict[str, Any], *, timeout: float | None = None) -> dict[str, Any]:
         """Runs one job.
@@ -77,45 +87,157 @@ class TensorFlowProcess:
             CallTimeoutError: The job took longer; the process is gone.
         """
         (folder / "job.json").write_text(json.dumps({"name": name, "arguments": arguments}), "utf-8")
-        assert self._child.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._child.stdin.write(json.dumps(str(folder)).encode() + b"\n")
-            self._child.stdin.flush()
-        if not select.select([self._done], [], [], timeout)[0]:
-            self._child.kill()
-            raise CallTimeoutError(f"{name} took longer than {timeout:g} seconds in Python's TensorFlow process")
-        if not self._done.read(1):
-            raise self._death(name)
+        with self._running:
+            self._runner = threading.get_ident()
+            child = self._started()
+            try:
+                finished = child.run(folder, timeout)
+            except BaseException:
+                # Ctrl-C: nobody will read this job's answer, which must not become the next one's.
+                child.kill()
+                raise
+            finally:
+                self._runner = None
+            if finished is None:
+                child.kill()
+                raise CallTimeoutError(f"{name} took longer than {timeout:g} seconds in Python's TensorFlow process")
+            if not finished:
+                raise child.death(name)
         result: dict[str, Any] = json.loads((folder / "result.json").read_text("utf-8"))
         if "error" not in result:
             return result
         kind = getattr(errors, result["error"]["type"], BridgeError)
         raise kind(result["error"]["message"], hint=result["error"]["hint"])
 
+    def cancel(self, thread: int) -> None:
+        """Ends the process if it runs a job of the thread with this identifier; the job then fails."""
+        child = self._child
+        if child is not None and self._runner == thread:
+            child.kill()
+
     def close(self) -> None:
         """Ends the process, whatever it does."""
+        with self._starting:
+            self._closed = True
+        if self._child is None:
+            return
         self._child.kill()
-        self._child.wait()
-        assert self._child.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._child.stdin.close()
-        self._done.close()
-        self._output.close()
+        with self._running:
+            self._child.close()
 
     def __enter__(self) -> TensorFlowProcess:
+        self.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _death(self, name: str) -> BridgeError:
-        code = self._child.wait()
+    def _started(self) -> _Child:
+        with self._starting:
+            if self._closed:
+                raise BridgeError("Python's TensorFlow process was closed", hint="Start another one.")
+            if self._child is None or not self._child.alive:
+                if self._child is not None:
+                    self._child.close()
+                self._child = _Child(self._environment)
+            return self._child
+
+
+class _Child:
+    """One life of the process."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        search_path = os.pathsep.join([str(Path(pybridge.__file__).parent.parent), *filter(None, sys.path)])
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115, closed with the process
+        done, notify = os.pipe()
+        self._done = os.fdopen(done, "rb", buffering=0)
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _CHILD, str(notify)],
+                stdin=subprocess.PIPE,
+                stdout=self._output,
+                stderr=self._output,
+                pass_fds=(notify,),
+                env={**os.environ, **environment, "PYTHONPATH": search_path},
+            )
+        finally:
+            os.close(notify)
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def run(self, folder: Path, timeout: float | None) -> bool | None:
+        """True when the job is done, False when the process died of it, None when the time was over."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(str(folder)).encode() + b"\n")
+            self._process.stdin.flush()
+        if not select.select([self._done], [], [], timeout)[0]:
+            return None
+        return bool(self._done.read(1))
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        self.kill()
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._done.close()
+        self._output.close()
+
+    def death(self, name: str) -> BridgeError:
+        code = self._process.wait()
         self._output.seek(0)
         lines = self._output.read().decode("utf-8", "replace").splitlines()
         return BridgeError(
             f"Python's TensorFlow process ended with code {code} during {name}:\n" + "\n".join(lines[-15:]),
             hint="`pybridge doctor` checks the installation. Out of memory is a common reason for code -9.",
         )
+
+
+@dataclass
+class _Shared:
+    process: TensorFlowProcess
+    holders: int = 0
+
+
+_shared: dict[tuple[Any, ...], _Shared] = {}
+_sharing = threading.Lock()
+
+
+@contextlib.contextmanager
+def shared_tensorflow(environment: Mapping[str, str]) -> Iterator[TensorFlowProcess]:
+    """The one TensorFlow process of all who hold it at the same time: from its first job to the last holder.
+
+    A job that traces several things, one after the other or at once, holds it around them: TensorFlow is imported once, and
+    not at all where everything is in the cache.
+
+    Args:
+        environment: As for `TensorFlowProcess`; other variables mean another process.
+
+    Example:
+        >>> with shared_tensorflow(runtime.environment()):
+        ...     programs_for([preprocessing], runtime)
+        ...     programs_for([model], runtime)
+    """
+    # A forked child shares nothing with its parent.
+    key = (os.getpid(), *sorted(environment.items()))
+    with _sharing:
+        entry = _shared.setdefault(key, _Shared(TensorFlowProcess(environment)))
+        entry.holders += 1
+    try:
+        yield entry.process
+    finally:
+        with _sharing:
+            entry.holders -= 1
+            if last := not entry.holders:
+                del _shared[key]
+        if last:
+            entry.process.close()
 
 
 def _jobs() -> dict[str, Job]:
@@ -134,6 +256,8 @@ def _find_job(name: str, jobs: dict[str, Job]) -> Job:
 
 def main(notify: int) -> None:
     """The child's side: runs jobs until its standard input ends."""
+    # Ctrl-C reaches all processes of a terminal; what it means for the job is for the parent to say.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     folders: queue.SimpleQueue[Path] = queue.SimpleQueue()
     threading.Thread(target=_read_jobs, args=(folders,), daemon=True).start()
     jobs = _jobs()

@@ -12,6 +12,7 @@ import tensorflow as tf
 from pybridge.data.preprocessing import Preprocessing
 from pybridge.models import to_keras
 from pybridge.models.layers_model import LayersModel
+from pybridge.programs.folding import fold_affine
 from pybridge.programs.program import Program, Signature, TensorSpec
 
 
@@ -44,7 +45,7 @@ def trace_preprocessing(preprocessing: Preprocessing, folder: Path) -> Program:
             kernel_type="triangle",
             antialias=True,
         )[0]
-        mirrored = tf.where(flip, tf.reverse(resized, [1]), resized)
+        mirrored = tf.cond(flip, lambda: tf.reverse(resized, [1]), lambda: resized)
         lit = tf.clip_by_value(mirrored * brightness, 0.0, 255.0)
         if preprocessing.channel_order == "bgr":
             lit = lit[..., ::-1]
@@ -126,7 +127,7 @@ def _save(folder: Path, functions: dict[str, tuple[Any, list[tuple[str, Any, tup
         specs = [tf.TensorSpec(shape, dtype, name=name) for name, dtype, shape in inputs]
         frozen = convert_variables_to_constants_v2(tf.function(function).get_concrete_function(*specs))
         with graph.as_default():
-            tf.import_graph_def(frozen.graph.as_graph_def(), name=signature_name)
+            tf.import_graph_def(fold_affine(frozen.graph, [output.op.name for output in frozen.outputs]), name=signature_name)
         signatures[signature_name] = Signature(
             inputs=tuple(_spec(signature_name, name, tensor) for (name, _, _), tensor in zip(inputs, frozen.inputs, strict=True)),
             output=_spec(signature_name, "output", frozen.outputs[0]),

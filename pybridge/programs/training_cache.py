@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
-from pybridge.errors import ModelFormatError
+from pybridge.errors import BridgeError, ModelFormatError
 from pybridge.models.layers_model import LayersModel
 from pybridge.models.weights import tfjs_dtype
-from pybridge.programs.tensorflow_process import TensorFlowProcess
+from pybridge.programs.cache import keep, tracing_folder
+from pybridge.programs.tensorflow_process import TensorFlowProcess, shared_tensorflow
 from pybridge.programs.training_program import TrainingProgram, TrainingRecipe
-from pybridge.progress import progress
 from pybridge.runtime import Runtime, cache_dir
 
 # Part of every key: raise it when tracing changes what a program computes or how its signatures look.
-TRACING_VERSION = 1
+TRACING_VERSION = 4
 
 
 def training_program_for(
@@ -28,44 +25,81 @@ def training_program_for(
 ) -> TrainingProgram:
     """The program that trains models of this topology; traced where it is not in the cache.
 
+    That a model cannot be traced is kept in the cache too.
+
     Args:
         model: What shall train. Its weights do not matter, only their shapes.
         recipe: How.
         runtime: Whose TensorFlow traces and will run it.
-        tensorflow: A process that runs already; by default one is started where something has to be traced.
+        tensorflow: A process to trace in; by default the shared one (see `shared_tensorflow`), which starts where something
+            has to be traced.
 
     Raises:
-        ModelFormatError: The model has a layer that cannot be traced.
-        BridgeError: TensorFlow's process failed.
+        ModelFormatError: Keras cannot train the model as TensorFlow.js would.
+        BridgeError: TensorFlow's process died.
 
     Example:
         >>> training_program_for(model, TrainingRecipe("adam", "sparse_categorical_crossentropy"), ensure()).weights
         ('dense/kernel', 'dense/bias')
     """
-    weights = [
-        {"name": name, "shape": list(value.shape), "dtype": tfjs_dtype(value, name)} for name, value in model.weights.items()
-    ]
-    job: dict[str, Any] = {"topology": model.topology, "weights": weights, "recipe": recipe.to_dict()}
-    folder = cache_dir() / "programs" / f"training-{_key(job, runtime)}"
+    job = _job(model, recipe)
+    folder = _folder(job, runtime)
     found = _find(folder)
     if found is not None:
         return found
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        FileLock(folder.parent / "tracing.lock"),
-        tempfile.TemporaryDirectory(dir=folder.parent, prefix="tracing-") as scratch,
-    ):
+    _raise_refusal(folder)
+    with tracing_folder() as scratch:
         if _find(folder) is None:
-            with (
-                progress(1, "Tracing the training (once)", "job") as bar,
-                nullcontext(tensorflow) if tensorflow else TensorFlowProcess(runtime.environment()) as process,
-            ):
-                process.run(Path(scratch), "pybridge.programs.training_jobs:trace_training", job)
-                bar.update()
-            if folder.exists():
-                folder.replace(Path(scratch) / "damaged")
-            (Path(scratch) / "program").replace(folder)
+            _raise_refusal(folder)
+            with nullcontext(tensorflow) if tensorflow else shared_tensorflow(runtime.environment()) as process:
+                _trace(scratch, job, process, folder)
+            keep(scratch / "program", folder)
     return TrainingProgram.read(folder)
+
+
+def is_training_cached(model: LayersModel, recipe: TrainingRecipe, runtime: Runtime) -> bool:
+    """Whether `training_program_for` would trace nothing."""
+    folder = _folder(_job(model, recipe), runtime)
+    return _refusal(folder).exists() or _find(folder) is not None
+
+
+def _job(model: LayersModel, recipe: TrainingRecipe) -> dict[str, Any]:
+    weights = [
+        {"name": name, "shape": list(value.shape), "dtype": tfjs_dtype(value, name)} for name, value in model.weights.items()
+    ]
+    return {"topology": model.topology, "weights": weights, "recipe": recipe.to_dict()}
+
+
+def _trace(scratch: Path, job: dict[str, Any], tensorflow: TensorFlowProcess, folder: Path) -> None:
+    try:
+        tensorflow.run(scratch, "pybridge.programs.training_jobs:trace_training", job)
+    except ModelFormatError as error:
+        refusal = scratch / "refusal.json"
+        refusal.write_text(json.dumps({"message": error.message, "hint": error.hint}), "utf-8")
+        refusal.replace(_refusal(folder))
+        raise
+    except BridgeError as error:
+        if not tensorflow.alive:
+            raise
+        # Keras stumbled over the model in a way that nobody foresaw.
+        raise ModelFormatError(f"Keras cannot train the model: {error.message}", hint=error.hint) from error
+
+
+def _folder(job: dict[str, Any], runtime: Runtime) -> Path:
+    return cache_dir() / "programs" / f"training-{_key(job, runtime)}"
+
+
+def _refusal(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.refused")
+
+
+def _raise_refusal(folder: Path) -> None:
+    try:
+        refused = json.loads(_refusal(folder).read_text("utf-8"))
+        message, hint = refused["message"], refused["hint"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    raise ModelFormatError(message, hint=hint)
 
 
 def _key(job: dict[str, Any], runtime: Runtime) -> str:

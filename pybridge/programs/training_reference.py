@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,6 +27,19 @@ class TrainingNumbers(Protocol):
         """Momentum, weight decay, clip norm and label smoothing: float32 of shape (4,)."""
 
 
+@dataclass(frozen=True)
+class ReferenceTraining:
+    """What Python's training gave.
+
+    Attributes:
+        weights: After the last epoch, by name.
+        losses: Of each step: float32 of shape (steps of all epochs,).
+    """
+
+    weights: dict[str, NDArray[np.float32]]
+    losses: NDArray[np.float32]
+
+
 def train_reference(
     program: TrainingProgram,
     weights: Mapping[str, NDArray[Any]],
@@ -37,7 +51,8 @@ def train_reference(
     settings: TrainingNumbers,
     tensorflow: TensorFlowProcess,
     learning_rate: float = 0.02,
-) -> dict[str, NDArray[np.float32]]:
+    mixing: Sequence[NDArray[np.float32]] | None = None,
+) -> ReferenceTraining:
     """Trains some epochs in Python.
 
     Args:
@@ -50,9 +65,7 @@ def train_reference(
         settings: The trainer's.
         tensorflow: The process that trains.
         learning_rate: Of every step.
-
-    Returns:
-        The weights after the last epoch, by name.
+        mixing: For mixup: for each epoch the shares of its steps.
 
     Raises:
         BridgeError: TensorFlow refused an input, or its process died.
@@ -64,7 +77,7 @@ def train_reference(
             steps = -(-len(order) // batch_size)
             arrays[f"rows/{epoch}"] = order
             arrays[f"rates/{epoch}"] = np.full(steps, learning_rate, np.float32)
-            arrays[f"mixing/{epoch}"] = np.ones(steps, np.float32)
+            arrays[f"mixing/{epoch}"] = np.ones(steps, np.float32) if mixing is None else mixing[epoch]
         examples = {"x": x, "targets": targets, "example_weights": np.ones(len(x), np.float32)}
         np.savez(folder / "training.npz", allow_pickle=False, **examples, **arrays)
         arguments = {
@@ -76,4 +89,5 @@ def train_reference(
         }
         tensorflow.run(folder, "pybridge.programs.training_jobs:run_training", arguments)
         with np.load(folder / "weights.npz", allow_pickle=False) as file:
-            return {name: file[f"weights/{i}"] for i, name in enumerate(program.weights)}
+            after = {name: file[f"weights/{i}"] for i, name in enumerate(program.weights)}
+            return ReferenceTraining(after, file["losses"])

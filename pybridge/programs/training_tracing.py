@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from pybridge.models import to_keras
 from pybridge.models.layers_model import LayersModel
 from pybridge.programs import training_losses, training_updates
 from pybridge.programs.program import Signature, TensorSpec
+from pybridge.programs.training_normalization import hold_batch_normalization
 from pybridge.programs.training_program import TrainingProgram, TrainingRecipe
 
 # A random layer may draw several times in a step, each draw adding one to its seed.
@@ -76,8 +76,8 @@ def trace_training(
     clip norm, label smoothing), ``seed``, ``step`` (steps done before) and ``batch_size``. The last step may be smaller. It
     gives the state that changes, and for each step its loss and its hits. Steps behind a loss that is no number are not run.
 
-    Signature ``evaluate`` takes the weights, ``x``, ``targets``, ``rows``, ``target_rows`` and ``numbers``; it gives the
-    model's outputs and the sums of losses and of hits.
+    Signature ``evaluate`` takes the weights, ``x``, ``targets``, ``rows``, ``target_rows``, ``numbers`` and ``batch_size``; it
+    gives the model's outputs for all the rows, and the sums of losses and of hits.
 
     Args:
         topology: Of a `LayersModel`.
@@ -110,7 +110,7 @@ def trace_training(
     evaluate = functools.partial(_evaluate, twin, recipe, len(state))
     functions = {
         "steps": (steps, [*state, *state_slots, *examples, *behind]),
-        "evaluate": (evaluate, [*state, *examples, numbers]),
+        "evaluate": (evaluate, [*state, *examples, numbers, behind[-1]]),
     }
     updated = (*range(twin.trainable), *twin.updated, *range(len(state), len(state) + len(slots)))
     signatures = _save(folder, functions)
@@ -173,14 +173,30 @@ def _steps(twin: _Twin, recipe: TrainingRecipe, count: int, *arguments: tf.Tenso
 
 
 def _evaluate(twin: _Twin, recipe: TrainingRecipe, count: int, *arguments: tf.Tensor) -> list[tf.Tensor]:
-    weights, (x, targets, rows, target_rows, numbers) = arguments[:count], arguments[count:]
-    batch = tf.gather(x, rows)
-    batch.set_shape(twin.model.inputs[0].shape)
-    wanted = training_losses.targets(recipe, tf.gather(targets, target_rows), twin.model.outputs[0].shape, numbers)
+    weights, (x, targets, rows, target_rows, numbers, batch_size) = arguments[:count], arguments[count:]
+    output_shape = twin.model.outputs[0].shape
+    examples = tf.shape(rows)[0]
+    total = (examples + batch_size - 1) // batch_size
     zero = tf.constant(0)
-    output, _, _ = twin(weights, batch, zero, zero, training=False)
-    total = tf.reduce_sum(training_losses.losses(recipe, wanted, output))
-    return [tf.identity(output), total, training_losses.hits(recipe, wanted, output)]
+
+    def body(i: tf.Tensor, outputs: tf.TensorArray, loss: tf.Tensor, hits: tf.Tensor) -> tuple[Any, ...]:
+        begin, end = i * batch_size, tf.minimum((i + 1) * batch_size, examples)
+        batch = tf.gather(x, rows[begin:end])
+        batch.set_shape(twin.model.inputs[0].shape)
+        wanted = training_losses.targets(recipe, tf.gather(targets, target_rows[begin:end]), output_shape, numbers)
+        output, _, _ = twin(weights, batch, zero, zero, training=False)
+        return (
+            i + 1,
+            outputs.write(i, output),
+            loss + tf.reduce_sum(training_losses.losses(recipe, wanted, output)),
+            hits + training_losses.hits(recipe, wanted, output),
+        )
+
+    outputs = tf.TensorArray(tf.float32, total, element_shape=tuple(output_shape), infer_shape=False)
+    begin = (zero, outputs, tf.constant(0.0), tf.constant(0.0))
+    # With one batch at a time in memory.
+    _, outputs, loss, hits = tf.while_loop(lambda i, *_: i < total, body, begin, parallel_iterations=1)
+    return [outputs.concat(), loss, hits]
 
 
 def _mix(values: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
@@ -208,9 +224,7 @@ def _twin(topology: dict[str, Any], weights: Sequence[dict[str, Any]], recipe: T
     if not model.trainable_variables:
         raise ModelFormatError("The model has no trainable weights", hint="Unfreeze a layer that has weights.")
     _refuse_what_keras_model_lacks(topology, model)
-    for layer in model._flatten_layers():
-        if recipe.hold_batch_normalization and isinstance(layer, keras.layers.BatchNormalization):
-            _hold(layer)
+    hold_batch_normalization(model, frozen_only=not recipe.hold_batch_normalization)
     twin = _Twin(model, (), len(model.trainable_variables))
     by_content = {_content(value): name for name, value in marks.items()}
     names = []
@@ -252,18 +266,8 @@ def _updated(twin: _Twin) -> tuple[int, ...]:
         return output
 
     specs = [tf.TensorSpec(v.shape, v.dtype) for v in twin.variables()]
-    tf.function(probe).get_concrete_function(*specs)
+    tf.function(probe, autograph=False).get_concrete_function(*specs)
     return tuple(changed)
-
-
-def _hold(layer: Any) -> None:
-    call = layer.call
-
-    def held(inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        del training
-        return call(inputs, training=False, mask=mask)
-
-    layer.call = held
 
 
 def _refuse_what_keras_model_lacks(topology: dict[str, Any], model: Any) -> None:
@@ -290,8 +294,6 @@ def _spec(name: str, dtype: Any, shape: Any) -> tf.TensorSpec:
 
 
 def _save(folder: Path, functions: dict[str, tuple[Any, list[tf.TensorSpec]]]) -> dict[str, Signature]:
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
     signatures: dict[str, Signature] = {}
     graph = tf.Graph()
     for name, (function, specs) in functions.items():
@@ -299,12 +301,11 @@ def _save(folder: Path, functions: dict[str, tuple[Any, list[tf.TensorSpec]]]) -
         if traced.captured_inputs:
             captured = ", ".join(str(variable.name) for variable in traced.variables[:3])
             raise ModelFormatError(f"The model keeps a state of its own ({captured})", hint=_OTHER_ENGINE)
-        frozen = convert_variables_to_constants_v2(traced)
         # Node passes the names of all tensors with each call: one letter tells the signatures apart.
         with graph.as_default():
-            tf.import_graph_def(frozen.graph.as_graph_def(), name=name[0])
-        inputs = zip((spec.name for spec in specs), frozen.inputs, strict=True)
-        first, *others = (_described(name[0], f"output_{i}", tensor) for i, tensor in enumerate(frozen.outputs))
+            tf.import_graph_def(traced.graph.as_graph_def(), name=name[0])
+        inputs = zip((spec.name for spec in specs), traced.inputs, strict=True)
+        first, *others = (_described(name[0], f"output_{i}", tensor) for i, tensor in enumerate(traced.outputs))
         signatures[name] = Signature(tuple(_described(name[0], *pair) for pair in inputs), first, tuple(others))
     shutil.rmtree(folder, ignore_errors=True)
     with tf.compat.v1.Session(graph=graph) as session:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from pybridge.errors import DataError
 from pybridge.rpc import tensors
+from pybridge.rpc.memory import ReceiveMemory
 from pybridge.rpc.protocol import HEADER, MAGIC, MAX_JSON_BYTES, MAX_PAYLOAD_BYTES, ProtocolError
 from pybridge.rpc.tensors import Array, Buffer, EncodedTensor
 
@@ -17,6 +18,9 @@ _SCRATCH_BYTES: Final = 64 * 1024
 _MAX_VECTORS: Final = 1000
 # A writer to a dead peer must get an error even where the user has restored SIGPIPE's default action.
 _NO_SIGNAL: Final[int] = getattr(socket, "MSG_NOSIGNAL", 0)
+
+# Frames that are parsed whole are too small to share memory.
+_SMALL: Final = ReceiveMemory()
 
 _encode_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
 
@@ -100,6 +104,7 @@ class FrameReader:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._memory = ReceiveMemory()
         self._scratch = memoryview(bytearray(_SCRATCH_BYTES))
         self._start = 0
         self._end = 0
@@ -126,7 +131,7 @@ class FrameReader:
         descriptors = tensors.check_descriptors(message.get("tensors", []), payload_bytes)
         received = []
         for descriptor in descriptors:
-            array, view = tensors.allocate(descriptor)
+            array, view = tensors.allocate(descriptor, self._memory)
             self._read_into(view)
             received.append(tensors.finish(descriptor, array))
         return IncomingFrame(message, received, '"$' in text)
@@ -184,7 +189,7 @@ def parse_whole(content: bytes) -> tuple[IncomingFrame, int] | None:
     message = _parse(text)
     received = []
     for descriptor in tensors.check_descriptors(message.get("tensors", []), payload_bytes):
-        array, view = tensors.allocate(descriptor)
+        array, view = tensors.allocate(descriptor, _SMALL)
         view[:] = content[position : position + len(view)]
         position += len(view)
         received.append(tensors.finish(descriptor, array))

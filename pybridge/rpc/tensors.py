@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pybridge.errors import DataError
+from pybridge.rpc.memory import ReceiveMemory
 from pybridge.rpc.protocol import MAX_PAYLOAD_BYTES, MAX_TENSOR_RANK, ProtocolError, TensorDescriptor
 
 Array = npt.NDArray[Any]
@@ -157,13 +158,12 @@ def _check_descriptor(descriptor: Any, index: int) -> None:
         raise ProtocolError(f"Tensor {index} of {dtype} {shape} cannot have {nbytes} bytes.")
 
 
-def allocate(descriptor: TensorDescriptor) -> tuple[Array, memoryview]:
+def allocate(descriptor: TensorDescriptor, memory: ReceiveMemory) -> tuple[Array, memoryview]:
     """Make the array that a described tensor will be received into, and a writable view of its bytes."""
+    raw: Array = memory.lend(descriptor["nbytes"])
     if descriptor["dtype"] == "string":
-        raw: Array = np.empty(descriptor["nbytes"], np.uint8)
         return raw, raw.data
-    array: Array = np.empty(descriptor["shape"], _NUMERIC[descriptor["dtype"]])
-    return array, array.reshape(-1).view(np.uint8).data
+    return raw.view(_NUMERIC[descriptor["dtype"]]).reshape(descriptor["shape"]), raw.data
 
 
 def finish(descriptor: TensorDescriptor, received: Array) -> Array:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pybridge.runtime.memory import free_memory
+
 _SHARE = 0.8
 
 
@@ -16,7 +18,7 @@ def memory_limit() -> Iterator[None]:
 
     An allocation beyond that fails at once, instead of bringing the machine to its knees.
     """
-    free, used = _free_bytes(), _used_bytes()
+    free, used = free_memory(), _used_bytes()
     if free is None or used is None:
         yield
         return
@@ -28,10 +30,6 @@ def memory_limit() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
-
-
-def _free_bytes() -> int | None:
-    return _kilobytes(Path("/proc/meminfo"), "MemAvailable:")
 
 
 def _used_bytes() -> int | None:

@@ -28,6 +28,7 @@ def write_checkpoint(folder: Path, state: FitState) -> None:
     plain = {
         "rows": state.history.rows,
         "best_epoch": state.history.best_epoch,
+        "engine": state.history.engine,
         "learning_rate": state.learning_rate,
         "trainer": {name: value for name, value in trainer.items() if name not in ("weights", "optimizer")},
     }
@@ -57,7 +58,7 @@ def read_checkpoint(folder: Path) -> FitState | None:
             count = sum(name.startswith(f"{group}/") for name in arrays)
             trainer[group] = [arrays[f"{group}/{position}"] for position in range(count)]
         best = {name.removeprefix("best/"): value for name, value in arrays.items() if name.startswith("best/")}
-        return FitState(History(plain["rows"], plain["best_epoch"]), trainer, best, plain["learning_rate"])
+        return FitState(History(plain["rows"], plain["best_epoch"], plain.get("engine")), trainer, best, plain["learning_rate"])
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError) as error:
         raise ModelFormatError(
             f"The checkpoint {path} is damaged: {error}", hint="Delete it to train from the beginning."

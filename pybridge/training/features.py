@@ -6,6 +6,7 @@ import logging
 import math
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,19 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybridge.data import Augmentation, EncodedImage, ImageSet, iter_batches, read_encoded
-from pybridge.errors import DataError
+from pybridge.errors import DataError, RemoteError
 from pybridge.programs import Program
 from pybridge.progress import progress
 from pybridge.rpc import Connection, PendingCall
 from pybridge.runner import Runner
+from pybridge.training.feature_memory import FeatureMemory
 
 logger = logging.getLogger(__name__)
 
 # One batch is computed while the next crosses the pipe.
 _IN_FLIGHT = 2
 _NAMED_IN_ERRORS = 10
-# The rest is for weights, gradients, and everything else on the machine.
-_MEMORY_SHARE = 0.7
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,16 @@ class FeatureExtractor:
 
     Args:
         runner: The Node process. After a crash the programs are loaded anew into its successor.
+        memory: The budget of its feature stores; what exceeds it lies in files.
 
     Attributes:
         runner: The same.
+        memory: The same.
     """
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, memory: FeatureMemory | None = None) -> None:
         self.runner = runner
+        self.memory = memory or FeatureMemory()
         # What lies in one process is asked of no other: after a crash that is an error, not a handle that is not known.
         self._connection: Connection | None = None
         self._handles: dict[Path, int] = {}
@@ -108,10 +111,8 @@ class FeatureExtractor:
         """
         views = augmentation.views if augmentation else 1
         handles = self._load(stages)
-        shape = list(stages[-1].output_shape)
-        _check_memory(len(images) * views, shape)
         connection = self._loaded()
-        store: int = connection.call("features.create", {"rows": len(images) * views, "shape": shape})
+        store = self._create(len(images) * views, stages[-1].output_shape)
         unreadable: dict[int, str] = {}
         running: deque[tuple[ImageBatch, PendingCall]] = deque()
         with progress(len(images) * views, description, "image") as bar:
@@ -157,6 +158,9 @@ class FeatureExtractor:
         Raises:
             DataError: Images cannot be decoded; they are named.
         """
+        values = self._computed_at_once(stages, images) if 0 < len(images) <= batch_size else None
+        if values is not None:
+            return values
         store, _ = self.extract(stages, images, batch_size=batch_size, description=description)
         try:
             return self.read(store, np.arange(len(images), dtype=np.int32))
@@ -172,8 +176,39 @@ class FeatureExtractor:
         """Frees feature stores, unless they went with the Node process that held them."""
         connection = self._loaded()
         for store in stores:
+            self.memory.forget(store)
             if connection.usable:
                 connection.call("features.dispose", {"store": store})
+
+    def _computed_at_once(self, stages: Sequence[Program], images: ImageSet) -> NDArray[np.float32] | None:
+        """One batch in one call, without a store; None where it fails, since only `extract` finds out which image it is."""
+        handles = self._load(stages)
+        batch = next(image_batches(images, batch_size=len(images)))
+        if batch.unreadable:
+            return None
+        parameters = {"stages": handles, "signature": batch.signature, "inputs": batch.inputs}
+        with suppress(RemoteError):
+            values: NDArray[np.float32] = self._loaded().call("program.run", parameters)
+            return values
+        return None
+
+    def _create(self, rows: int, shape: tuple[int, ...]) -> int:
+        needed = 4 * rows * math.prod(shape)
+        connection = self._loaded()
+        store: int | None = None
+        if self.memory.fits(needed):
+            store = connection.call("features.create", {"rows": rows, "shape": list(shape)})
+            self.memory.keep(store, needed)
+            return store
+        logger.info("%.1f GB of activations exceed the memory for them and are kept in a file", needed / 1e9)
+        try:
+            with self.memory.file(needed, rows) as file:
+                store = connection.call("features.create", {"rows": rows, "shape": list(shape), "file": str(file)})
+        except BaseException:
+            if store is not None:
+                self.release(store)
+            raise
+        return store
 
     def _loaded(self) -> Connection:
         if self._connection is None:
@@ -185,6 +220,7 @@ class FeatureExtractor:
         if connection is not self._connection:
             self._connection = connection
             self._handles = {}
+            self.memory.forget_all()
         for stage in stages:
             if stage.folder not in self._handles:
                 self._handles[stage.folder] = connection.call("program.load", stage.to_dict())
@@ -235,19 +271,6 @@ def _view(
     chosen = augmentation or Augmentation(views=1)
     boxes, flips = chosen.sample(count, view, random)
     return boxes, flips, chosen.sample_brightness(count, view, random)
-
-
-def _check_memory(rows: int, shape: Sequence[int]) -> None:
-    """Refuses what Node could not hold; a machine without /proc/meminfo is trusted."""
-    needed = 4 * rows * math.prod(shape)
-    meminfo = Path("/proc/meminfo")
-    lines = meminfo.read_text("ascii").splitlines() if meminfo.exists() else []
-    available = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
-    if available is not None and needed > _MEMORY_SHARE * available:
-        raise DataError(
-            f"The activations of {rows:,} images need {needed / 1e9:.1f} GB, but only {available / 1e9:.1f} GB are free",
-            hint="Unfreeze less of the base, so that the frozen part ends later; or use fewer augmented views or images.",
-        )
 
 
 def _report(images: ImageSet, unreadable: dict[int, str], *, raising: bool) -> None:

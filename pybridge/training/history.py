@@ -13,6 +13,7 @@ class History:
     Attributes:
         rows: One dict for each finished epoch, with ``epoch`` counted from 1.
         best_epoch: The epoch whose weights were kept, counted from 1; None before the first epoch.
+        engine: Which engine trained, the last one where a run was fine-tuned; None before training.
 
     Example:
         >>> History([{"epoch": 1, "loss": 0.7}, {"epoch": 2, "loss": 0.5}]).history["loss"]
@@ -21,6 +22,7 @@ class History:
 
     rows: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int | None = None
+    engine: str | None = None
 
     @property
     def history(self) -> dict[str, list[float]]:
@@ -41,16 +43,19 @@ class History:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def extended(self, rows: Iterable[Mapping[str, float]], best_epoch: int | None) -> History:
+    def extended(self, rows: Iterable[Mapping[str, float]], best_epoch: int | None, engine: str | None = None) -> History:
         """This history, followed by the epochs of a later training, numbered on.
 
         Args:
             rows: Those epochs, with ``epoch`` counted from 1.
             best_epoch: The best of them; None where none was better than what this history ended with.
+            engine: Which engine trained them; None where there are none yet.
         """
         offset = len(self.rows)
         later = [{**row, "epoch": row["epoch"] + offset} for row in rows]
-        return History([*self.rows, *later], self.best_epoch if best_epoch is None else best_epoch + offset)
+        return History(
+            [*self.rows, *later], self.best_epoch if best_epoch is None else best_epoch + offset, engine or self.engine
+        )
 
     def __repr__(self) -> str:
         best = ", ".join(f"{name} {value:.4f}" for name, value in self.best.items() if name != "epoch")

@@ -116,6 +116,7 @@ def fit(
         KeyboardInterrupt is raised.
     """
     history = resume.history if resume else History()
+    history.engine = trainer.engine
     loop = Loop(settings.epochs, resume.learning_rate if resume else settings.learning_rate, history)
     best = resume.best_weights if resume else trainer.weights()
     monitor = settings.monitor or ("val_loss" if validation is not None else "loss")

@@ -74,6 +74,7 @@ class RunRecord:
             "format": "pybridge-run",
             "version": FORMAT_VERSION,
             **plain,
+            "engine": self.history.engine,
             "epochs_before": self.epochs_before,
             "epochs_finished": len(self.history),
             "best_epoch": self.history.best_epoch,
@@ -94,7 +95,8 @@ class RunRecord:
             metrics=plain["metrics"],
             data=plain["data"],
             epochs_before=plain["epochs_before"],
-            history=History(rows, plain["best_epoch"]),
+            # Runs of before there was a choice have no engine.
+            history=History(rows, plain["best_epoch"], plain.get("engine", plain["settings"].get("engine", "layers"))),
         )
 
 
@@ -199,8 +201,8 @@ class RunDirectory:
         checkpoint = read_checkpoint(self.checkpoints) if record.status == "training" else None
         if checkpoint is None:
             return record, model
-        before = History(record.history.rows[: record.epochs_before], record.history.best_epoch)
-        record.history = before.extended(checkpoint.history.rows, checkpoint.history.best_epoch)
+        before = History(record.history.rows[: record.epochs_before], record.history.best_epoch, record.history.engine)
+        record.history = before.extended(checkpoint.history.rows, checkpoint.history.best_epoch, checkpoint.history.engine)
         return record, replace(model, weights={**model.weights, **checkpoint.best_weights})
 
     def _read_record(self) -> dict[str, Any]:

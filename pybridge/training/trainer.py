@@ -17,7 +17,8 @@ OnProgress = Callable[[dict[str, Any]], None]
 Weights = dict[str, NDArray[np.float32]]
 
 ENGINES = ("compiled", "layers")
-DEFAULT_ENGINE = "layers"
+AUTO = "auto"
+"""Asks for the first engine that can train the model."""
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 ADAMW_WEIGHT_DECAY = 0.004
 """What ``adamw`` decays by where nothing else is said, as in Keras."""
@@ -28,6 +29,10 @@ LOSSES = (
     "mean_squared_error",
     "sparse_categorical_crossentropy",
 )
+
+
+class DivergedError(BridgeError):
+    """The loss is no longer a number."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,10 @@ class Examples:
 class Trainer(Protocol):
     """A model that trains in Node."""
 
+    @property
+    def engine(self) -> str:
+        """Which engine trains it: one of `ENGINES`."""
+
     def train_epoch(
         self,
         examples: Examples,
@@ -152,7 +161,7 @@ class Trainer(Protocol):
             on_progress: Told ``{"examples", "loss"}``, what the epoch has seen so far.
 
         Raises:
-            BridgeError: The loss is no longer a number.
+            DivergedError: The loss is no longer a number.
         """
 
     def evaluate(
@@ -180,6 +189,7 @@ class NodeTrainer:
     """The Python side of a trainer in ``node_runner/engines``; all engines answer the same calls.
 
     Args:
+        engine: Its name.
         connection: To the process that holds it. After a crash, calls must not reach its successor.
         method: What creates it in Node.
         parameters: Of that method.
@@ -188,8 +198,15 @@ class NodeTrainer:
     """
 
     def __init__(
-        self, connection: Connection, method: str, parameters: dict[str, Any], names: Sequence[str], rest: Weights | None = None
+        self,
+        engine: str,
+        connection: Connection,
+        method: str,
+        parameters: dict[str, Any],
+        names: Sequence[str],
+        rest: Weights | None = None,
     ) -> None:
+        self.engine = engine
         self._connection = connection
         self._names = list(names)
         self._rest = dict(rest or {})
@@ -221,7 +238,7 @@ class NodeTrainer:
         except RemoteError as error:
             if error.name != "DivergenceError":
                 raise
-            raise BridgeError(
+            raise DivergedError(
                 f"Training diverged: {error.remote_message}",
                 hint=f"Lower the learning rate, which was {rates.max():g}, and look for NaN in the data.",
             ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +20,9 @@ from pybridge.training.callbacks import Callback
 from pybridge.training.engines import create_trainer
 from pybridge.training.features import FeatureExtractor
 from pybridge.training.loop import FitResult, FitSettings, FitState, fit
-from pybridge.training.trainer import DEFAULT_ENGINE, Examples, TrainerSettings
+from pybridge.training.preparation import EnginePreparation
+from pybridge.training.rate_finder import RateCurve, RateSearch, find_rates
+from pybridge.training.trainer import AUTO, Examples, TrainerSettings
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Transfer:
         validation: Images to judge by, or None.
         fit: How long and in which portions.
         trainer: Optimizer, loss and seed.
-        engine: Which engine trains.
+        engine: Which engine trains, or ``auto``.
         augmentation: Which views of the training images to use beside the images themselves.
         class_weight: None, ``"balanced"``, or weights by class number or name.
         skip_unreadable: Leave out images that cannot be decoded.
@@ -47,7 +50,7 @@ class Transfer:
     validation: ImageSet | None
     fit: FitSettings
     trainer: TrainerSettings
-    engine: str = DEFAULT_ENGINE
+    engine: str = AUTO
     augmentation: Augmentation | None = None
     class_weight: object = None
     skip_unreadable: bool = False
@@ -103,6 +106,7 @@ def run_transfer(
     runner: Runner,
     extractor: FeatureExtractor,
     stages: Sequence[Program],
+    runtime: Runtime,
     *,
     callbacks: Sequence[Callback] = (),
     resume: FitState | None = None,
@@ -115,6 +119,7 @@ def run_transfer(
         runner: The Node process.
         extractor: Runs the frozen part in it.
         stages: The programs up to the cut; see `frozen_programs`.
+        runtime: Whose TensorFlow traces what trains.
         callbacks: Called around the epochs.
         resume: Where to go on.
         on_epoch: Told the state after each epoch.
@@ -122,52 +127,87 @@ def run_transfer(
     Raises:
         DataError: Images cannot be decoded, or too few are left.
     """
-    seed = transfer.fit.seed
-    training_store, readable = extractor.extract(
-        stages,
-        transfer.training,
-        batch_size=32,
-        augmentation=transfer.augmentation,
-        seed=seed,
-        description="Training images",
-        skip_unreadable=transfer.skip_unreadable,
-    )
-    stores = [training_store]
-    try:
-        training = _examples(transfer, training_store, readable)
-        judged, judged_images = training, transfer.training.take(readable)
+    tail = trainable_part(transfer.model, transfer.cut, stages[-1].output_shape)
+    # What trains is traced while features are extracted.
+    with EnginePreparation(transfer.engine, tail, transfer.trainer, runtime) as preparation, ExitStack() as stores:
+        training, images = _training_data(transfer, extractor, stages, stores)
+        validation: Examples | None = None
         if transfer.validation is not None:
-            store, readable = extractor.extract(
-                stages,
-                transfer.validation,
-                description="Validation images",
-                skip_unreadable=transfer.skip_unreadable,
-            )
-            stores.append(store)
-            if not len(readable):
-                raise DataError("None of the validation images can be decoded", hint="Choose other validation images.")
-            judged_images = transfer.validation.take(readable)
-            judged = Examples(store, transfer.validation.labels.astype(np.int32), order=readable.astype(np.int32))
-        tail = trainable_part(transfer.model, transfer.cut, stages[-1].output_shape)
-        trainer = create_trainer(transfer.engine, runner, tail, transfer.trainer)
+            validation, images = _validation_data(transfer, transfer.validation, extractor, stages, stores)
+        trainer = create_trainer(preparation.result(), runner, tail, transfer.trainer)
         try:
             result = fit(
                 trainer,
                 training,
-                judged if transfer.validation is not None else None,
+                validation,
                 transfer.fit,
                 callbacks=callbacks,
                 resume=resume,
                 on_epoch=on_epoch,
             )
-            _, probabilities = trainer.evaluate(judged, batch_size=256)
+            _, probabilities = trainer.evaluate(validation or training, batch_size=256)
             weights = trainer.weights()
         finally:
             trainer.dispose()
-    finally:
-        extractor.release(*stores)
     model = replace(transfer.model, weights={**transfer.model.weights, **weights})
-    return TransferResult(model, result, judged_images, probabilities)
+    return TransferResult(model, result, images, probabilities)
+
+
+def find_rate(
+    transfer: Transfer,
+    runner: Runner,
+    extractor: FeatureExtractor,
+    stages: Sequence[Program],
+    runtime: Runtime,
+    search: RateSearch,
+) -> RateCurve:
+    """Extracts features of the training images, and runs a learning-rate range test on them.
+
+    Args:
+        transfer: What would be trained.
+        runner: The Node process.
+        extractor: Runs the frozen part in it.
+        stages: The programs up to the cut; see `frozen_programs`.
+        runtime: Whose TensorFlow traces what trains.
+        search: Which rates.
+
+    Raises:
+        DataError: Images cannot be decoded, or too few are left.
+    """
+    tail = trainable_part(transfer.model, transfer.cut, stages[-1].output_shape)
+    with EnginePreparation(transfer.engine, tail, transfer.trainer, runtime) as preparation, ExitStack() as stores:
+        examples, _ = _training_data(transfer, extractor, stages, stores)
+        trainer = create_trainer(preparation.result(), runner, tail, transfer.trainer)
+        try:
+            return find_rates(trainer, examples, search)
+        finally:
+            trainer.dispose()
+
+
+def _training_data(
+    transfer: Transfer, extractor: FeatureExtractor, stages: Sequence[Program], stores: ExitStack
+) -> tuple[Examples, ImageSet]:
+    store, readable = extractor.extract(
+        stages,
+        transfer.training,
+        batch_size=32,
+        augmentation=transfer.augmentation,
+        seed=transfer.fit.seed,
+        description="Training images",
+        skip_unreadable=transfer.skip_unreadable,
+    )
+    stores.callback(extractor.release, store)
+    return _examples(transfer, store, readable), transfer.training.take(readable)
+
+
+def _validation_data(
+    transfer: Transfer, images: ImageSet, extractor: FeatureExtractor, stages: Sequence[Program], stores: ExitStack
+) -> tuple[Examples, ImageSet]:
+    store, readable = extractor.extract(stages, images, description="Validation images", skip_unreadable=transfer.skip_unreadable)
+    stores.callback(extractor.release, store)
+    if not len(readable):
+        raise DataError("None of the validation images can be decoded", hint="Choose other validation images.")
+    return Examples(store, images.labels.astype(np.int32), order=readable.astype(np.int32)), images.take(readable)
 
 
 def _examples(transfer: Transfer, store: int, readable: NDArray[np.int64]) -> Examples:

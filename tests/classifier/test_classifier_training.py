@@ -296,6 +296,27 @@ def test_fine_tuning_never_makes_a_classifier_worse(
     assert digest(tmp_path / "tuned") == digest(tmp_path / "run")
 
 
+def test_fine_tuning_warms_up_then_lowers_its_rate_and_is_only_resumed_so(
+    node: pb.Node, trained: pb.ImageClassifier, pixels: Any, tmp_path: Path
+) -> None:
+    """Twenty pictures are one step an epoch: the first warms up, a cosine over the other three begins with the second."""
+    trained.save(tmp_path / "run")
+
+    def tune(*callbacks: pb.callbacks.Callback, **changed: Any) -> list[float]:
+        settings = {"unfreeze": "all", "epochs": 4, "learning_rate": 1e-3, **changed}
+        classifier = pb.ImageClassifier.load(tmp_path / "run", node=node)
+        history = classifier.fine_tune(*pixels, **settings, callbacks=callbacks, run_dir=tmp_path / "tuned", resume=True)
+        return history.history["learning_rate"][-4:]
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        tune(stop_after(2))
+    with pytest.raises(DataError, match="schedule was 'cosine' and is 'constant'"):
+        tune(schedule="constant")
+    with pytest.raises(DataError, match="epochs was 4 and is 9"):
+        tune(epochs=9)
+    assert tune() == pytest.approx([1e-3, 1e-3, 0.75e-3, 0.25e-3])
+
+
 def test_fine_tuning_refuses_other_classes_and_unknown_layers(trained: pb.ImageClassifier, photos: Path, pixels: Any) -> None:
     with pytest.raises(DataError, match="classes that the model does not know"):
         trained.fine_tune(photos)

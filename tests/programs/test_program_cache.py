@@ -108,7 +108,7 @@ def test_a_killed_tensorflow_process_is_a_clear_error(runtime: Runtime, own_cach
     killer.start()
     try:
         with pytest.raises(BridgeError, match=r"TensorFlow process ended with code -9 during trace"):
-            programs_for([DOUBLING], runtime)
+            programs_for([DOUBLING], runtime, TensorFlowProcess(runtime.environment()))
     finally:
         ended.set()
         killer.join()

@@ -19,7 +19,7 @@ from pybridge.runner import Runner
 
 WAIT_FOR_ABORT = """
   this.progress('started');
-  await new Promise((resolve) => this.signal.addEventListener('abort', resolve));
+  if (!this.signal.aborted) await new Promise((resolve) => this.signal.addEventListener('abort', resolve));
   globalThis.aborted = (globalThis.aborted ?? 0) + 1;
   return new Float64Array(1000);
 """

@@ -70,3 +70,29 @@ def test_onednn_is_on_and_start_up_notes_are_off_by_default(runtime, monkeypatch
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
     variables = runtime.environment()
     assert (variables["TF_ENABLE_ONEDNN_OPTS"], variables["TF_CPP_MIN_LOG_LEVEL"]) == ("1", "2")
+
+
+COUNT_THREADS = """
+const t = tf();
+t.matMul(t.ones([512, 512]), t.ones([512, 512])).dataSync();
+process.stdout.write(String(require('fs').readdirSync('/proc/self/task').length));
+"""
+
+
+def test_node_computes_with_onednn_and_as_many_threads_as_python_says(runtime):
+    def threads(count):
+        stdout, stderr = run_js(runtime, COUNT_THREADS, TF_NUM_INTRAOP_THREADS=count, TF_CPP_MIN_LOG_LEVEL="0")
+        assert "oneDNN custom operations are on" in stderr
+        return int(stdout)
+
+    assert threads("6") - threads("2") == 4
+
+
+def test_onednn_is_off_in_node_when_the_user_says_so(runtime):
+    stderr = run_js(runtime, "tf()", TF_ENABLE_ONEDNN_OPTS="0", TF_CPP_MIN_LOG_LEVEL="0")[1]
+    assert "oneDNN custom operations are on" not in stderr
+
+
+def test_a_users_number_of_threads_stays(runtime, monkeypatch):
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "3")
+    assert runtime.environment()["TF_NUM_INTRAOP_THREADS"] == "3"

@@ -278,7 +278,7 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_an_unknown_engine_is_refused(runner: Runner) -> None:
-    with pytest.raises(ValueError, match="engine must be one of compiled, layers"):
+    with pytest.raises(ValueError, match="engine must be one of auto, compiled, layers"):
         create_trainer("warp", runner, tiny.vector_classifier(), TrainerSettings())
 
 

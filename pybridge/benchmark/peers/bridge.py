@@ -1,0 +1,216 @@
+"""pybridge, as its users call it."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import pybridge as pb
+from pybridge.benchmark.job import FINE_TUNING_RATE, HEAD_RATE, SCRIPT, SEED, Job
+from pybridge.benchmark.peers.answering import Repetition, serve
+from pybridge.benchmark.peers.timing import calls, crossing, numbers, one_by_one
+
+
+def main() -> None:
+    """Answers the driver."""
+    works = {
+        "features": _features,
+        "head": _head,
+        "partial": _partial,
+        "full": _full,
+        "latency": _latency,
+        "throughput": _throughput,
+        "start": _start,
+        "upload": _upload,
+        "download": _download,
+        "call": _call,
+    }
+    serve(works, _versions)
+
+
+def _versions() -> dict[str, str]:
+    from pybridge.runtime import ensure
+
+    runtime = ensure()
+    return {
+        "pybridge": pb.__version__,
+        "node": runtime.node_version,
+        "tensorflow": runtime.tensorflow_version,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+    }
+
+
+def _timed(node: pb.Node, work: Callable[[], float]) -> dict[str, Any]:
+    """How long a work takes, and for how much of that TensorFlow computes in Node."""
+    before = _computing(node)
+    begun = time.perf_counter()
+    check = work()
+    seconds = time.perf_counter() - begun
+    return {"seconds": seconds, "check": check, "computing": _computing(node) - before}
+
+
+def _computing(node: pb.Node) -> float:
+    """The seconds for which TensorFlow has computed in a Node.js process."""
+    return float(node.runner.call("program.clock")["computeMilliseconds"]) / 1e3
+
+
+def _features(job: Job, plan: dict[str, Any]) -> Repetition:
+    from pybridge.data import ImageSet
+    from pybridge.training.features import FeatureExtractor
+
+    node = pb.Node()
+    classifier = pb.ImageClassifier.load(job.folder / "run", node=node)
+    # What `fit` does before it trains: the features stay in Node.
+    extractor, stages = FeatureExtractor(node.runner), classifier.programs()[:-1]
+    images = ImageSet(job.files(plan["images"]), job.labels(plan["images"]), tuple(job.facts["classes"]))
+
+    def run() -> dict[str, Any]:
+        stores: list[int] = []
+
+        def extract() -> float:
+            stores.append(extractor.extract(stages, images, batch_size=32)[0])
+            return 0.0
+
+        answer = _timed(node, extract)
+        values = extractor.read(stores[0], np.arange(len(images), dtype=np.int32))
+        extractor.release(*stores)
+        return {**answer, "check": float(values.mean())}
+
+    extractor.compute(stages, images.take(np.arange(min(len(images), 2 * job.batch))))
+    return run
+
+
+def _head(job: Job, plan: dict[str, Any]) -> Repetition:
+    node = pb.Node()
+    x, y = job.features()
+
+    def train(rows: int, epochs: int) -> dict[str, Any]:
+        model = node.load_model(job.folder / "head")
+        try:
+
+            def fit() -> float:
+                history = node.train(
+                    model, x[:rows], y[:rows], epochs=epochs, batch_size=job.batch, learning_rate=HEAD_RATE, seed=SEED
+                )
+                return float(history.history["loss"][-1])
+
+            return _timed(node, fit)
+        finally:
+            model.dispose()
+
+    train(job.batch, 1)
+    return lambda: train(len(x), plan["epochs"])
+
+
+def _partial(job: Job, plan: dict[str, Any]) -> Repetition:
+    node = pb.Node()
+
+    def tune(epochs: int) -> dict[str, Any]:
+        classifier = pb.ImageClassifier.load(job.folder / "run", node=node)
+        classifier.set_params(patience=None)
+
+        def fit() -> float:
+            history = classifier.fine_tune(
+                job.folder / "partial",
+                unfreeze=job.facts["unfreeze"],
+                epochs=epochs,
+                learning_rate=FINE_TUNING_RATE,
+                validation_split=0,
+            )
+            return float(history.history["loss"][-1])
+
+        return _timed(node, fit)
+
+    tune(0)
+    return lambda: tune(plan["epochs"])
+
+
+def _full(job: Job, plan: dict[str, Any]) -> Repetition:
+    node = pb.Node()
+    x, y = job.scaled(job.pixels(plan["images"])), job.labels(plan["images"])
+
+    def train(count: int) -> dict[str, Any]:
+        model, clock = node.load_model(job.folder / "run" / "model"), _EpochClock(node)
+        try:
+            history = node.train(
+                model, x[:count], y[:count], batch_size=job.batch, learning_rate=FINE_TUNING_RATE, seed=SEED, callbacks=[clock]
+            )
+        finally:
+            model.dispose()
+        check = float(history.history["loss"][-1])
+        return {"seconds": clock.seconds, "check": check, "computing": clock.computing}
+
+    train(min(job.batch, len(x)))
+    return lambda: train(len(x))
+
+
+class _EpochClock(pb.callbacks.Callback):
+    """How long the last epoch took, and for how much of that TensorFlow computed in Node."""
+
+    def __init__(self, node: pb.Node) -> None:
+        self._node = node
+        self.seconds = self.computing = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Starts the clock."""
+        del epoch, logs
+        self._computed = _computing(self._node)
+        self._begun = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Reads it."""
+        del epoch, logs
+        self.seconds = time.perf_counter() - self._begun
+        self.computing = _computing(self._node) - self._computed
+
+
+def _latency(job: Job, plan: dict[str, Any]) -> Repetition:
+    node = pb.Node()
+    classifier = pb.ImageClassifier.load(job.folder / "run", node=node)
+    predict = one_by_one(job, plan["images"], classifier.predict_proba)
+    return lambda: _timed(node, predict)
+
+
+def _throughput(job: Job, plan: dict[str, Any]) -> Repetition:
+    node = pb.Node()
+    classifier = pb.ImageClassifier.load(job.folder / "run", node=node)
+    pixels = job.pixels(plan["images"])
+    classifier.predict_proba(pixels[: job.batch])
+    return lambda: _timed(node, lambda: float(classifier.predict_proba(pixels).max(axis=1).mean()))
+
+
+def _start(job: Job, plan: dict[str, Any]) -> Repetition:
+    # Kept, with its Node.js, until the driver has looked at their memory.
+    kept: list[pb.ImageClassifier] = []
+
+    def run() -> dict[str, Any]:
+        classifier = pb.ImageClassifier.load(job.folder / "run")
+        kept.append(classifier)
+        return {"seconds": 0.0, "check": float(classifier.predict_proba(job.files(plan["images"])).max())}
+
+    return run
+
+
+def _upload(job: Job, plan: dict[str, Any]) -> Repetition:
+    node, script, array = pb.Node(), job.folder / SCRIPT, numbers(plan["images"])
+    return crossing(lambda: float(node.call(script, "size", array)))
+
+
+def _download(job: Job, plan: dict[str, Any]) -> Repetition:
+    node, script = pb.Node(), job.folder / SCRIPT
+    node.call(script, "make", plan["images"])
+    return crossing(lambda: float(node.call(script, "give").size))
+
+
+def _call(job: Job, plan: dict[str, Any]) -> Repetition:
+    node, script = pb.Node(), job.folder / SCRIPT
+    return calls(plan["images"], lambda number: int(node.call(script, "same", number)))
+
+
+if __name__ == "__main__":
+    main()

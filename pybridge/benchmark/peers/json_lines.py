@@ -1,0 +1,89 @@
+"""What one writes first: Node.js as a child process, a line of JSON for each call, arrays as lists."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pybridge.benchmark.job import Job
+from pybridge.benchmark.peers.answering import Repetition, serve
+from pybridge.benchmark.peers.timing import calls, crossing, numbers, one_by_one, timed
+
+
+def main() -> None:
+    """Answers the driver."""
+    works = {"latency": _latency, "throughput": _throughput, "upload": _upload, "download": _download, "call": _call}
+    serve(works, lambda: {"python": platform.python_version(), "numpy": np.__version__})
+
+
+class JsonBridge:
+    """A Node.js process that answers lines."""
+
+    def __init__(self) -> None:
+        # The driver, which knows the Node.js that pybridge uses, says which one.
+        command = [os.environ["BENCH_NODE"], os.environ["BENCH_SCRIPT"]]
+        self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8")
+
+    def call(self, method: str, value: Any) -> Any:
+        """Sends a line, waits for a line."""
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        self._child.stdin.write(json.dumps({"method": method, "value": value}) + "\n")
+        self._child.stdin.flush()
+        answer = json.loads(self._child.stdout.readline())
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer["value"]
+
+
+def _model(job: Job) -> JsonBridge:
+    bridge = JsonBridge()
+    bridge.call("load", str(job.folder / "run" / "model" / "model.json"))
+    return bridge
+
+
+def _predict(bridge: JsonBridge, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.array(bridge.call("predict", x.tolist()), np.float32)
+
+
+def _latency(job: Job, plan: dict[str, Any]) -> Repetition:
+    bridge = _model(job)
+    return timed(one_by_one(job, plan["images"], lambda pixels: _predict(bridge, job.scaled(pixels))))
+
+
+def _throughput(job: Job, plan: dict[str, Any]) -> Repetition:
+    bridge, pixels = _model(job), job.pixels(plan["images"])
+
+    def work() -> float:
+        starts = range(0, len(pixels), job.batch)
+        parts = [_predict(bridge, job.scaled(pixels[start : start + job.batch])).max(axis=1) for start in starts]
+        return float(np.concatenate(parts).mean())
+
+    _predict(bridge, job.scaled(pixels[:1]))
+    return timed(work)
+
+
+def _upload(_job: Job, plan: dict[str, Any]) -> Repetition:
+    bridge, array = JsonBridge(), numbers(plan["images"])
+    return crossing(lambda: float(bridge.call("size", array.tolist())))
+
+
+def _download(_job: Job, plan: dict[str, Any]) -> Repetition:
+    bridge = JsonBridge()
+    bridge.call("make", plan["images"])
+    return crossing(lambda: float(np.array(bridge.call("give", None), np.float32).size))
+
+
+def _call(_job: Job, plan: dict[str, Any]) -> Repetition:
+    bridge = JsonBridge()
+    return calls(plan["images"], lambda number: int(bridge.call("same", number)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,256 @@
+"""Whether a run trains alike: in Node.js and in Python to the last bit, and with both engines along one curve."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pybridge.classifier import ImageClassifier
+from pybridge.data import ImageSet
+from pybridge.models.layers_model import LayersModel
+from pybridge.programs import TensorFlowProcess
+from pybridge.programs.training_reference import train_reference
+from pybridge.runner import Runner
+from pybridge.training.engines import create_trainer
+from pybridge.training.features import FeatureExtractor
+from pybridge.training.preparation import EngineChoice, EnginePreparation
+from pybridge.training.schedules import mixing_shares
+from pybridge.training.trainer import ENGINES, Examples, Trainer, TrainerSettings
+from pybridge.training.transfer import trainable_part
+
+MOST_IMAGES = 64
+# TensorFlow.js alone takes a second for each image where convolutions train.
+_MOST_FOR_LAYERS = 16
+_STEPS_OF_AN_EPOCH = 2
+
+TOLERANCE = 1e-3
+"""By which share the losses of both engines may differ: they sum in another order, and Adam divides by small numbers."""
+
+
+@dataclass(frozen=True)
+class TrainingCheck:
+    """How the training of a run's trainable part compares.
+
+    Attributes:
+        images: How many were trained on.
+        epochs: How many epochs.
+        values: How many numbers all weights have.
+        different: How many of them differ between Node and Python after the training.
+        max_abs_diff: By how much at most.
+        worst_weight: The weight with the largest difference; None where there is none.
+        changed: How many of the numbers the training changed; where nothing changes, equality says nothing.
+        losses: The loss of each epoch, in ``node`` and in ``python``.
+        engine_images: How many of the images both engines were compared on, without dropout, whose masks they draw differently.
+        engine_losses: The loss of each epoch there, with ``compiled`` and with ``layers``.
+        max_loss_diff: The largest difference of these, as a share of the loss.
+        tolerance: The largest ``max_loss_diff`` that passes.
+    """
+
+    images: int
+    epochs: int
+    values: int
+    different: int
+    max_abs_diff: float
+    worst_weight: str | None
+    changed: int
+    losses: dict[str, list[float]]
+    engine_images: int
+    engine_losses: dict[str, list[float]]
+    max_loss_diff: float
+    tolerance: float = TOLERANCE
+
+    @property
+    def passed(self) -> bool:
+        """Whether the training changed weights, all are equal in Node and Python, and the engines agree."""
+        same_losses = self.losses["node"] == self.losses["python"]
+        return self.changed > 0 and not self.different and same_losses and self.max_loss_diff <= self.tolerance
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {"passed": self.passed, **asdict(self)}
+
+    def __str__(self) -> str:
+        node, python = (", ".join(f"{loss:.6f}" for loss in self.losses[name]) for name in ("node", "python"))
+        found = "all equal to the last bit" if not self.different else f"differ by up to {self.max_abs_diff:.3g}"
+        worst = f", most in {self.worst_weight}" if self.worst_weight else ""
+        compiled, layers = (", ".join(f"{loss:.6f}" for loss in self.engine_losses[name]) for name in ENGINES)
+        return (
+            f"training           {self.epochs} epochs on {self.images} images: {self.different} of {self.values} weight values "
+            f"differ between Node and Python ({found}{worst}); {self.changed} changed\n"
+            f"  loss in Node     {node}\n"
+            f"  loss in Python   {python}\n"
+            f"engines            {self.engine_images} images: losses differ by {self.max_loss_diff:.2g} of themselves, allowed "
+            f"{self.tolerance:.2g}\n"
+            f"  loss, compiled   {compiled}\n"
+            f"  loss, layers     {layers}"
+        )
+
+
+def check_training(classifier: ImageClassifier, images: ImageSet, epochs: int, tensorflow: TensorFlowProcess) -> TrainingCheck:
+    """Trains a run's trainable part for some epochs in Node and in Python, and by both engines in Node.
+
+    Nothing of the run changes. Images in folders with the names of classes have these labels, others get one class after the
+    other: equality does not depend on what the labels mean.
+
+    Args:
+        classifier: A trained classifier.
+        images: At most 64 of them are trained on.
+        epochs: How many.
+        tensorflow: The process that trains in Python.
+
+    Raises:
+        ModelFormatError: Keras cannot train this model, so that there is nothing to compare.
+    """
+    some = images.take(np.linspace(0, len(images) - 1, min(len(images), MOST_IMAGES)).astype(np.int64))
+    stages = classifier.programs(tensorflow)[:-1]
+    extractor = classifier.extractor()
+    settings = classifier.trainer_settings()
+    tail = trainable_part(classifier.layers_model(), classifier.cut_, stages[-1].output_shape)
+    with EnginePreparation("compiled", tail, settings, classifier.runtime(), tensorflow) as preparation:
+        store, _ = extractor.extract(stages, some, description="Features")
+        try:
+            choice = preparation.result()
+            course = _Course(Examples(store, _labels(some)), settings, epochs, classifier.mixup)
+            return _compare(extractor, tail, choice, course, tensorflow)
+        finally:
+            extractor.release(store)
+
+
+@dataclass(frozen=True)
+class _Course:
+    """What both sides train on, and in which order."""
+
+    examples: Examples
+    settings: TrainerSettings
+    epochs: int
+    mixup: float
+
+    @property
+    def used(self) -> NDArray[np.int32]:
+        return self.examples.used
+
+    @property
+    def batch_size(self) -> int:
+        return max(-(-len(self.used) // _STEPS_OF_AN_EPOCH), 1)
+
+    @property
+    def steps(self) -> int:
+        return -(-len(self.used) // self.batch_size)
+
+    @property
+    def orders(self) -> list[NDArray[np.int32]]:
+        return [np.random.default_rng([self.settings.seed, i]).permutation(self.used) for i in range(self.epochs)]
+
+    @property
+    def mixing(self) -> list[NDArray[np.float32]] | None:
+        shares = [mixing_shares(self.mixup, seed=self.settings.seed, epoch=i, steps=self.steps) for i in range(self.epochs)]
+        return [share for share in shares if share is not None] or None
+
+    def losses(self, trainer: Trainer) -> list[float]:
+        """Trains, and gives the loss of each epoch."""
+        mixing = self.mixing
+        return [
+            trainer.train_epoch(
+                self.examples,
+                order,
+                np.zeros_like(order),
+                batch_size=self.batch_size,
+                learning_rate=self.settings.learning_rate,
+                mixing=None if mixing is None else mixing[i],
+            )["loss"]
+            for i, order in enumerate(self.orders)
+        ]
+
+    def means(self, losses: NDArray[np.float32]) -> list[float]:
+        """The loss of each epoch out of those of the steps, summed as Node sums them."""
+        means = []
+        for epoch in range(self.epochs):
+            total = 0.0
+            for i in range(self.steps):
+                count = min(self.batch_size, len(self.used) - i * self.batch_size)
+                total += float(losses[epoch * self.steps + i]) * count
+            means.append(total / len(self.used))
+        return means
+
+
+def _compare(
+    extractor: FeatureExtractor, tail: LayersModel, choice: EngineChoice, course: _Course, tensorflow: TensorFlowProcess
+) -> TrainingCheck:
+    assert choice.program is not None
+    runner = extractor.runner
+    trainer = create_trainer(choice, runner, tail, course.settings)
+    try:
+        in_node = course.losses(trainer)
+        weights = trainer.weights()
+    finally:
+        trainer.dispose()
+    reference = train_reference(
+        choice.program,
+        tail.weights,
+        extractor.read(course.examples.store, np.arange(len(course.examples.targets), dtype=np.int32)),
+        course.examples.targets,
+        course.orders,
+        batch_size=course.batch_size,
+        settings=course.settings,
+        tensorflow=tensorflow,
+        learning_rate=course.settings.learning_rate,
+        mixing=course.mixing,
+    )
+    gaps = {name: _gap(weights[name], reference.weights[name]) for name in choice.program.weights}
+    worst = max(gaps, key=lambda name: gaps[name][1])
+    few = replace(course, examples=replace(course.examples, order=course.used[:_MOST_FOR_LAYERS]))
+    by_engine = {engine: _losses(engine, runner, _without_dropout(tail), few, tensorflow) for engine in ENGINES}
+    compiled, layers = (np.array(by_engine[engine]) for engine in ENGINES)
+    return TrainingCheck(
+        images=len(course.used),
+        epochs=course.epochs,
+        values=sum(value.size for value in reference.weights.values()),
+        different=sum(different for different, _ in gaps.values()),
+        max_abs_diff=gaps[worst][1],
+        worst_weight=worst if gaps[worst][0] else None,
+        changed=sum(_gap(value, tail.weights[name])[0] for name, value in reference.weights.items()),
+        losses={"node": in_node, "python": course.means(reference.losses)},
+        engine_images=len(few.used),
+        engine_losses=by_engine,
+        max_loss_diff=float((np.abs(compiled - layers) / np.maximum(np.abs(layers), np.finfo(np.float32).tiny)).max()),
+    )
+
+
+def _losses(engine: str, runner: Runner, model: LayersModel, course: _Course, tensorflow: TensorFlowProcess) -> list[float]:
+    trainer = create_trainer(engine, runner, model, course.settings, tensorflow=tensorflow)
+    try:
+        return course.losses(trainer)
+    finally:
+        trainer.dispose()
+
+
+def _gap(one: NDArray[np.float32], other: NDArray[np.float32]) -> tuple[int, float]:
+    """How many values have other bits, and the largest difference."""
+    different = one.view(np.uint32) != other.view(np.uint32)
+    return int(different.sum()), float(np.abs(one - other).max(initial=0.0))
+
+
+def _labels(images: ImageSet) -> NDArray[np.int32]:
+    numbers = {name: i for i, name in enumerate(images.class_names)}
+    folders = ["" if images.is_array else Path(images.source(i)).parent.name for i in range(len(images))]
+    return np.array([numbers.get(folder, i % len(numbers)) for i, folder in enumerate(folders)], np.int32)
+
+
+def _without_dropout(model: LayersModel) -> LayersModel:
+    topology = copy.deepcopy(model.topology)
+
+    def visit(config: Mapping[str, Any]) -> None:
+        layers: Sequence[Any] = config.get("layers", [])
+        for entry in layers:
+            if entry["class_name"] == "Dropout":
+                entry["config"]["rate"] = 0.0
+            visit(entry["config"])
+
+    visit(topology["config"])
+    return LayersModel(topology, model.weights)
