@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,17 @@ def test_a_mistake_in_the_servers_options_is_one_line(arguments: list[str], word
     assert words in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
+
+
+@pytest.mark.slow
+def test_the_readmes_example_gets_an_answer(served_run: Path, picture_files: list[Path], tmp_path: Path) -> None:
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text("utf-8")
+    (example,) = (
+        block for block in re.findall(r"^```python\n(.*?)^```", readme, re.DOTALL | re.MULTILINE) if "pb.serve" in block
+    )
+    (tmp_path / "run").symlink_to(served_run)
+    (tmp_path / "photo.jpg").symlink_to(picture_files[1])
+    (tmp_path / "example.py").write_text(example.replace("    requests", "    answer = requests") + "print(answer)\n")
+    done = subprocess.run([sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert "probability" in done.stdout
