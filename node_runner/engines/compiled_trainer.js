@@ -94,10 +94,12 @@ class CompiledTrainer {
       const batches = callLength(inputs, batchSize, this.batchMilliseconds);
       const stop = Math.min(start + batches * batchSize, rows.length);
       inputs.announce(slice(rows, stop, stop + batches * batchSize));
-      const { output, loss, hits } = this.evaluateRows(inputs, targets, slice(rows, start, stop), slice(targetRows, start, stop), batchSize);
+      const { output, losses, hits } = this.evaluateRows(inputs, targets, slice(rows, start, stop), slice(targetRows, start, stop), batchSize);
       outputs.set(output, start * size);
-      sums.loss += loss;
-      sums.correct += hits;
+      for (let i = 0; i < losses.length; i++) {
+        sums.loss += losses[i];
+        sums.correct += hits[i];
+      }
       sums.examples = stop;
       progress({ examples: sums.examples });
       await new Promise(setImmediate);
@@ -111,7 +113,7 @@ class CompiledTrainer {
    * @param {Int32Array} rows
    * @param {Int32Array} targetRows
    * @param {number} batchSize
-   * @returns {{output: Float32Array, loss: number, hits: number}} the model's outputs; the others are sums
+   * @returns {{output: Float32Array, losses: Float32Array, hits: Float32Array}} the model's outputs; the others are sums for each batch
    */
   evaluateRows(inputs, targets, rows, targetRows, batchSize) {
     const source = inputs.source(rows);
@@ -126,9 +128,9 @@ class CompiledTrainer {
         this.numbers,
         scalar(batchSize),
       ]);
-      const [output, loss, hits] = results.map(takeValues);
+      const [output, losses, hits] = results.map(takeValues);
       this.batchMilliseconds = (performance.now() - begun) / Math.ceil(rows.length / batchSize);
-      return { output, loss: loss[0], hits: hits[0] };
+      return { output, losses, hits };
     } finally {
       source.dispose();
     }

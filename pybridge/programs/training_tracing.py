@@ -77,7 +77,7 @@ def trace_training(
     gives the state that changes, and for each step its loss and its hits. Steps behind a loss that is no number are not run.
 
     Signature ``evaluate`` takes the weights, ``x``, ``targets``, ``rows``, ``target_rows``, ``numbers`` and ``batch_size``; it
-    gives the model's outputs for all the rows, and the sums of losses and of hits.
+    gives the model's outputs for all the rows, and for each batch its sums of losses and of hits.
 
     Args:
         topology: Of a `LayersModel`.
@@ -179,7 +179,7 @@ def _evaluate(twin: _Twin, recipe: TrainingRecipe, count: int, *arguments: tf.Te
     total = (examples + batch_size - 1) // batch_size
     zero = tf.constant(0)
 
-    def body(i: tf.Tensor, outputs: tf.TensorArray, loss: tf.Tensor, hits: tf.Tensor) -> tuple[Any, ...]:
+    def body(i: tf.Tensor, outputs: tf.TensorArray, losses: tf.TensorArray, hits: tf.TensorArray) -> tuple[Any, ...]:
         begin, end = i * batch_size, tf.minimum((i + 1) * batch_size, examples)
         batch = tf.gather(x, rows[begin:end])
         batch.set_shape(twin.model.inputs[0].shape)
@@ -188,15 +188,16 @@ def _evaluate(twin: _Twin, recipe: TrainingRecipe, count: int, *arguments: tf.Te
         return (
             i + 1,
             outputs.write(i, output),
-            loss + tf.reduce_sum(training_losses.losses(recipe, wanted, output)),
-            hits + training_losses.hits(recipe, wanted, output),
+            losses.write(i, tf.reduce_sum(training_losses.losses(recipe, wanted, output))),
+            hits.write(i, training_losses.hits(recipe, wanted, output)),
         )
 
     outputs = tf.TensorArray(tf.float32, total, element_shape=tuple(output_shape), infer_shape=False)
-    begin = (zero, outputs, tf.constant(0.0), tf.constant(0.0))
+    # A sum for each batch: one for all of a call would depend, in its last bit, on how many batches the call has.
+    losses, hits = (tf.TensorArray(tf.float32, total, element_shape=()) for _ in range(2))
     # With one batch at a time in memory.
-    _, outputs, loss, hits = tf.while_loop(lambda i, *_: i < total, body, begin, parallel_iterations=1)
-    return [outputs.concat(), loss, hits]
+    _, outputs, losses, hits = tf.while_loop(lambda i, *_: i < total, body, (zero, outputs, losses, hits), parallel_iterations=1)
+    return [outputs.concat(), losses.stack(), hits.stack()]
 
 
 def _mix(values: tf.Tensor, share: tf.Tensor) -> tf.Tensor:

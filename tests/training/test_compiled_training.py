@@ -246,3 +246,24 @@ def test_a_node_trains_a_model_by_either_engine(node: pb.Node) -> None:
         history = node.train(model, X, Y, epochs=3, batch_size=10, learning_rate=0.05, engine=engine)
         losses.append(history.history["loss"])
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+
+
+def test_what_is_judged_does_not_depend_on_how_many_batches_a_call_takes(runner: Runner, tensorflow: TensorFlowProcess) -> None:
+    model = tiny.vector_classifier()
+    settings = TrainerSettings()
+    program = training_program_for(model, recipe_of(settings), ensure(), tensorflow)
+    handle = runner.call("program.load", program.to_dict())
+    weights = [model.weights[name] for name in program.weights]
+    rows = np.arange(50, dtype=np.int32)
+
+    def judge(part: NDArray[np.int32]) -> list[NDArray[np.float32]]:
+        inputs = [*weights, X, Y, part, part, settings.numbers, np.array(8, np.int32)]
+        outputs: list[NDArray[np.float32]] = runner.call(
+            "program.runAll", {"program": handle, "signature": "evaluate", "inputs": inputs}
+        )
+        return outputs
+
+    whole, first, second = judge(rows), judge(rows[:16]), judge(rows[16:])
+    assert [each.shape for each in whole] == [(50, 3), (7,), (7,)]
+    for all_of_it, one, other in zip(whole, first, second, strict=True):
+        assert all_of_it.tobytes() == np.concatenate([one, other]).tobytes()
