@@ -49,6 +49,10 @@ class LayersTrainer {
     this.step = 0;
     holdBatchNormalization(model, settings.holdBatchNormalization);
     model.compile({ optimizer: this.optimizer, loss: lossName(settings.loss) });
+    // A tf.Sequential compiles the model that it wraps.
+    const compiled = /** @type {any} */ (model).model || model;
+    /** @type {(y: Tensor, output: Tensor) => Tensor} */
+    this.loss = compiled.lossFunctions[0];
     this.dropouts = flatLayers(model).filter((layer) => 'seed' in layer && 'rate' in layer);
     this.decayed = decayedVariables(model);
     this.variables = model.trainableWeights.map((weight) => /** @type {import('@tensorflow/tfjs-node').Variable} */ (weight.read()));
@@ -215,7 +219,7 @@ class LayersTrainer {
    * @returns {Tensor} one loss for each example
    */
   losses(y, output) {
-    const losses = /** @type {any} */ (this.model).lossFunctions[0](y, output);
+    const losses = this.loss(y, output);
     return losses.rank > 1 ? losses.reshape([losses.shape[0], -1]).mean(1) : losses;
   }
 

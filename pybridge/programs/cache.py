@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shutil
@@ -14,7 +15,7 @@ from typing import Any
 from filelock import FileLock
 
 from pybridge.data.preprocessing import Preprocessing
-from pybridge.errors import ModelFormatError
+from pybridge.errors import BridgeError, ModelFormatError
 from pybridge.models.layers_model import LayersModel
 from pybridge.programs.program import Program
 from pybridge.programs.tensorflow_process import TensorFlowProcess, shared_tensorflow
@@ -25,6 +26,7 @@ from pybridge.runtime import Runtime, cache_dir
 TRACING_VERSION = 5
 
 _SCRATCH = "tracing-"
+_NOT_WRITABLE = {errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EROFS}
 
 
 def programs_for(
@@ -65,15 +67,27 @@ def are_cached(sources: Sequence[Preprocessing | LayersModel], runtime: Runtime)
 
 @contextmanager
 def tracing_folder() -> Iterator[Path]:
-    """An empty folder in the cache for what is being traced; one process traces at a time."""
+    """An empty folder in the cache for what is being traced; one process traces at a time.
+
+    Raises:
+        BridgeError: The disk is full, or the cache is read-only.
+    """
     folder = cache_dir() / "programs"
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "tracing.lock"):
-        # Whoever holds the lock is alone: other such folders are those of processes that were killed.
-        for left in folder.glob(f"{_SCRATCH}*"):
-            shutil.rmtree(left, ignore_errors=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=_SCRATCH) as scratch:
-            yield Path(scratch)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "tracing.lock"):
+            # Whoever holds the lock is alone: other such folders are those of processes that were killed.
+            for left in folder.glob(f"{_SCRATCH}*"):
+                shutil.rmtree(left, ignore_errors=True)
+            with tempfile.TemporaryDirectory(dir=folder, prefix=_SCRATCH) as scratch:
+                yield Path(scratch)
+    except OSError as error:
+        if error.errno not in _NOT_WRITABLE:
+            raise
+        raise BridgeError(
+            f"Traced programs cannot be kept in {folder}: {error.strerror}",
+            hint="Free some space there, or name another folder in PYBRIDGE_CACHE.",
+        ) from error
 
 
 def keep(traced: Path, place: Path) -> None:

@@ -103,7 +103,13 @@ class TensorFlowProcess:
                 raise CallTimeoutError(f"{name} took longer than {timeout:g} seconds in Python's TensorFlow process")
             if not finished:
                 raise child.death(name)
-        result: dict[str, Any] = json.loads((folder / "result.json").read_text("utf-8"))
+        try:
+            result: dict[str, Any] = json.loads((folder / "result.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            raise BridgeError(
+                f"Python's TensorFlow process could not write its answer to {name} into {folder}",
+                hint="Free some space there, or name another folder for pybridge's cache in PYBRIDGE_CACHE.",
+            ) from None
         if "error" not in result:
             return result
         kind = getattr(errors, result["error"]["type"], BridgeError)
@@ -281,4 +287,6 @@ def _run(folder: Path, jobs: dict[str, Job]) -> None:
     except Exception:  # the caller is another process: the traceback is all that can reach it
         message = f"{job['name']} failed in Python's TensorFlow process:\n{traceback.format_exc()}"
         result = {"error": {"type": "BridgeError", "message": message, "hint": None}}
-    (folder / "result.json").write_text(json.dumps(result), "utf-8")
+    # Without a place to answer in, the parent finds no answer, and says so.
+    with contextlib.suppress(OSError):
+        (folder / "result.json").write_text(json.dumps(result), "utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import weakref
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -27,6 +28,9 @@ logger = logging.getLogger(__name__)
 # One batch is computed while the next crosses the pipe.
 _IN_FLIGHT = 2
 _NAMED_IN_ERRORS = 10
+# Programs of extractors that are gone, by the process that holds them. The next extractor frees them: a finalizer may run
+# in the middle of a call, where it must not make another.
+_ABANDONED: weakref.WeakKeyDictionary[Connection, deque[dict[Path, int]]] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -220,11 +224,22 @@ class FeatureExtractor:
         if connection is not self._connection:
             self._connection = connection
             self._handles = {}
+            weakref.finalize(self, _ABANDONED.setdefault(connection, deque()).append, self._handles)
             self.memory.forget_all()
+        _free_abandoned(connection)
         for stage in stages:
             if stage.folder not in self._handles:
                 self._handles[stage.folder] = connection.call("program.load", stage.to_dict())
         return [self._handles[stage.folder] for stage in stages]
+
+
+def _free_abandoned(connection: Connection) -> None:
+    abandoned = _ABANDONED[connection]
+    # Not "while abandoned": another thread may take the last one first.
+    with suppress(IndexError):
+        while True:
+            for handle in abandoned.popleft().values():
+                connection.call("program.dispose", {"program": handle})
 
 
 _Portion = tuple[str, list[Any], NDArray[np.int64], dict[int, str]]

@@ -20,6 +20,8 @@ from pybridge.training.trainer import DivergedError, Examples, Trainer
 _EXPLOSION = 4.0
 _BELOW_MINIMUM = 10.0
 _SMOOTHING = 0.9
+# As many losses as the smoothed one remembers; before that it follows single batches, whose differences are no descent.
+_SETTLED = round(1 / (1 - _SMOOTHING))
 _FEWEST = 5
 
 
@@ -90,10 +92,14 @@ class RateCurve:
 
     @property
     def steepest(self) -> float:
-        """The rate where the smoothed loss falls fastest, as a function of the rate's logarithm."""
+        """The rate where the smoothed loss falls fastest, as a function of the rate's logarithm.
+
+        The first ten steps are not looked at, where there are others: the mean of fewer losses jumps from batch to batch.
+        """
         end = max(int(np.argmin(self.smoothed)) + 1, 2)
         slopes = np.gradient(np.array(self.smoothed[:end]), np.log(self.rates[:end]))
-        return self.rates[int(np.argmin(slopes))]
+        start = _SETTLED if end > 2 * _SETTLED else 0
+        return self.rates[start + int(np.argmin(slopes[start:]))]
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""

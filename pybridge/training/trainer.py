@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -70,12 +71,14 @@ class TrainerSettings:
             raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, not {self.optimizer!r}")
         if self.loss not in LOSSES:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {self.loss!r}")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be positive, not {self.learning_rate!r}")
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate must be positive and finite, not {self.learning_rate!r}")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing must be in [0, 1), not {self.label_smoothing!r}")
-        if not self.weight_decay >= 0 or not 0 <= self.momentum < 1:
-            raise ValueError("weight_decay must not be negative, and momentum must be in [0, 1)")
+        if not 0 <= self.weight_decay < math.inf or not 0 <= self.momentum < 1:
+            raise ValueError("weight_decay must be finite and not negative, and momentum must be in [0, 1)")
+        if self.seed < 0:
+            raise ValueError(f"seed must not be negative, but is {self.seed!r}")
 
         if self.nesterov and not (self.optimizer == "sgd" and self.momentum):
             raise ValueError("nesterov needs the optimizer sgd with a momentum")

@@ -127,9 +127,22 @@ class InKeras:
         x = self.outputs(pictures)[0]
         keras.utils.set_random_seed(seed)
         end = to_keras(split(append_pooling(self.base), self.cut, x.shape[1:])[1])
-        inputs = keras.layers.Input(x.shape[1:])
-        # training=False: batch normalization keeps its statistics, as the Keras guide to fine-tuning has it.
-        model = keras.Model(inputs, head(end(inputs, training=False)))
+
+        class Classifier(keras.Model):  # type: ignore[misc]
+            """Batch normalization keeps its statistics, as the Keras guide to fine-tuning has it.
+
+            In a functional model Keras 3.15's ``fit`` overrides ``end(inputs, training=False)``, and the statistics move.
+            """
+
+            def __init__(self) -> None:
+                super().__init__()
+                self.end, self.head = end, head
+
+            def call(self, inputs: Any, training: bool = False) -> Any:
+                return self.head(self.end(inputs, training=False), training=training)
+
+        model = Classifier()
+        model(x[:1])
         settings = {**plan.head, **TUNING, "epochs": plan.tuning_epochs}
         _fit_in_keras(model, x, pictures, parts, settings, keep_start=True)
         return _judge_in_keras(model, x, pictures, parts)

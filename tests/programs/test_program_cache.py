@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import signal
@@ -19,6 +20,7 @@ from pybridge.data import Preprocessing
 from pybridge.errors import BridgeError, DataError, ModelFormatError
 from pybridge.models.topology import append_head
 from pybridge.programs import Program, TensorFlowProcess, programs_for, run_reference
+from pybridge.programs.cache import tracing_folder
 from pybridge.runtime import Runtime, ensure
 
 DOUBLING = Preprocessing(4, 4, mean=(0.0,), std=(0.5,))
@@ -220,3 +222,9 @@ def test_a_preprocessing_of_another_size_is_another_program(runtime: Runtime, te
 def test_an_impossible_preprocessing_never_reaches_tensorflow() -> None:
     with pytest.raises(DataError):
         Preprocessing(0, 4)
+
+
+def test_a_full_disk_is_named_with_what_to_do() -> None:
+    with pytest.raises(BridgeError, match="No space left") as caught, tracing_folder():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert "PYBRIDGE_CACHE" in str(caught.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import re
 import socket
@@ -82,6 +83,7 @@ CASES: list[Case] = [
     ("no object", "POST", PREDICT, [1, 2], {}, 400, "object"),
     ("null", "POST", PREDICT, "null", {}, 400, "object"),
     ("bytes that are no text", "POST", PREDICT, b"\xff\xfe\x00{", {}, 400, "not JSON"),
+    ("a text that is no UTF-8", "POST", INFER, b'{"id": "\xff\xfe", "inputs": []}', {}, 400, "UTF-8"),
     ("deep JSON", "POST", PREDICT, '{"instances":' + "[" * 100_000, {}, 400, "deep"),
     ("very many arrays", "POST", PREDICT, '{"instances":[' + "[]," * 600_000 + "[]]}", {}, 413, "images"),
     ("neither rows nor columns", "POST", PREDICT, {"rows": []}, {}, 400, "instances"),
@@ -129,6 +131,9 @@ CASES: list[Case] = [
     ("no data", "POST", INFER, {"inputs": [{"name": "image_bytes", "datatype": "BYTES", "shape": [1]}]}, {}, 400, "data"),
     ("unknown output", "POST", INFER, {**tensor(), "outputs": [{"name": "logits"}]}, {}, 400, "probabilities"),
     ("an id that is a number", "POST", INFER, {**tensor(), "id": 5}, {}, 400, "id"),
+    ("parameters that are an array", "POST", INFER, {**tensor(), "parameters": []}, {}, 400, "parameters"),
+    ("an input's parameters that are a number", "POST", INFER, tensor(parameters=5), {}, 400, "inputs[0].parameters"),
+    ("a wish that is a word", "POST", INFER, {**tensor(), "parameters": {"binary_data_output": "yes"}}, {}, 400, "true or false"),
     ("shared memory", "POST", INFER, tensor(parameters={"shared_memory_region": "r"}), {}, 400, "Shared memory"),
     ("a header longer than the body", "POST", INFER, *binary(FLOATS, b"", 10**6), 400, "Content-Length"),
     ("a header that is no number", "POST", INFER, *binary(FLOATS, b"", "x"), 400, "Content-Length"),
@@ -148,6 +153,7 @@ CASES: list[Case] = [
     ),
     ("fewer binary elements", "POST", INFER, *binary(with_size("image_bytes", "BYTES", [2], 5), b"\1\0\0\0x"), 400, "fewer"),
     ("an image of another kind of content", "POST", "/classify", "hello", {"content-type": "text/plain"}, 415, "text/plain"),
+    ("a form of text", "POST", "/classify", "a=b", {"content-type": "application/x-www-form-urlencoded"}, 400, "image"),
     ("JSON as an image", "POST", "/classify", {"image": "x"}, JSON, 415, "image/"),
     ("an empty picture", "POST", "/classify", b"", {"content-type": "image/png"}, 400, "empty"),
     ("no picture", "POST", "/classify", b"hello", {"content-type": "image/jpeg"}, 400, "not an image"),
@@ -264,6 +270,23 @@ def test_what_is_hardly_http_is_refused_and_closed(sent: bytes, status: bytes, s
     received = raw(strict_server, sent)
     assert received.startswith(b"HTTP/1.1 " + status), received
     assert b'{"error":"' in received
+
+
+@pytest.mark.parametrize("connection", ["keep-alive", "close"])
+def test_a_client_that_sends_all_of_a_large_body_reads_why_it_was_refused(connection: str, strict_server: Server) -> None:
+    # More than the buffers of a connection hold: the client is still sending when the answer is there.
+    body = bytes(30_000_000)
+    client = http.client.HTTPConnection("127.0.0.1", strict_server.port, timeout=20)
+    client.request("POST", "/classify", body, {"content-type": "image/png", "connection": connection})
+    answer = client.getresponse()
+    assert answer.status == 413
+    assert str(MAX_BODY) in json.loads(answer.read())["error"]
+    client.close()
+
+
+def test_a_client_that_never_sends_what_was_refused_is_answered_once(strict_server: Server) -> None:
+    received = raw(strict_server, START + b"Content-Length: 5000000000\r\n\r\n")
+    assert received.count(b"HTTP/1.1 ") == 1, received
 
 
 def test_afterwards_the_server_answers_and_its_memory_is_back(

@@ -52,6 +52,14 @@ def test_tensorflow_servings_rows_and_columns(server: Server, picture_files: Fil
     assert np.array_equal(as_array(post(server, "/v1/models/tiny/versions/1:predict", columns)["outputs"]), expected)
 
 
+def test_base64_in_lines_and_a_byte_order_mark_are_taken(server: Server, picture_files: Files, expected: Floats) -> None:
+    lines = base64.encodebytes(picture_files[0].read_bytes()).decode()
+    assert "\n" in lines.strip()
+    body = b"\xef\xbb\xbf" + json.dumps({"instances": [{"b64": lines}]}).encode()
+    answer = requests.post(f"{server.url}/v1/models/tiny:predict", data=body, timeout=60)
+    assert np.array_equal(as_array(answer.json()["predictions"]), expected[:1])
+
+
 def test_tensorflow_servings_numbers(server: Server, picture_files: Files, expected: Floats) -> None:
     path = "/v1/models/tiny:predict"
     raw = np.asarray(Image.open(picture_files[0])).tolist()
@@ -154,6 +162,13 @@ def test_tritonclients_classes(triton: Any, trained: pb.ImageClassifier, picture
     assert np.float32(probability) == expected[0, best]
 
 
+def test_what_curl_sends_unasked_is_an_image_too(server: Server, picture_files: Files) -> None:
+    data, form = picture_files[0].read_bytes(), {"content-type": "application/x-www-form-urlencoded"}
+    plain, odd = (requests.post(f"{server.url}/classify/", data=data, headers=headers, timeout=60) for headers in ({}, form))
+    assert odd.status_code == 200, odd.text
+    assert odd.json() == plain.json()
+
+
 def test_images_as_they_are(server: Server, trained: pb.ImageClassifier, picture_files: Files, expected: Floats) -> None:
     found = requests.post(f"{server.url}/classify?topK=1", data=picture_files[0].read_bytes(), timeout=60).json()
     best = int(expected[0].argmax())
@@ -181,7 +196,14 @@ def test_fetch_of_nodes_own_client(server: Server, picture_files: Files, expecte
       }
       console.log(JSON.stringify(found));
     """
-    command = [ensure().node, "--input-type=module", "-e", f"import fs from 'fs';{script}", server.url, picture_files[1]]
+    command = [
+        str(ensure().node),
+        "--input-type=module",
+        "-e",
+        f"import fs from 'fs';{script}",
+        server.url,
+        str(picture_files[1]),
+    ]
     printed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     assert np.array_equal(as_array(json.loads(printed)), [expected[1].max()] * 3)
 

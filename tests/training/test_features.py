@@ -183,3 +183,14 @@ def test_a_program_of_an_earlier_process_is_not_mistaken_for_a_damaged_picture(n
     call = {"store": store, "stages": [999_999], "signature": "pixels", "inputs": [], "rows": np.array([0], np.int32)}
     with pytest.raises(BridgeError, match="no program 999999"):
         node.runner.call("features.extract", call)
+
+
+def test_the_programs_of_an_extractor_that_is_gone_are_freed(node: pb.Node, stages: list[Program], arrays: ImageSet) -> None:
+    first = FeatureExtractor(node.runner)
+    first.compute(stages, arrays)
+    handles = first._load(stages)
+    del first
+    FeatureExtractor(node.runner).compute(stages, arrays)
+    for handle in handles:
+        with pytest.raises(BridgeError, match=f"program.*{handle}"):
+            node.runner.call("program.runAll", {"program": handle, "signature": "default", "inputs": []})

@@ -81,6 +81,15 @@ def test_the_suggestions_are_where_the_curve_says() -> None:
     assert f"{curve.suggestion:.2g}" in str(curve)
 
 
+def test_jumps_between_the_first_batches_are_no_descent() -> None:
+    rates = tuple(np.geomspace(1e-6, 1.0, 61).tolist())
+    # From 1.9 by jumps to 1.2, then down from 1.2 to 0.4 between 1e-3 and 1e-1, as with small data sets.
+    falling = np.interp(np.log10(rates), [-3, -1], [1.2, 0.4])
+    smoothed = (1.9, 1.2, *falling[2:].tolist())
+    curve = RateCurve(rates, smoothed, smoothed, exploded=False)
+    assert 1e-3 <= curve.steepest <= 1e-1
+
+
 def test_the_picture_and_the_page_need_nothing_else(tmp_path: Path) -> None:
     curve = RateCurve((1e-4, 1e-3, 1e-2, 1e-1), (2.0, 1.0, 0.5, 9.0), (2.0, 1.5, 1.0, 4.5), exploded=True)
     curve.write_html(tmp_path / "lr.html")

@@ -270,7 +270,8 @@ def test_a_trainer_that_died_with_its_process_says_so(runner: Runner, trainer_of
 @pytest.mark.parametrize(
     "wrong",
     [{"optimizer": "lion"}, {"loss": "hinge"}, {"learning_rate": 0.0}, {"label_smoothing": 1.0}, {"momentum": 1.0},
-     {"weight_decay": -1.0}, {"learning_rate": float("nan")}],
+     {"weight_decay": -1.0}, {"learning_rate": float("nan")}, {"learning_rate": float("inf")}, {"weight_decay": float("inf")},
+     {"seed": -1}],
 )  # fmt: skip
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must"):
@@ -318,3 +319,11 @@ def test_frozen_weights_stay(trainer_of: Any, put: Any) -> None:
     trainer = trainer_of(replace(model), weight_decay=0.1)
     train(trainer, put(X, Y))
     np.testing.assert_array_equal(trainer.weights()["pybridge_hidden/kernel"], model.weights["pybridge_hidden/kernel"])
+
+
+def test_a_sequential_model_trains_as_a_functional_one_does(trainer_of: Any, put: Any) -> None:
+    functional = tiny.vector_classifier()
+    layers = [{key: each[key] for key in ("class_name", "config")} for each in functional.topology["config"]["layers"]]
+    sequential = replace(functional, topology={"class_name": "Sequential", "config": {"name": "stack", "layers": layers}})
+    logs = [train(trainer_of(model), put(X, Y), epochs=3) for model in (sequential, functional)]
+    assert logs[0] == logs[1]

@@ -18,12 +18,8 @@ function createAdmission({ maxBody, maxMemory }) {
      */
     enter(request, reply) {
       const size = sizeOf(request, maxBody);
-      if (size > maxBody) {
-        reply.header('connection', 'close');
-        throw badInput(`The body has ${size} bytes; at most ${maxBody} are read`, 413);
-      }
+      if (size > maxBody) throw badInput(`The body has ${size} bytes; at most ${maxBody} are read`, 413);
       if (size > 0 && used > 0 && used + size > maxMemory) {
-        reply.header('connection', 'close');
         throw new ServiceError('OVERLOADED', 'Too many large requests are under way; send it again later', { retryAfterSeconds: 1 });
       }
       used += size;

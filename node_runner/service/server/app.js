@@ -11,6 +11,7 @@ const { modelsOf } = require('./inferring');
 const { quote } = require('./json');
 const { createMetrics } = require('./metrics');
 const { openapi } = require('./openapi');
+const { discardRest, wasAnswered } = require('./refused_body');
 const { createRouter } = require('./routing');
 const { addImages } = require('./routes/images');
 const { addKserve, isReady } = require('./routes/kserve');
@@ -56,8 +57,8 @@ function createApp(service, { fastify, LogController, multipart, prometheus }, l
         http: { requireHostHeader: false, headersTimeout: Math.min(HEADERS_SECONDS, options.bodyTimeout) * 1000, connectionsCheckingInterval: 500 },
         forceCloseConnections: 'idle',
         return503OnClosing: false,
-        routerOptions: { maxParamLength: MOST_PARAMETER },
-        frameworkErrors: (error, _request, reply) => sendError(error, reply),
+        routerOptions: { maxParamLength: MOST_PARAMETER, ignoreTrailingSlash: true },
+        frameworkErrors: (error, request, reply) => sendError(error, request, reply),
         clientErrorHandler: refuseConnection,
       })
     )
@@ -69,8 +70,9 @@ function createApp(service, { fastify, LogController, multipart, prometheus }, l
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   addRoutes(app, service, metrics, multipart);
   app.setErrorHandler((error, request, reply) => {
-    if (statusOf(error) >= 500) request.log.error({ err: error }, 'request failed');
-    return sendError(error, reply);
+    const found = isGone(request) ? new ServiceError('BAD_INPUT', 'The client closed the connection', { status: 499 }) : error;
+    if (statusOf(found) >= 500) request.log.error({ err: found }, 'request failed');
+    return sendError(found, request, reply);
   });
   app.setNotFoundHandler(() => {
     throw notFound('There is nothing at this address; /openapi.json says what there is');
@@ -196,17 +198,26 @@ function statusOf(error) {
 }
 
 /**
+ * @param {import('fastify').FastifyRequest} request
+ * @returns {boolean} whether its client went away before all of it had come
+ */
+function isGone({ raw }) {
+  return raw.destroyed && !raw.complete;
+}
+
+/**
  * All protocols have the same form of an error: an object with the one field `error`.
  *
  * @param {any} error
+ * @param {import('fastify').FastifyRequest} request
  * @param {import('fastify').FastifyReply} reply
  */
-function sendError(error, reply) {
+function sendError(error, request, reply) {
   const status = statusOf(error);
   const own = error instanceof ServiceError && error.code !== 'INTERNAL';
   const message = status === 414 ? 'The address is too long' : String(error.message);
   if (own && (status === 429 || status === 503)) reply.header('retry-after', String(Math.max(1, Math.ceil(error.retryAfterSeconds ?? 1))));
-  if (status === 413 || status === 408) reply.header('connection', 'close');
+  discardRest(request.raw, reply);
   return reply
     .code(status)
     .type('application/json; charset=utf-8')
@@ -220,7 +231,7 @@ function sendError(error, reply) {
  * @param {import('net').Socket} socket
  */
 function refuseConnection(error, socket) {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
+  if (error.code === 'ECONNRESET' || !socket.writable || wasAnswered(socket)) {
     socket.destroy();
     return;
   }

@@ -18,7 +18,7 @@ function checkToken(token, request, reply) {
   const given = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
   // Of digests, whose length says nothing of the token's.
   if (given !== undefined && timingSafeEqual(digest(given), digest(token))) return;
-  reply.header('www-authenticate', 'Bearer').header('connection', 'close');
+  reply.header('www-authenticate', 'Bearer');
   throw new ServiceError('BAD_INPUT', 'Send the token in the header Authorization: Bearer TOKEN', { status: 401 });
 }
 

@@ -15,12 +15,14 @@ const BMP_HEADER = 54;
  */
 
 /**
- * @param {unknown} text
+ * @param {unknown} given
  * @param {string} what
  * @returns {Buffer}
  */
-function fromBase64(text, what) {
-  if (typeof text !== 'string') throw badInput(`${what} must be a base64 string, not ${kindOf(text)}`);
+function fromBase64(given, what) {
+  if (typeof given !== 'string') throw badInput(`${what} must be a base64 string, not ${kindOf(given)}`);
+  // Many encoders wrap lines, and TensorFlow Serving takes them.
+  const text = /\s/.test(given) ? given.replace(/\s+/g, '') : given;
   if (text.startsWith('data:')) throw badInput(`${what} is a data: URL; send only what follows the comma`);
   if (!BASE64.test(text) || text.replace(/=+$/, '').length % 4 === 1) throw badInput(`${what} is not base64`);
   if (text.length === 0) throw badInput(`${what} is empty`);

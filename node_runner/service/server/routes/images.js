@@ -7,7 +7,8 @@ const { quote } = require('../json');
 /** @typedef {import('../inferring').Service} Service */
 
 const PARAMETERS = ['model', 'topK', 'version'];
-const RAW = /^(image\/[\w.+-]+|application\/octet-stream)?$/;
+// curl calls whatever it is given a form, unless it is told otherwise.
+const RAW = /^(image\/[\w.+-]+|application\/octet-stream|application\/x-www-form-urlencoded)?$/;
 
 /**
  * `POST /classify`: the bytes of one image as the body, or several as the files of a form. Each is answered with its labels, the most

@@ -106,6 +106,7 @@ async function ask(service, request, reply) {
   if (!Array.isArray(inputs) || inputs.length !== 1) {
     throw badInput(`'inputs' must be an array of one input (image_bytes, pixels or preprocessed), not ${kindOf(inputs)}`);
   }
+  parametersOf(inputs[0], 'inputs[0].');
   const [bytes] = takeBytes(inputs, rest);
   const wanted = wantedOutputs(body);
   const id = field(body, 'id');
@@ -120,19 +121,41 @@ async function ask(service, request, reply) {
  */
 function wantedOutputs(body) {
   const outputs = field(body, 'outputs');
-  const allBinary = field(field(body, 'parameters'), 'binary_data_output') === true;
+  const allBinary = isWanted(parametersOf(body, ''), 'binary_data_output', '') ?? false;
   if (outputs === undefined || (Array.isArray(outputs) && outputs.length === 0)) return OUTPUTS.map((name) => ({ name, binary: allBinary, classes: 0 }));
   if (!Array.isArray(outputs) || outputs.length > OUTPUTS.length) throw badInput(`'outputs' must be an array of at most ${OUTPUTS.length}, not ${kindOf(outputs)}`);
   return outputs.map((output, i) => {
     const name = field(output, 'name');
     if (!OUTPUTS.includes(/** @type {string} */ (name))) throw badInput(`outputs[${i}].name must be one of ${OUTPUTS.join(', ')}, not ${kindOf(name)}`);
-    const parameters = field(output, 'parameters') ?? {};
-    if (!isObject(parameters)) throw badInput(`outputs[${i}].parameters must be an object, not ${kindOf(parameters)}`);
+    const parameters = parametersOf(output, `outputs[${i}].`);
     if (field(parameters, 'shared_memory_region') !== undefined) throw badInput('Shared memory is not supported; send tensors in the request');
     const classes = field(parameters, 'classification') ?? 0;
     if (!Number.isInteger(classes) || Number(classes) < 0) throw badInput(`outputs[${i}].parameters.classification must be a whole number, not ${kindOf(classes)}`);
-    return { name: String(name), binary: (field(parameters, 'binary_data') ?? allBinary) === true, classes: Number(classes) };
+    return { name: String(name), binary: isWanted(parameters, 'binary_data', `outputs[${i}].`) ?? allBinary, classes: Number(classes) };
   });
+}
+
+/**
+ * @param {unknown} owner
+ * @param {string} place of the owner
+ * @returns {Record<string, unknown>}
+ */
+function parametersOf(owner, place) {
+  const parameters = field(owner, 'parameters') ?? {};
+  if (!isObject(parameters)) throw badInput(`'${place}parameters' must be an object, not ${kindOf(parameters)}`);
+  return parameters;
+}
+
+/**
+ * @param {Record<string, unknown>} parameters
+ * @param {string} name
+ * @param {string} place of their owner
+ * @returns {boolean | undefined}
+ */
+function isWanted(parameters, name, place) {
+  const value = field(parameters, name) ?? undefined;
+  if (value !== undefined && typeof value !== 'boolean') throw badInput(`'${place}parameters.${name}' must be true or false, not ${kindOf(value)}`);
+  return value;
 }
 
 /**
