@@ -71,7 +71,9 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         label_smoothing: Share of the target that is spread over all classes.
         class_weight: None, ``"balanced"``, or a dict from label (or, for folders, class number) to weight.
         patience: Epochs without improvement of ``monitor`` before training stops; None to train all epochs.
-        monitor: What the best weights are judged by: ``val_loss`` (the default), ``val_accuracy``, ``loss``, ``accuracy``.
+        monitor: What the best weights are judged by: ``val_loss``, ``val_accuracy``, ``loss`` or ``accuracy``. By default
+            `fit` takes ``val_loss``, and `fine_tune` ``val_accuracy``: a fine-tuned network is right more often even where
+            it has become too sure of itself, which the loss punishes (docs/defaults.md).
         augment: False, True, a number of views, a dict or an `Augmentation`: cropped and mirrored views of the training
             images, whose features are computed once too.
         preprocessing: Overrides what is known of the base model.
@@ -292,6 +294,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 self._fit_settings(self.seed_, epochs, learning_rate),
                 schedule=schedule,
                 warmup_epochs=warmup_epochs,
+                monitor=self.monitor or ("val_accuracy" if validation is not None else None),
                 keep_start=True,
             ),
             trainer=self._trainer_settings(self.seed_, learning_rate),

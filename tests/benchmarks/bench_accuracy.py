@@ -144,13 +144,11 @@ class InKeras:
         model = Classifier()
         model(x[:1])
         settings = {**plan.head, **TUNING, "epochs": plan.tuning_epochs}
-        _fit_in_keras(model, x, pictures, parts, settings, keep_start=True)
+        _fit_in_keras(model, x, pictures, parts, settings)
         return _judge_in_keras(model, x, pictures, parts)
 
 
-def _fit_in_keras(
-    model: Any, x: Array, pictures: Pictures, parts: Parts, settings: dict[str, Any], *, keep_start: bool = False
-) -> None:
+def _fit_in_keras(model: Any, x: Array, pictures: Pictures, parts: Parts, settings: dict[str, Any]) -> None:
     import keras
 
     classes = len(pictures.images.class_names)
@@ -171,7 +169,6 @@ def _fit_in_keras(
         steps_per_execution=8,
     )
     judged = x[parts.validation], y[parts.validation]
-    start, weights = model.evaluate(*judged, batch_size=64, verbose=0), model.get_weights()
     patience = settings["patience"] or settings["epochs"]
     stopping = keras.callbacks.EarlyStopping("val_loss", patience=patience, restore_best_weights=True)
     model.fit(
@@ -183,9 +180,6 @@ def _fit_in_keras(
         callbacks=[stopping],
         verbose=0,
     )
-    # Fine-tuning in Node keeps the beginning where no epoch is better.
-    if keep_start and start <= model.evaluate(*judged, batch_size=64, verbose=0):
-        model.set_weights(weights)
 
 
 def _judge_in_keras(model: Any, x: Array, pictures: Pictures, parts: Parts) -> Judgement:
@@ -203,6 +197,8 @@ def in_node(
     judged = {"head": _judgement(outcome)}
     if tune:
         settings = {**plan.head, **TUNING, "epochs": plan.tuning_epochs, "unfreeze": UNFREEZE}
+        # As in Keras, the best of the epochs is kept, even if the beginning had a lower validation loss.
+        settings["keep_start"] = False
         outcome, _ = laboratory.fine_tuning(pictures, parts, model, {**FINE_TUNING, **settings}, seed)
         judged["fine-tuning"] = _judgement(outcome)
     return judged

@@ -41,8 +41,9 @@ HEAD: dict[str, Any] = {
     "warmup_epochs": 0.0,
     "mixup": 0.0,
     "views": 1,
+    "keep_start": False,
 }
-FINE_TUNING: dict[str, Any] = {**HEAD, "epochs": 10, "learning_rate": 1e-5, "unfreeze": 0.3}
+FINE_TUNING: dict[str, Any] = {**HEAD, "epochs": 10, "learning_rate": 1e-5, "unfreeze": 0.3, "keep_start": True}
 
 
 @dataclass
@@ -94,7 +95,7 @@ class Laboratory:
         return self.stores[key], stages[-1].output_shape
 
     def train(
-        self, model: LayersModel, examples: Sequence[Examples], settings: dict[str, Any], seed: int, *, tuning: bool
+        self, model: LayersModel, examples: Sequence[Examples], settings: dict[str, Any], seed: int
     ) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
         """Trains a model on rows of a store (to train on, to stop by, to judge by); gives what came of it, and the weights."""
         training, judged, test = examples
@@ -107,8 +108,18 @@ class Laboratory:
             mixup=settings["mixup"] > 0,
             seed=seed,
         )
-        names = ("epochs", "batch_size", "learning_rate", "patience", "monitor", "schedule", "warmup_epochs", "mixup")
-        length = FitSettings(**{name: settings[name] for name in names}, seed=seed, keep_start=tuning)
+        names = (
+            "epochs",
+            "batch_size",
+            "learning_rate",
+            "patience",
+            "monitor",
+            "schedule",
+            "warmup_epochs",
+            "mixup",
+            "keep_start",
+        )
+        length = FitSettings(**{name: settings[name] for name in names}, seed=seed)
         trainer = create_trainer(self.engine, self.node.runner, model, rates, tensorflow=self.tensorflow)
         try:
             begun = time.perf_counter()
@@ -141,7 +152,7 @@ class Laboratory:
             _examples(self.features(pictures, views), pictures, parts.training, views),
             *(_examples(plain, pictures, each) for each in (parts.validation, parts.test)),
         ]
-        outcome, weights = self.train(tail, examples, settings, seed, tuning=False)
+        outcome, weights = self.train(tail, examples, settings, seed)
         return outcome, LayersModel(model.topology, {**model.weights, **weights})
 
     def fine_tuning(
@@ -151,7 +162,7 @@ class Laboratory:
         cut = choose_cut(self.base, settings["unfreeze"])
         store, shape = self.activations(pictures, cut)
         examples = [_examples(store, pictures, each) for each in (parts.training, parts.validation, parts.test)]
-        outcome, weights = self.train(trainable_part(model, cut, shape), examples, settings, seed, tuning=True)
+        outcome, weights = self.train(trainable_part(model, cut, shape), examples, settings, seed)
         return outcome, LayersModel(model.topology, {**model.weights, **weights})
 
 

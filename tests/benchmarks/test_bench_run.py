@@ -62,7 +62,6 @@ def test_everybody_does_every_work(results: dict[str, Any]) -> None:
         # Stock TensorFlow.js moves the statistics of batch normalization here, so that its loss is another.
         ("partial", "keras-onednn", 1e-3),
         ("full", "keras-onednn", 1e-3),
-        ("full", "tfjs", 1e-3),
     ],
 )
 def test_everybody_does_the_same_work(results: dict[str, Any], work: str, peer: str, tolerance: float) -> None:

@@ -202,7 +202,10 @@ def _head_of(whole: Any, job: Job, features: Any) -> Any:
 def _full(job: Job, plan: dict[str, Any]) -> Repetition:
     import keras
 
-    model = _load(job)
+    whole = _load(job)
+    base = keras.Model(whole.inputs, whole.get_layer(job.facts["pooling"]).output)
+    inputs = keras.Input(whole.inputs[0].shape[1:])
+    model = keras.Model(inputs, _head_of(whole, job, _in_inference_mode(base)(inputs)))
     start = _compile(model, FINE_TUNING_RATE)
     order = job.order(plan["images"])
     x, y = job.scaled(job.pixels(plan["images"]))[order], job.labels(plan["images"])[order]
