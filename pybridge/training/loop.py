@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -157,7 +157,7 @@ def fit(
                     measured, _ = trainer.evaluate(validation, batch_size=settings.batch_size)
                     logs = {**logs, **{f"val_{name}": value for name, value in measured.items()}}
                 logs = {**logs, "learning_rate": loop.learning_rate * float(factors[-1])}
-                if signed(logs, monitor) < (signed(history.best, monitor) if history.best_epoch else start):
+                if _rank(logs, monitor) < (_rank(history.best, monitor) if history.best_epoch else start):
                     best, history.best_epoch = trainer.weights(), epoch + 1
                 history.rows.append({"epoch": epoch + 1, **logs})
                 for callback in everyone:
@@ -193,11 +193,17 @@ def _counter(bar: Progress) -> Callable[[dict[str, Any]], None]:
     return count
 
 
-def _judge_start(trainer: Trainer, examples: Examples, settings: FitSettings, monitor: str) -> float:
+def _judge_start(trainer: Trainer, examples: Examples, settings: FitSettings, monitor: str) -> tuple[float, float]:
     if not settings.keep_start:
-        return math.inf
+        return math.inf, math.inf
     logs, _ = trainer.evaluate(examples, batch_size=settings.batch_size)
-    return signed({f"{prefix}{name}": value for name, value in logs.items() for prefix in ("", "val_")}, monitor)
+    return _rank({f"{prefix}{name}": value for name, value in logs.items() for prefix in ("", "val_")}, monitor)
+
+
+def _rank(logs: Mapping[str, float], monitor: str) -> tuple[float, float]:
+    """The smaller, the better. Few validation images give equal accuracies often; the loss decides between them."""
+    prefix = "val_" if monitor.startswith("val_") else ""
+    return signed(dict(logs), monitor), logs.get(f"{prefix}loss", 0.0)
 
 
 def _order(seed: int, epoch: int, examples: Examples) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

@@ -102,6 +102,12 @@ def test_the_best_accuracy_is_the_greatest(new: Any, data: Any) -> None:
     assert result.history.best["val_accuracy"] == max(accuracies)
 
 
+def test_of_equal_accuracies_the_one_with_the_lower_loss_is_best(new: Any, data: Any) -> None:
+    rows = fit(new(), *data, replace(SETTINGS, monitor="val_accuracy", learning_rate=1e-4, keep_start=True)).history
+    assert len(set(rows.history["val_accuracy"])) == 1
+    assert rows.best_epoch == int(np.argmin(rows.history["val_loss"])) + 1
+
+
 def test_without_validation_data_the_training_loss_decides(new: Any, data: Any) -> None:
     result = fit(new(), data[0], None, SETTINGS)
     assert set(result.history.history) == {"loss", "accuracy", "learning_rate"}
