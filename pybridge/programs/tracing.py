@@ -13,6 +13,7 @@ from pybridge.data.preprocessing import Preprocessing
 from pybridge.models import to_keras
 from pybridge.models.layers_model import LayersModel
 from pybridge.programs.folding import fold_affine
+from pybridge.programs.portions import gains_by_portions, in_portions
 from pybridge.programs.program import Program, Signature, TensorSpec
 
 
@@ -81,11 +82,18 @@ def trace_model(model: LayersModel, folder: Path) -> Program:
 
     Signature ``default`` takes the model's inputs, in its own order, types and shapes.
     """
-    return trace_keras(to_keras(model), folder)
+    model_of_keras = to_keras(model)
+    return trace_keras(model_of_keras, folder, by_portions=gains_by_portions(model_of_keras))
 
 
-def trace_keras(keras_model: Any, folder: Path) -> Program:
-    """Traces a Keras model, as `trace_model` does; Keras must run on TensorFlow."""
+def trace_keras(keras_model: Any, folder: Path, *, by_portions: bool = False) -> Program:
+    """Traces a Keras model, as `trace_model` does; Keras must run on TensorFlow.
+
+    Args:
+        keras_model: Any model whose inputs are tensors.
+        folder: Where to.
+        by_portions: Whether it runs on a few images at a time; see `gains_by_portions`.
+    """
     inputs = [
         ("inputs" if len(keras_model.inputs) == 1 else f"input_{position}", tf.as_dtype(tensor.dtype), tuple(tensor.shape))
         for position, tensor in enumerate(keras_model.inputs)
@@ -97,7 +105,7 @@ def trace_keras(keras_model: Any, folder: Path) -> Program:
         given = keras.tree.pack_sequence_as(structure, list(tensors)) if structure is not None else tensors[0]
         return [tf.convert_to_tensor(output) for output in tf.nest.flatten(keras_model(given, training=False))]
 
-    return _save(folder, {"default": (infer, inputs)})
+    return _save(folder, {"default": (infer, inputs)}, by_portions=by_portions)
 
 
 def _upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
@@ -117,7 +125,12 @@ def _upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     return turned
 
 
-def _save(folder: Path, functions: dict[str, tuple[Any, list[tuple[str, Any, tuple[int | None, ...]]]]]) -> Program:
+def _save(
+    folder: Path,
+    functions: dict[str, tuple[Any, list[tuple[str, Any, tuple[int | None, ...]]]]],
+    *,
+    by_portions: bool = False,
+) -> Program:
     """Freezes each function into one graph and saves them side by side, without variables."""
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
@@ -126,8 +139,11 @@ def _save(folder: Path, functions: dict[str, tuple[Any, list[tuple[str, Any, tup
     for signature_name, (function, inputs) in functions.items():
         specs = [tf.TensorSpec(shape, dtype, name=name) for name, dtype, shape in inputs]
         frozen = convert_variables_to_constants_v2(tf.function(function).get_concrete_function(*specs))
+        folded = fold_affine(frozen.graph, [output.op.name for output in frozen.outputs])
+        if by_portions:
+            frozen, folded = _by_portions(frozen, folded, specs[0])
         with graph.as_default():
-            tf.import_graph_def(fold_affine(frozen.graph, [output.op.name for output in frozen.outputs]), name=signature_name)
+            tf.import_graph_def(folded, name=signature_name)
         signatures[signature_name] = Signature(
             inputs=tuple(_spec(signature_name, name, tensor) for (name, _, _), tensor in zip(inputs, frozen.inputs, strict=True)),
             output=_spec(signature_name, "output", frozen.outputs[0]),
@@ -141,6 +157,18 @@ def _save(folder: Path, functions: dict[str, tuple[Any, list[tuple[str, Any, tup
     program = Program(folder, signatures)
     program.write_manifest()
     return program
+
+
+def _by_portions(whole: Any, definition: Any, spec: tf.TensorSpec) -> tuple[Any, Any]:
+    """The function of one tensor that a graph computes, as one that runs the graph on portions; and its graph."""
+
+    def network(portion: tf.Tensor) -> tf.Tensor:
+        given = {whole.inputs[0].name: portion}
+        return tf.graph_util.import_graph_def(definition, given, [whole.outputs[0].name], name="")[0]
+
+    shape = whole.outputs[0].shape
+    function = tf.function(lambda x: in_portions(network, x, shape), autograph=False).get_concrete_function(spec)
+    return function, function.graph.as_graph_def()
 
 
 def _spec(signature_name: str, name: str, tensor: tf.Tensor) -> TensorSpec:

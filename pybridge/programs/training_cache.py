@@ -17,7 +17,7 @@ from pybridge.programs.training_program import TrainingProgram, TrainingRecipe
 from pybridge.runtime import Runtime, cache_dir
 
 # Part of every key: raise it when tracing changes what a program computes or how its signatures look.
-TRACING_VERSION = 5
+TRACING_VERSION = 6
 
 
 def training_program_for(

@@ -14,6 +14,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from pybridge.programs.training_gradients import add_bias, depthwise_conv
+
 _CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
 _DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 
@@ -64,14 +66,7 @@ def _scaled(layer: Any) -> Callable[[Any, Any], Any] | None:
         return lambda x, scale: layer.convolution_op(x, layer.kernel * scale)
     if type(layer) in _DEPTHWISE:
         # Output channel c * depth_multiplier + m comes from input channel c.
-        return lambda x, scale: keras.ops.depthwise_conv(
-            x,
-            layer.kernel * tf.reshape(scale, layer.kernel.shape[-2:]),
-            strides=layer.strides,
-            padding=layer.padding,
-            dilation_rate=layer.dilation_rate,
-            data_format=layer.data_format,
-        )
+        return lambda x, scale: depthwise_conv(x, layer.kernel * tf.reshape(scale, layer.kernel.shape[-2:]), layer)
     if type(layer) is keras.layers.Dense:
         return lambda x, scale: keras.ops.matmul(x, layer.kernel * scale)
     return None
@@ -89,7 +84,7 @@ def _folded(layer: Any, normalization: Any, scaled: Callable[[Any, Any], Any]) -
             shift += value(layer.bias) * scale
         if normalization.center:
             shift += value(normalization.beta)
-        return tf.nn.bias_add(scaled(inputs, scale), shift)
+        return add_bias(scaled(inputs, scale), shift)
 
     return call
 

@@ -21,7 +21,9 @@ from pybridge.errors import ModelFormatError
 from pybridge.models import to_keras
 from pybridge.models.layers_model import LayersModel
 from pybridge.programs import training_losses, training_updates
+from pybridge.programs.portions import gains_by_portions, in_portions
 from pybridge.programs.program import Signature, TensorSpec
+from pybridge.programs.training_gradients import quicken_depthwise
 from pybridge.programs.training_normalization import hold_batch_normalization
 from pybridge.programs.training_program import TrainingProgram, TrainingRecipe
 
@@ -179,12 +181,18 @@ def _evaluate(twin: _Twin, recipe: TrainingRecipe, count: int, *arguments: tf.Te
     total = (examples + batch_size - 1) // batch_size
     zero = tf.constant(0)
 
+    def network(images: tf.Tensor) -> tf.Tensor:
+        images.set_shape(twin.model.inputs[0].shape)
+        return twin(weights, images, zero, zero, training=False)[0]
+
+    judge = functools.partial(in_portions, network, shape=output_shape) if gains_by_portions(twin.model) else network
+
     def body(i: tf.Tensor, outputs: tf.TensorArray, losses: tf.TensorArray, hits: tf.TensorArray) -> tuple[Any, ...]:
         begin, end = i * batch_size, tf.minimum((i + 1) * batch_size, examples)
         batch = tf.gather(x, rows[begin:end])
         batch.set_shape(twin.model.inputs[0].shape)
         wanted = training_losses.targets(recipe, tf.gather(targets, target_rows[begin:end]), output_shape, numbers)
-        output, _, _ = twin(weights, batch, zero, zero, training=False)
+        output = judge(batch)
         return (
             i + 1,
             outputs.write(i, output),
@@ -225,6 +233,7 @@ def _twin(topology: dict[str, Any], weights: Sequence[dict[str, Any]], recipe: T
     if not model.trainable_variables:
         raise ModelFormatError("The model has no trainable weights", hint="Unfreeze a layer that has weights.")
     _refuse_what_keras_model_lacks(topology, model)
+    quicken_depthwise(model)
     hold_batch_normalization(model, frozen_only=not recipe.hold_batch_normalization)
     twin = _Twin(model, (), len(model.trainable_variables))
     by_content = {_content(value): name for name, value in marks.items()}

@@ -54,9 +54,11 @@ def update(
     number = len(weights)
     columns = [slots[i * number : (i + 1) * number] for i in range(len(slots) // number)]
     if recipe.optimizer == "adam":
-        # Kingma and Ba 2015 (arXiv:1412.6980), algorithm 1, with epsilon beside the corrected root.
+        # Kingma and Ba 2015 (arXiv:1412.6980), algorithm 1 in the order of the end of section 2. Epsilon stands beside the
+        # corrected root, so that it is scaled as the root is.
         power = tf.cast(step, tf.float32)
-        corrections = 1.0 / (1.0 - tf.pow(0.9, power)), 1.0 / (1.0 - tf.pow(0.999, power))
+        root = tf.sqrt(1.0 - tf.pow(0.999, power))
+        pace, epsilon = rate * root / (1.0 - tf.pow(0.9, power)), _EPSILON * root
     after: list[tf.Tensor] = []
     after_columns: list[list[tf.Tensor]] = [[] for _ in columns]
     for i, (weight, gradient) in enumerate(zip(weights, present, strict=True)):
@@ -69,7 +71,7 @@ def update(
             kept = weight * (1.0 - rate * decay) if recipe.weight_decay and decayed[i] else weight
             if recipe.optimizer == "adam":
                 new = [0.9 * old[0] + 0.1 * gradient, 0.999 * old[1] + 0.001 * tf.square(gradient)]
-                change = rate * new[0] * corrections[0] / (tf.sqrt(new[1] * corrections[1]) + _EPSILON)
+                change = pace * new[0] / (tf.sqrt(new[1]) + epsilon)
             elif recipe.optimizer == "rmsprop":
                 new = [0.9 * old[0] + 0.1 * tf.square(gradient)]
                 change = rate * gradient / tf.sqrt(new[0] + _EPSILON)
