@@ -52,7 +52,7 @@ class Peer:
     by_default: bool = True
 
 
-_NETWORKS = ("pybridge", "keras-onednn", "keras", "tfjs", "tfjs-onednn")
+_NETWORKS = ("pybridge", "keras-onednn", "keras", "tfjs", "tfjs-plain", "tfjs-onednn")
 
 WORKS = (
     Work(
@@ -78,7 +78,7 @@ WORKS = (
         "Fine-tuning the last third, from JPEG files to the trained model",
         "job",
         "seconds",
-        ("pybridge", "keras-onednn", "keras-cached", "keras", "tfjs", "tfjs-onednn"),
+        ("pybridge", "keras-onednn", "keras-cached", "keras", "tfjs", "tfjs-plain", "tfjs-onednn"),
         {"keras-onednn": 3.0, "tfjs": 20.0},
         checked="loss of the last epoch",
     ),
@@ -110,6 +110,14 @@ WORKS = (
         checked="top probability",
     ),
     Work("upload", "Sending an array to Node.js", "GB", "rate", ("pybridge", "json"), limit=1 / 2.5, checked="numbers"),
+    Work(
+        "upload-kept",
+        "Sending an array to a function of one's own, which may keep it",
+        "GB",
+        "rate",
+        ("pybridge",),
+        checked="numbers",
+    ),
     Work("download", "Receiving an array from Node.js", "GB", "rate", ("pybridge", "json"), limit=1 / 2.5, checked="numbers"),
     Work("call", "One call of a JavaScript function", "call", "microseconds", ("pybridge", "json"), limit=100e-6, checked="sum"),
 )
@@ -121,6 +129,7 @@ PEERS = (
     Peer("keras-cached", "Keras, oneDNN on, cached activations by hand", "keras_user", onednn=True),
     Peer("keras", "Keras, default settings", "keras_user"),
     Peer("tfjs", "stock tfjs-node", "stock.js"),
+    Peer("tfjs-plain", "stock tfjs-node, oneDNN off", "stock.js", onednn=False),
     Peer("tfjs-onednn", "stock tfjs-node, oneDNN on", "stock.js", onednn=True, by_default=False),
     Peer("json", "numpy over lines of JSON, stock tfjs-node", "json_lines"),
 )

@@ -20,6 +20,7 @@ _COLOURS = {
     "keras-cached": "#b3541e",
     "keras": "#f0b775",
     "tfjs": "#3b6fb5",
+    "tfjs-plain": "#6f5bb5",
     "tfjs-onednn": "#7ea6dc",
     "json": "#8a8f98",
 }

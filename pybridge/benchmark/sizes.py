@@ -42,7 +42,7 @@ class Sizes:
         slow_share: What stock TensorFlow.js, which is slow, does of the features and of the predictions.
         slow_images: Pictures that it trains on.
         slow_epochs: Epochs for which it trains a head.
-        uncached_epochs: Epochs of the partial fine-tuning by those to whom each epoch costs the same.
+        slow_partial_epochs: Epochs for which it fine-tunes the last third; the first has the decoding in it.
         json_bytes: Size of the array that crosses as JSON.
         batch: Pictures in a training step.
     """
@@ -62,7 +62,7 @@ class Sizes:
     slow_share: float
     slow_images: int
     slow_epochs: int
-    uncached_epochs: int
+    slow_partial_epochs: int
     json_bytes: int
     batch: int = 32
 
@@ -83,15 +83,13 @@ class Sizes:
             return Plan(epochs, self.head_rows, epochs, epochs < self.head_epochs)
         if work == "partial":
             images = min(self.slow_images, self.partial) if stock else self.partial
-            epochs = self.partial_epochs
-            if peer in ("keras", "keras-onednn") or stock:
-                epochs = 1 if stock else min(self.uncached_epochs, epochs)
+            epochs = min(self.slow_partial_epochs, self.partial_epochs) if stock else self.partial_epochs
             units = images * epochs / (self.partial * self.partial_epochs)
             return Plan(units, images, epochs, units < 1)
         if work == "full":
             images = min(self.slow_images, self.full) if stock else self.full
             return Plan(images, images, reduced=images < self.full)
-        if work in ("upload", "download"):
+        if work in ("upload", "upload-kept", "download"):
             size = self.json_bytes if peer == "json" else self.array_bytes
             return Plan(size / 1e9, size // 4, reduced=size < self.array_bytes)
         if work == "start":
@@ -103,7 +101,7 @@ class Sizes:
 
 THOROUGH = Sizes(
     "thorough",
-    repeat=5,
+    repeat=3,
     features=1024,
     head_rows=4096,
     head_epochs=20,
@@ -117,10 +115,10 @@ THOROUGH = Sizes(
     slow_share=0.125,
     slow_images=64,
     slow_epochs=2,
-    uncached_epochs=1,
+    slow_partial_epochs=4,
     json_bytes=4_000_000,
 )
-"""The sizes that the targets speak of; takes the better part of an hour on two cores."""
+"""The sizes that the targets speak of; takes more than an hour on two cores."""
 
 STANDARD = Sizes(
     "standard",
@@ -138,10 +136,10 @@ STANDARD = Sizes(
     slow_share=0.25,
     slow_images=32,
     slow_epochs=1,
-    uncached_epochs=1,
+    slow_partial_epochs=4,
     json_bytes=2_000_000,
 )
-"""About ten minutes on two cores."""
+"""About a quarter of an hour on two cores."""
 
 QUICK = Sizes(
     "quick",
@@ -159,7 +157,7 @@ QUICK = Sizes(
     slow_share=0.25,
     slow_images=8,
     slow_epochs=1,
-    uncached_epochs=1,
+    slow_partial_epochs=4,
     json_bytes=500_000,
     batch=8,
 )

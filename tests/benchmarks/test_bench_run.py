@@ -29,7 +29,9 @@ SIZES = replace(
     throughput=8,
     calls=20,
 )
-SIZES = replace(SIZES, array_bytes=1_000_000, json_bytes=20_000, slow_share=1.0, slow_images=16, slow_epochs=2, uncached_epochs=2)
+SIZES = replace(
+    SIZES, array_bytes=1_000_000, json_bytes=20_000, slow_share=1.0, slow_images=16, slow_epochs=2, slow_partial_epochs=2
+)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from documents import document, full, measured
 
-from pybridge.benchmark.catalogue import PEERS, WORK, WORKS
+from pybridge.benchmark.catalogue import PEERS, WORK, WORKS, Work
 from pybridge.benchmark.chart import chart
 from pybridge.benchmark.files import BEGIN, END, read_results, with_section, write_results
 from pybridge.benchmark.sizes import SIZES, THOROUGH
@@ -93,6 +93,14 @@ def test_the_drawing_is_well_formed_and_names_everybody() -> None:
     bars = [element for element in drawing.iter() if element.tag.endswith("rect")]
     assert len(bars) == 4
     assert all(float(bar.attrib["width"]) > 0 and float(bar.attrib["x"]) >= 0 for bar in bars)
+
+
+@pytest.mark.parametrize("work", WORKS, ids=lambda work: str(work.name))
+def test_all_peers_of_a_work_can_be_drawn(work: Work) -> None:
+    drawing = ElementTree.fromstring(
+        chart(document(**{work.name: {peer: measured(work.name, peer, 0.1) for peer in work.peers}}))
+    )
+    assert len([element for element in drawing.iter() if element.tag.endswith("rect")]) >= len(work.peers)
 
 
 def test_results_are_written_and_read_again(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ def main() -> None:
         "throughput": _throughput,
         "start": _start,
         "upload": _upload,
+        "upload-kept": _upload_kept,
         "download": _download,
         "call": _call,
     }
@@ -88,25 +89,26 @@ def _features(job: Job, plan: dict[str, Any]) -> Repetition:
 
 
 def _head(job: Job, plan: dict[str, Any]) -> Repetition:
+    from pybridge.models.layers_model import LayersModel
+    from pybridge.training.engines import create_trainer
+    from pybridge.training.loop import FitSettings, fit
+    from pybridge.training.trainer import Examples, TrainerSettings
+
     node = pb.Node()
     x, y = job.features()
+    # What `fit` does behind the extraction: the features are in Node, where that has left them.
+    examples = Examples(node.runner.call("features.put", {"values": x}), y)
 
-    def train(rows: int, epochs: int) -> dict[str, Any]:
-        model = node.load_model(job.folder / "head")
-        try:
+    trainer = create_trainer("auto", node.runner, LayersModel.read(job.folder / "head"), TrainerSettings(seed=SEED))
+    start = trainer.state()
 
-            def fit() -> float:
-                history = node.train(
-                    model, x[:rows], y[:rows], epochs=epochs, batch_size=job.batch, learning_rate=HEAD_RATE, seed=SEED
-                )
-                return float(history.history["loss"][-1])
+    def train(epochs: int) -> dict[str, Any]:
+        trainer.restore(start)
+        length = FitSettings(epochs, job.batch, HEAD_RATE, seed=SEED, patience=None)
+        return _timed(node, lambda: float(fit(trainer, examples, None, length).history.history["loss"][-1]))
 
-            return _timed(node, fit)
-        finally:
-            model.dispose()
-
-    train(job.batch, 1)
-    return lambda: train(len(x), plan["epochs"])
+    train(1)
+    return lambda: train(plan["epochs"])
 
 
 def _partial(job: Job, plan: dict[str, Any]) -> Repetition:
@@ -198,7 +200,13 @@ def _start(job: Job, plan: dict[str, Any]) -> Repetition:
     return run
 
 
-def _upload(job: Job, plan: dict[str, Any]) -> Repetition:
+def _upload(_job: Job, plan: dict[str, Any]) -> Repetition:
+    # As arrays come to what predicts and extracts features: into memory that is used again.
+    node, array = pb.Node(), numbers(plan["images"])
+    return crossing(lambda: float(node.runner.call("echo.size", {"value": array})))
+
+
+def _upload_kept(job: Job, plan: dict[str, Any]) -> Repetition:
     node, script, array = pb.Node(), job.folder / SCRIPT, numbers(plan["images"])
     return crossing(lambda: float(node.call(script, "size", array)))
 
