@@ -35,3 +35,14 @@ def test_an_es_module_finds_tensorflow_js_as_this_tf(node: pb.Node, tmp_path: Pa
     script = tmp_path / "script.mjs"
     script.write_text(ES_MODULE)
     assert node.call(script, "norm", np.array([3.0, 4.0], np.float32)) == pytest.approx(5.0)
+
+
+def test_a_script_behind_a_link_requires_what_lies_beside_its_target(
+    node: pb.Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "target").mkdir()
+    (tmp_path / "target" / "beside.js").write_text("exports.answer = 42;")
+    (tmp_path / "target" / "script.js").write_text("exports.answer = () => require('./beside').answer;")
+    (tmp_path / "link.js").symlink_to(tmp_path / "target" / "script.js")
+    monkeypatch.chdir(tmp_path)
+    assert node.call("link.js", "answer") == 42

@@ -167,8 +167,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Trains a new head on the frozen base model.
 
         Args:
-            x: A folder with one folder of images for each class, or uint8 images of shape (N, H, W, 3).
-            y: Labels of shape (N,), ints or strings, where ``x`` holds images.
+            x: A folder with one folder of images for each class; or a list of N files, or uint8 images of shape (N, H, W, 3).
+            y: Labels of shape (N,), ints or strings, where ``x`` holds files or images.
             validation_split: Share of the images, by class, that is kept to judge by; 0 to train on all.
             validation_data: A folder, or ``(x, y)``, to judge by instead.
             callbacks: As in Keras; see `pybridge.callbacks`.
@@ -341,8 +341,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """How good the classifier is on labelled images.
 
         Args:
-            x: A folder with one folder of images for each class, or uint8 images.
-            y: Labels, where ``x`` holds images.
+            x: A folder with one folder of images for each class; or files, or uint8 images.
+            y: Labels, where ``x`` holds files or images.
 
         Returns:
             ``accuracy``, ``loss``, ``balanced_accuracy``, ``macro_f1``, ``images``, ``per_class`` (precision, recall, f1 and

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pybridge.data import ImageSet, as_images, from_arrays, list_images, read_folder, stratified_split
+from pybridge.data import ImageSet, as_images, from_arrays, list_images, read_folder, stratified_split, with_labels
 from pybridge.errors import DataError
 
 Images = str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | NDArray[Any]
@@ -20,8 +20,8 @@ def labelled(x: Images, y: ArrayLike | None, class_names: tuple[str, ...] | None
     """A folder, or images with labels, as an image set.
 
     Args:
-        x: A folder with one folder of images for each class, or images of shape (N, H, W, 3).
-        y: Labels for the latter.
+        x: A folder with one folder of images for each class; or files, or images of shape (N, H, W, 3).
+        y: Labels for the latter two.
         class_names: The classes that a trained model knows; None to learn them from the data.
 
     Raises:
@@ -38,17 +38,21 @@ def labelled(x: Images, y: ArrayLike | None, class_names: tuple[str, ...] | None
     labels = np.asarray(y)
     if class_names is not None and labels.dtype.kind in "iub":
         labels = labels.astype(str)
-    return from_arrays(x, labels, class_names)
+    if not _are_files(x):
+        return from_arrays(x, labels, class_names)
+    files = [Path(file) for file in x]
+    if folder := next((file for file in files if file.is_dir()), None):
+        raise DataError(f"{folder} is a folder among files with labels", hint="Pass files, or one folder without labels.")
+    return with_labels(list_images(files), labels, class_names)
 
 
 def unlabelled(x: Images, class_names: tuple[str, ...]) -> ImageSet:
     """Files, a folder or pixels as an image set whose labels mean nothing."""
-    pixels = x if isinstance(x, np.ndarray) else np.asarray(x) if _is_nested(x) else None
-    if pixels is not None and pixels.dtype.kind not in "OUS":
-        images = as_images(pixels)
-        return ImageSet(images, np.zeros(len(images), np.int32), class_names)
-    files = list_images(x)  # type: ignore[arg-type]
-    return ImageSet(files, np.zeros(len(files), np.int32), class_names)
+    if _are_files(x):
+        files = list_images(x)  # type: ignore[arg-type]
+        return ImageSet(files, np.zeros(len(files), np.int32), class_names)
+    images = as_images(x)
+    return ImageSet(images, np.zeros(len(images), np.int32), class_names)
 
 
 def part(images: ImageSet, split: float, given: Any, seed: int) -> tuple[ImageSet, ImageSet | None]:
@@ -100,5 +104,8 @@ def weights_by_name(class_weight: Any, classes: NDArray[Any], class_names: tuple
     return {key if isinstance(key, str) else numbers.get(key, key): weight for key, weight in class_weight.items()}
 
 
-def _is_nested(x: Any) -> bool:
-    return isinstance(x, list | tuple) and len(x) > 0 and not isinstance(x[0], str | os.PathLike)
+def _are_files(x: Any) -> bool:
+    """Whether names of files were given, not pixels: in a list, an array, a data frame's column, by a generator."""
+    if isinstance(x, list | tuple):
+        return not x or isinstance(x[0], str | os.PathLike)
+    return not hasattr(x, "__array__") or np.asarray(x).dtype.kind in "OUS"

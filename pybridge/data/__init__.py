@@ -1,6 +1,6 @@
 """Images and arrays into batches: folders, splits, encoded files, augmentation, preprocessing."""
 
-from pybridge.data.arrays import as_images, from_arrays
+from pybridge.data.arrays import as_images, from_arrays, with_labels
 from pybridge.data.augmentation import Augmentation
 from pybridge.data.dataset import ImageSet
 from pybridge.data.encoded import EncodedBatch, EncodedImage, iter_batches, parse_encoded, read_encoded
@@ -25,5 +25,6 @@ __all__ = [
     "read_encoded",
     "read_folder",
     "stratified_split",
+    "with_labels",
     "write_folder",
 ]

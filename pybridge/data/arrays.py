@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,24 @@ def from_arrays(x: Any, y: Any, class_names: Sequence[str] | None = None) -> Ima
         >>> from_arrays(np.zeros((3, 8, 8), np.uint8), ["b", "a", "b"]).labels.tolist()
         [1, 0, 1]
     """
-    images = as_images(x)
+    return with_labels(as_images(x), y, class_names)
+
+
+def with_labels(images: Sequence[Path] | NDArray[np.uint8], y: Any, class_names: Sequence[str] | None = None) -> ImageSet:
+    """Join pictures, files or pixels, and labels.
+
+    Args:
+        images: As `ImageSet` has them.
+        y: As in `from_arrays`.
+        class_names: As in `from_arrays`.
+
+    Raises:
+        DataError: The labels cannot be used, or are not as many as the pictures.
+
+    Example:
+        >>> with_labels([Path("a.jpg"), Path("b.jpg")], ["dog", "cat"]).class_names
+        ('cat', 'dog')
+    """
     values = _label_values(y)
     if len(images) != len(values):
         raise DataError(

@@ -11,19 +11,21 @@ import tensorflow as tf
 from pybridge.runtime.processors import usable_processors
 
 # What a layer gives for so many images mostly stays in the processor's cache until the next layer takes it. Of 1 to 32 this
-# was fastest, 1.15 times as fast as 32 at once (MobileNet-like networks at 224x224, two cores with 2 MB of cache each).
+# was fastest, 1.15 times as fast as 32 at once (MobileNet-like networks at 224x224, two cores with 2 MB of cache each;
+# tests/benchmarks/bench_gradients.py).
 _PORTION: Final = 8
 _MOST_AT_ONCE: Final = 4
 _CONVOLUTIONS: Final = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 
 
-def in_portions(network: Callable[[Any], Any], x: Any, shape: Sequence[int | None]) -> Any:
+def in_portions(network: Callable[[Any], Any], x: Any, shape: Sequence[int | None], *, portion: int = _PORTION) -> Any:
     """What a network gives for all rows, computed for a few of them at a time, several portions beside each other.
 
     Args:
         network: From a tensor of shape (rows, ...) to one of shape (rows, ...); each row depends on its own row only.
         x: Any number of rows.
         shape: Of what it gives, the rows first.
+        portion: How many rows at a time.
 
     Returns:
         The same as ``network(x)``, to the last bit.
@@ -32,11 +34,11 @@ def in_portions(network: Callable[[Any], Any], x: Any, shape: Sequence[int | Non
         >>> in_portions(lambda images: keras_model(images, training=False), images, keras_model.output_shape)
     """
     rows = tf.shape(x)[0]
-    total = (rows + _PORTION - 1) // _PORTION
+    total = (rows + portion - 1) // portion
     outputs = tf.TensorArray(tf.float32, total, element_shape=shape, infer_shape=False)
 
     def body(i: Any, outputs: Any) -> tuple[Any, Any]:
-        return i + 1, outputs.write(i, network(x[i * _PORTION : (i + 1) * _PORTION]))
+        return i + 1, outputs.write(i, network(x[i * portion : (i + 1) * portion]))
 
     _, outputs = tf.while_loop(
         lambda i, _: i < total,

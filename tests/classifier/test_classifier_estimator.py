@@ -81,6 +81,20 @@ def test_labels_come_back_as_they_were_given_also_from_a_saved_run(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", [list, np.array, iter])
+def test_files_with_labels_train_as_their_folder_does(node: pb.Node, photos: Path, tmp_path: Path, kind: Any) -> None:
+    files = sorted(photos.rglob("*.png"))
+    labels = [file.parent.name for file in files]
+    from_folder, from_files = (pb.ImageClassifier(tiny.convolution(), node=node, **QUICK) for _ in range(2))
+    from_folder.fit(photos)
+
+    from_files.fit(kind([str(file) for file in files]), labels, run_dir=tmp_path / "run")
+
+    np.testing.assert_array_equal(from_files.predict_proba(photos), from_folder.predict_proba(photos))
+    assert from_files.classes_.tolist() == ["dark", "grey", "light"]
+    assert from_files.evaluate(kind(files), labels) == from_folder.evaluate(photos)
+
+
 def test_cross_validation(node: pb.Node, pixels: Any) -> None:
     classifier = pb.ImageClassifier(tiny.convolution(), epochs=8, learning_rate=0.1, dropout=0.0, seed=0, node=node)
     assert cross_val_score(classifier, *pixels, cv=2).tolist() == [1, 1]
@@ -124,6 +138,9 @@ def test_the_metrics_of_a_training_are_those_of_its_best_epoch(trained: pb.Image
         (lambda c, x, y: c.fit(x / 255, y), "must be uint8"),
         (lambda c, x, y: c.fit("photos", y), "folder was given together with labels"),
         (lambda c, x, y: c.fit("nowhere"), "there is no folder"),
+        (lambda c, x, y: c.fit(["nothing.jpg"], [0]), "there is no image file nothing.jpg"),
+        (lambda c, x, y: c.fit([__file__, "."], [0, 1]), "is a folder among files with labels"),
+        (lambda c, x, y: c.fit([], []), "no images in an empty list"),
         (lambda c, x, y: c.fit(x, y, validation_split=1.5), "validation share"),
         (lambda c, x, y: c.fit(x, y, validation_data=(x, y + 5)), "not among the classes"),
         (lambda c, x, y: c.set_params(class_weight={"x": 1}).fit(x, y), "'x', which is no class"),
