@@ -68,7 +68,9 @@ def add(verbs: Verbs) -> None:
 
 
 def _train(options: argparse.Namespace) -> int:
-    if not options.find_lr:
+    if options.find_lr:
+        _check_curve(options)
+    else:
         _check_out(options)
     set_up()
     from pybridge.classifier import ImageClassifier
@@ -146,6 +148,13 @@ def _find_rate(options: argparse.Namespace, classifier: Any) -> int:
     next_step = f"next          pybridge train {options.folder} --out RUN --learning-rate {curve.suggestion:.2g}"
     answer(options, curve.to_dict(), f"{curve}{drawn}\n{next_step}")
     return SUCCESS
+
+
+def _check_curve(options: argparse.Namespace) -> None:
+    if options.resume:
+        raise ValueError("--find-lr looks for a learning rate and trains no run that --resume could go on with")
+    if options.out is not None and options.out.is_dir():
+        raise ValueError(f"--find-lr writes the curve to an HTML file, but --out {options.out} is a folder")
 
 
 def _check_out(options: argparse.Namespace) -> None:

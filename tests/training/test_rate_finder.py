@@ -134,3 +134,13 @@ def test_the_command_line_suggests_a_rate_and_leaves_no_run(
 def test_without_the_search_a_run_needs_its_folder(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", str(photos)]) == 2
     assert "--out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [(["--resume"], "--resume could go on with"), (["--out", "."], "--out . is a folder")]
+)
+def test_what_the_search_cannot_use_is_a_mistake(
+    photos: Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", str(photos), "--find-lr", *options]) == 2
+    assert message in capsys.readouterr().err
