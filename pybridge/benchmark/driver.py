@@ -122,6 +122,7 @@ def run_work(
                 running[peer.name] = start(peer, processes)
             process = running[peer.name]
             _note(results[peer.name], process.ask({"run": True}), process)
+            leave_room(running, peer.name, limits)
 
         for round_ in range(sizes.repeat):
             for peer in chosen:
@@ -136,6 +137,21 @@ def run_work(
                         running.pop(peer.name).close()
                 bar.update()
     return results
+
+
+def leave_room(running: dict[str, PeerProcess], name: str, limits: Limits) -> None:
+    """Ends a peer after its repetition where all that wait for their turns hold much together: the next would lack memory.
+
+    It starts anew, and warms up, before its next repetition.
+
+    Args:
+        running: The peers' processes; one is taken out.
+        name: The peer whose turn is over.
+        limits: Half of their memory is for those that wait.
+    """
+    held = sum(process.memory_now() for process in running.values())
+    if limits.memory is not None and held > limits.memory / 2:
+        running.pop(name).close()
 
 
 def _note(measured: Measured, answer: Mapping[str, Any], process: PeerProcess) -> None:

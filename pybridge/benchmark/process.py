@@ -78,6 +78,10 @@ class PeerProcess:
         """The most that it and each of its children ever held, in bytes."""
         return peak_memory(self._child.pid)
 
+    def memory_now(self) -> int:
+        """What it and its children hold, in bytes."""
+        return memory_now(self._child.pid)
+
     def close(self) -> None:
         """Ends it, at once."""
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pybridge.benchmark.driver import Limits, leave_room
 from pybridge.benchmark.memory import free_memory, memory_now, peak_memory
 from pybridge.benchmark.process import PeerFailedError, PeerProcess
 
@@ -62,6 +63,19 @@ def test_one_that_takes_too_much_memory_is_given_up(start: Start) -> None:
     process = start("held = bytearray(os.urandom(1) * 80_000_000); time.sleep(600)", memory=60_000_000)
     with pytest.raises(PeerFailedError, match="GB of memory"):
         process.ask({})
+
+
+def test_one_whose_turn_is_over_ends_where_those_that_wait_hold_much(start: Start) -> None:
+    running = {name: start("held = b'x' * 50_000_000; answer('{}')") for name in ("first", "second")}
+    for process in running.values():
+        process.ask({})
+    leave_room(running, "second", Limits(memory=10**9))
+    assert sorted(running) == ["first", "second"]
+
+    leave_room(running, "second", Limits(memory=150_000_000))
+
+    assert sorted(running) == ["first"]
+    assert running["first"].ask({}) == {}
 
 
 def test_an_answer_that_is_no_json_is_told(start: Start) -> None:
