@@ -120,6 +120,9 @@ def run_work(
                 return
             if peer.name not in running:
                 running[peer.name] = start(peer, processes)
+                if results[peer.name].costs:
+                    # What its ended process had behind it: memory that was never touched is slow.
+                    running[peer.name].ask({"run": True})
             process = running[peer.name]
             _note(results[peer.name], process.ask({"run": True}), process)
             leave_room(running, peer.name, limits)
@@ -142,7 +145,7 @@ def run_work(
 def leave_room(running: dict[str, PeerProcess], name: str, limits: Limits) -> None:
     """Ends a peer after its repetition where all that wait for their turns hold much together: the next would lack memory.
 
-    It starts anew, and warms up, before its next repetition.
+    It starts anew before its next repetition, and does one that is not measured.
 
     Args:
         running: The peers' processes; one is taken out.
