@@ -26,7 +26,7 @@ def add(verbs: Verbs) -> None:
     bench.add_argument("--repeat", type=int, metavar="N", help="repetitions, whose medians count (default 3)")
     size = bench.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="small sizes: a look in one or two minutes")
-    size.add_argument("--thorough", action="store_true", help="large sizes and more repetitions: most of an hour")
+    size.add_argument("--thorough", action="store_true", help="the sizes of the targets: more than an hour")
     bench.add_argument("--base", default="efficientnet_lite0", help="the base model (default efficientnet_lite0)")
     bench.add_argument(
         "--images", type=Path, metavar="FOLDER", help="one folder of JPEG files for each class, instead of our own"
