@@ -152,9 +152,11 @@ def _find_rate(options: argparse.Namespace, classifier: Any) -> int:
 
 def _check_curve(options: argparse.Namespace) -> None:
     if options.resume:
-        raise ValueError("--find-lr looks for a learning rate and trains no run that --resume could go on with")
+        raise ValueError("--find-lr looks for a learning rate and trains no run that --resume could go on with; leave it out")
     if options.out is not None and options.out.is_dir():
-        raise ValueError(f"--find-lr writes the curve to an HTML file, but --out {options.out} is a folder")
+        raise ValueError(
+            f"--find-lr writes the curve to an HTML file, but --out {options.out} is a folder; name a file, such as lr.html"
+        )
 
 
 def _check_out(options: argparse.Namespace) -> None:

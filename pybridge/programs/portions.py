@@ -71,6 +71,13 @@ def gains_by_portions(model: Any) -> bool:
 
 def _is_row_wise(step: Any) -> bool:
     """Whether it is known of a layer or an operation; such as ``keras.ops.mean`` may go along the images."""
-    if isinstance(step, (keras.layers.Lambda, keras.layers.RNN)):
+    if isinstance(step, (keras.layers.Lambda, keras.layers.RNN)) or _goes_along_images(step):
         return False
     return type(step).__module__.startswith(("keras.src.layers.", "keras.src.models."))
+
+
+def _goes_along_images(step: Any) -> bool:
+    """Whether a layer such as ``Softmax(axis=0)`` or ``Concatenate(axis=0)`` does."""
+    ranks = {len(tensor.shape) for node in step._inbound_nodes for tensor in node.input_tensors}
+    axes = tf.nest.flatten([getattr(step, "axis", None), getattr(step, "axes", None)])
+    return any(axis == 0 or -axis in ranks for axis in axes if isinstance(axis, int))

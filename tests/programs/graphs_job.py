@@ -87,6 +87,10 @@ def gains(folder: Path, arguments: dict[str, Any]) -> dict[str, bool]:
         "no convolution": keras.Model(vector, layers.Dense(4)(vector)),
         "mean over the images": keras.Model(image, features - keras.ops.mean(features, axis=0, keepdims=True)),
         "lambda": keras.Model(image, layers.Lambda(lambda x: x - tf.reduce_mean(x, 0))(features)),
+        "softmax over the images": keras.Model(image, layers.Softmax(axis=0)(features)),
+        "the same, from behind": keras.Model(image, layers.Softmax(axis=-2)(features)),
+        "softmax over the channels": keras.Model(image, layers.Softmax(axis=-1)(features)),
+        "more images": keras.Model(image, layers.Concatenate(axis=0)([features, features])),
         "two inputs": keras.Model([image, other], layers.Concatenate()([features, other])),
         "two outputs": keras.Model(image, [features, layers.Dense(4)(features)]),
     }

@@ -41,4 +41,4 @@ def test_any_number_of_rows_gives_each_row_the_bits_that_it_has_alone(tensorflow
 def test_portions_are_for_networks_that_look_at_each_image_alone(tensorflow: TensorFlowProcess, tmp_path: Path) -> None:
     gains = _job(tensorflow, tmp_path, "gains")
 
-    assert sorted(name for name, gain in gains.items() if gain) == ["convolutions", "nested"]
+    assert sorted(name for name, gain in gains.items() if gain) == ["convolutions", "nested", "softmax over the channels"]
