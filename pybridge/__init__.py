@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from pybridge._version import __version__
 from pybridge.errors import (
     BridgeError,
     CallTimeoutError,
@@ -21,18 +22,16 @@ from pybridge.errors import (
 )
 
 if TYPE_CHECKING:
+    from pybridge import zoo
     from pybridge.classifier import ImageClassifier
-    from pybridge.conversion import convert
     from pybridge.data.augmentation import Augmentation
     from pybridge.data.preprocessing import Preprocessing
     from pybridge.deployment import deploy, serve
-    from pybridge.models import zoo
     from pybridge.node import Model, Node
+    from pybridge.node.conversion import convert
     from pybridge.parity import verify
     from pybridge.training import callbacks
     from pybridge.training.history import History
-
-__version__ = "0.1.0"
 
 _LAZY = {
     "Augmentation": "pybridge.data.augmentation",
@@ -42,12 +41,15 @@ _LAZY = {
     "Node": "pybridge.node",
     "Preprocessing": "pybridge.data.preprocessing",
     "callbacks": "pybridge.training",
-    "convert": "pybridge.conversion",
+    "convert": "pybridge.node.conversion",
     "deploy": "pybridge.deployment",
     "serve": "pybridge.deployment",
     "verify": "pybridge.parity",
-    "zoo": "pybridge.models",
+    "zoo": "pybridge",
 }
+
+# Names that stand for a module, not for something in it.
+_ROOMS = {"callbacks", "zoo"}
 
 __all__ = [
     "Augmentation",
@@ -78,11 +80,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module 'pybridge' has no attribute {name!r}")
-    module = importlib.import_module(_LAZY[name])
-    try:
-        value = getattr(module, name)
-    except AttributeError:
-        value = importlib.import_module(f"{_LAZY[name]}.{name}")
+    where = _LAZY[name]
+    value = importlib.import_module(f"{where}.{name}") if name in _ROOMS else getattr(importlib.import_module(where), name)
     globals()[name] = value
     return value
 

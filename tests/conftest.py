@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import pybridge as pb
 from pybridge.data import ImageSet, write_folder
-from pybridge.programs import TensorFlowProcess, shared_tensorflow
+from pybridge.graphs import TensorFlowProcess, shared_tensorflow
 from pybridge.runtime import ensure
 
 

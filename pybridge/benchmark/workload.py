@@ -17,14 +17,14 @@ from pybridge.benchmark.pictures import cut_pictures, own_pictures
 from pybridge.benchmark.sizes import Sizes
 from pybridge.classifier import ImageClassifier
 from pybridge.classifier.trained import without_head
-from pybridge.conversion import convert
 from pybridge.data import ImageSet, Preprocessing
-from pybridge.models.cuts import choose_cut
-from pybridge.models.layers_model import LayersModel
-from pybridge.models.topology import layer_names, truncate
+from pybridge.graphs import programs_for
 from pybridge.node import Node
-from pybridge.programs import programs_for
+from pybridge.node.conversion import convert
 from pybridge.runtime.bundle import find_bundle
+from pybridge.tfjs.cuts import choose_cut
+from pybridge.tfjs.layers_model import LayersModel
+from pybridge.tfjs.topology import layer_names, truncate
 from pybridge.training.head import POOLING_LAYER
 from pybridge.training.transfer import trainable_part
 

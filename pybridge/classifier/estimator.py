@@ -26,13 +26,13 @@ from pybridge.classifier.job import new_record, prepare_run, train
 from pybridge.classifier.judging import measure
 from pybridge.classifier.trained import Judged, Trained, without_head
 from pybridge.data import Augmentation, ImageSet, Preprocessing
-from pybridge.models.cuts import choose_cut, fixed_layers
-from pybridge.models.layers_model import LayersModel
+from pybridge.graphs import Program, TensorFlowProcess, are_cached, programs_for, shared_tensorflow
+from pybridge.loading import BaseModel, Source, resolve
 from pybridge.node import Node
-from pybridge.programs import Program, TensorFlowProcess, are_cached, programs_for, shared_tensorflow
 from pybridge.progress import download_progress
 from pybridge.runtime import Runtime, ensure
-from pybridge.sources import BaseModel, Source, resolve
+from pybridge.tfjs.cuts import choose_cut, fixed_layers
+from pybridge.tfjs.layers_model import LayersModel
 from pybridge.training.callbacks import Callback
 from pybridge.training.feature_memory import parse_memory
 from pybridge.training.features import FeatureExtractor

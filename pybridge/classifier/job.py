@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pybridge
+from pybridge._version import __version__
 from pybridge.classifier.trained import Judged, Trained
 from pybridge.data import ImageSet
 from pybridge.errors import DataError
-from pybridge.runner import Runner
+from pybridge.rpc.runner import Runner
 from pybridge.runtime import Runtime
 from pybridge.training.callbacks import Callback
 from pybridge.training.checkpoint import read_checkpoint, write_checkpoint
@@ -206,7 +206,7 @@ def _saver(run: RunDirectory, before: History) -> Callable[[FitState], None]:
 def _versions(runtime: Runtime) -> dict[str, str]:
     package = runtime.node_modules / "@tensorflow" / "tfjs-node" / "package.json"
     return {
-        "pybridge": pybridge.__version__,
+        "pybridge": __version__,
         "tensorflow": runtime.tensorflow_version,
         "tensorflow.js": str(json.loads(package.read_text("utf-8"))["version"]),
         "node": runtime.node_version,

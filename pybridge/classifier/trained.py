@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from pybridge.classifier.inputs import parse_class_values
 from pybridge.classifier.judging import measure, report_data
 from pybridge.data import ImageSet
-from pybridge.models.layers_model import LayersModel
-from pybridge.models.topology import layer_names, truncate
 from pybridge.report import render
+from pybridge.tfjs.layers_model import LayersModel
+from pybridge.tfjs.topology import layer_names, truncate
 from pybridge.training.head import POOLING_LAYER
 from pybridge.training.run_directory import REPORT_FILE, RunDirectory, RunRecord
 

@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
-import pybridge
+from pybridge._version import __version__
 from pybridge.cli import bench, exporting, judging, machine, serving, training
 from pybridge.cli.common import FAILED, MISUSED, Verbs, say
 from pybridge.errors import BridgeError, DataError, ModelFormatError
@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="New here? `pybridge demo` trains on real pictures in about a minute.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"pybridge {pybridge.__version__}")
+    parser.add_argument("--version", action="version", version=f"pybridge {__version__}")
     verbs = Verbs(parser)
     for family in (machine, training, judging, exporting, serving, bench):
         family.add(verbs)

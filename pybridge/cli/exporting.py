@@ -54,7 +54,7 @@ def add(verbs: Verbs) -> None:
 
 def _convert(options: argparse.Namespace) -> int:
     set_up()
-    from pybridge.conversion import convert
+    from pybridge.node.conversion import convert
 
     report = convert(
         options.source,

@@ -46,7 +46,7 @@ def _setup(options: argparse.Namespace) -> int:
 
 def _demo(options: argparse.Namespace) -> int:
     set_up()
-    from pybridge.demo import run_demo
+    from pybridge.cli.demo import run_demo
 
     result = run_demo(options.out, say if options.json else print, [epoch_lines()])
     advice = (
@@ -60,7 +60,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _zoo(options: argparse.Namespace) -> int:
-    from pybridge.models import zoo
+    from pybridge import zoo
 
     entries = zoo.list()
     answer(options, [entry.to_dict() for entry in entries], zoo.table(entries))

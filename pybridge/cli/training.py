@@ -204,7 +204,7 @@ def epoch_lines(before: int = 0) -> Any:
 @contextmanager
 def _one_tensorflow() -> Iterator[Any]:
     """Holds one TensorFlow process for tracing and for the proof; the callback lets it start while Node.js trains."""
-    from pybridge.programs import shared_tensorflow
+    from pybridge.graphs import shared_tensorflow
     from pybridge.runtime import ensure
     from pybridge.training.callbacks import LambdaCallback
 

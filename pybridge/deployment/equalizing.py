@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybridge.errors import ModelFormatError
-from pybridge.models.graph import Graph, parse_flat
-from pybridge.models.layers_model import LayersModel
+from pybridge.tfjs.graph import Graph, parse_flat
+from pybridge.tfjs.layers_model import LayersModel
 
 # A channel that is nearly zero stays so.
 _MOST = 1024.0

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import pybridge
+from pybridge._version import __version__
 from pybridge.classifier import ImageClassifier
 from pybridge.deployment.documents import package_json, package_name, readme
 from pybridge.deployment.equalizing import equalized
@@ -32,11 +32,11 @@ from pybridge.deployment.measuring import (
 from pybridge.deployment.sources import package_sources
 from pybridge.deployment.staging import check_destination, publish, staging
 from pybridge.errors import DataError, ParityError
-from pybridge.models.custom_layers import FILE_NAME as LAYERS_FILE
-from pybridge.models.layers_model import LayersModel
+from pybridge.graphs import Program, TensorFlowProcess, programs_for
 from pybridge.node import Node
 from pybridge.parity.runs import verify_run
-from pybridge.programs import Program, TensorFlowProcess, programs_for
+from pybridge.tfjs.custom_layers import FILE_NAME as LAYERS_FILE
+from pybridge.tfjs.layers_model import LayersModel
 from pybridge.training.features import FeatureExtractor
 from pybridge.training.run_directory import RunDirectory, RunRecord
 
@@ -155,7 +155,7 @@ def deploy(
                     "probabilities": [float(value) for value in measured.check],
                     "tolerance": CHECK_TOLERANCE,
                 },
-                "versions": {**record.versions, "pybridge": pybridge.__version__},
+                "versions": {**record.versions, "pybridge": __version__},
             }
             (folder / "README.md").write_bytes(readme(name, manifest))
             manifest["files"] = _hashes(folder)

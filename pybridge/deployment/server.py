@@ -156,7 +156,7 @@ def serve(
     if token_file is not None:
         arguments += ["--token-file", str(token_file)]
     found = ensure()
-    main_js = find_bundle().node_runner / "service" / "server" / "main.js"
+    main_js = find_bundle().node_runner / "server" / "main.js"
     if runtime is None:
         arguments += ["--tensorflow", str(find_bundle().node_runner / "tensorflow.js")]
     else:

@@ -22,11 +22,11 @@ def package_sources() -> dict[str, bytes]:
     Raises:
         SetupError: The files that belong to pybridge are missing.
     """
-    service = find_bundle().node_runner / "service"
-    folder = service / "package"
+    node_runner = find_bundle().node_runner
+    folder = node_runner / "package"
     files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-    server = sorted((service / "server").rglob("*"))
-    files |= {path.relative_to(service).as_posix(): path.read_bytes() for path in server if path.is_file()}
+    server = sorted((node_runner / "server").rglob("*"))
+    files |= {path.relative_to(node_runner).as_posix(): path.read_bytes() for path in server if path.is_file()}
     if _BROWSER_ENTRY not in files:
         raise SetupError(f"{folder} lacks the files of the package", hint="Reinstall pybridge.")
     files[BROWSER_FILE] = browser_script(files).encode()

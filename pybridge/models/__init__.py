@@ -17,18 +17,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pybridge.models.imported.onnx_file import from_onnx
-    from pybridge.models.imported.torch_export import from_torch
-    from pybridge.models.keras_to_tfjs import from_keras
-    from pybridge.models.layers_model import LayersModel
-    from pybridge.models.tfjs_to_keras import to_keras
+    from pybridge.converters.keras import from_keras
+    from pybridge.converters.onnx.file import from_onnx
+    from pybridge.converters.to_keras import to_keras
+    from pybridge.converters.torch.export import from_torch
+    from pybridge.tfjs.layers_model import LayersModel
 
 _LAZY = {
-    "LayersModel": "pybridge.models.layers_model",
-    "from_keras": "pybridge.models.keras_to_tfjs",
-    "from_onnx": "pybridge.models.imported.onnx_file",
-    "from_torch": "pybridge.models.imported.torch_export",
-    "to_keras": "pybridge.models.tfjs_to_keras",
+    "LayersModel": "pybridge.tfjs.layers_model",
+    "from_keras": "pybridge.converters.keras",
+    "from_onnx": "pybridge.converters.onnx.file",
+    "from_torch": "pybridge.converters.torch.export",
+    "to_keras": "pybridge.converters.to_keras",
 }
 
 __all__ = ["LayersModel", "from_keras", "from_onnx", "from_torch", "to_keras"]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pybridge.graphs import Program, TensorFlowProcess
 from pybridge.node import Model, Node
 from pybridge.parity.arrays import load_list, save_list
 from pybridge.parity.browser import Browser
@@ -20,7 +21,6 @@ from pybridge.parity.edge_cases import Cases
 from pybridge.parity.keras_steps import keras_outputs
 from pybridge.parity.subjects import Subject
 from pybridge.parity.tolerance import Precision
-from pybridge.programs import Program, TensorFlowProcess
 from pybridge.runtime import Runtime, ensure
 
 Arrays = list[NDArray[Any]]
@@ -207,7 +207,7 @@ class Bench:
         if id(subject) not in self._programs:
             folder = self.folder()
             if subject.keras is not None:
-                from pybridge.programs.tracing import trace_keras
+                from pybridge.graphs.tracing import trace_keras
 
                 self._programs[id(subject)] = trace_keras(subject.keras, folder / "program")
             else:

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pybridge.models.layers_model import LayersModel
 from pybridge.parity.arrays import load_list, save_list
 from pybridge.parity.keras_steps import keras_outputs, keras_steps, write_steps
+from pybridge.tfjs.layers_model import LayersModel
 
 
 def run_program(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     """Runs a program with all its outputs over batches ``inputs-N.npz``, as Node's TensorFlow does; leaves ``outputs-N.npz``."""
     import tensorflow as tf
 
-    from pybridge.programs.program import Program
+    from pybridge.graphs.program import Program
 
     program = Program.from_dict(arguments["program"])
     signature = program.signatures["default"]

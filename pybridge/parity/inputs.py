@@ -13,10 +13,10 @@ from pybridge.classifier.inputs import unlabelled
 from pybridge.data import ImageSet
 from pybridge.data.preprocessing import Preprocessing
 from pybridge.errors import DataError
+from pybridge.graphs import TensorFlowProcess, programs_for, run_reference
 from pybridge.parity.bench import Bench
 from pybridge.parity.edge_cases import Cases, InputSpec
 from pybridge.parity.subjects import Subject
-from pybridge.programs import TensorFlowProcess, programs_for, run_reference
 from pybridge.training.features import image_batches
 
 

@@ -15,6 +15,7 @@ from pybridge.classifier import ImageClassifier
 from pybridge.classifier.inputs import unlabelled
 from pybridge.data import ImageSet
 from pybridge.errors import DataError
+from pybridge.graphs import Program, TensorFlowProcess, run_reference, shared_tensorflow
 from pybridge.parity.bench import Bench, Outputs
 from pybridge.parity.difference import max_ulp_diff
 from pybridge.parity.edge_cases import Cases
@@ -23,7 +24,6 @@ from pybridge.parity.runtimes import REFERENCE, choose
 from pybridge.parity.subjects import Subject
 from pybridge.parity.training import check_training
 from pybridge.parity.verification import compare
-from pybridge.programs import Program, TensorFlowProcess, run_reference, shared_tensorflow
 from pybridge.progress import progress
 from pybridge.training.features import image_batches
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pybridge.errors import BridgeError, DataError
-from pybridge.models.graph import suggest
 from pybridge.parity.bench import BROWSER_BACKENDS, NODE_BACKENDS, Bench, Outputs
 from pybridge.parity.browser import find_browser
 from pybridge.parity.edge_cases import Cases
 from pybridge.parity.subjects import Subject
+from pybridge.tfjs.graph import suggest
 
 if TYPE_CHECKING:
     from pybridge.parity.report import Status

@@ -9,11 +9,11 @@ from typing import Any
 
 from pybridge.data.preprocessing import Preprocessing
 from pybridge.errors import ModelFormatError
-from pybridge.models.layers_model import LayersModel
-from pybridge.models.structure import parse_structure, snake
+from pybridge.loading import SavedModel, find_model, lift
 from pybridge.node import Model
 from pybridge.parity.edge_cases import InputSpec
-from pybridge.sources import SavedModel, find_model, lift
+from pybridge.tfjs.layers_model import LayersModel
+from pybridge.tfjs.structure import parse_structure, snake
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def as_subject(model: Any, **options: Any) -> Subject:
 
     Args:
         model: A `pybridge.Model`, or what `pybridge.Node.load_model` takes.
-        options: As `pybridge.sources.find_model` takes them.
+        options: As `pybridge.loading.find_model` takes them.
 
     Raises:
         ModelFormatError: There is no such model, or it is damaged.

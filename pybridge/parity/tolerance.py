@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pybridge.models.layers_model import LayersModel
+from pybridge.tfjs.layers_model import LayersModel
 
 SAFETY = 16.0
 """How many times the expected rounding error passes. The error is estimated, and not bounded, by the formula below."""

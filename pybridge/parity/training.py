@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from pybridge.classifier import ImageClassifier
 from pybridge.data import ImageSet
-from pybridge.models.layers_model import LayersModel
-from pybridge.programs import TensorFlowProcess
-from pybridge.programs.training_reference import train_reference
-from pybridge.runner import Runner
+from pybridge.graphs import TensorFlowProcess
+from pybridge.graphs.training.reference import train_reference
+from pybridge.rpc.runner import Runner
+from pybridge.tfjs.layers_model import LayersModel
 from pybridge.training.engines import create_trainer
 from pybridge.training.features import FeatureExtractor
 from pybridge.training.preparation import EngineChoice, EnginePreparation

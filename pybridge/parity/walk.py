@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybridge.errors import BridgeError
-from pybridge.models.structure import parse_structure, snake
 from pybridge.parity.arrays import load_list, save_list
 from pybridge.parity.bench import NODE_BACKENDS, Bench
 from pybridge.parity.difference import difference
@@ -22,6 +21,7 @@ from pybridge.parity.options import differing
 from pybridge.parity.report import ParityReport, RuntimeResult
 from pybridge.parity.subjects import Subject
 from pybridge.parity.tolerance import accumulation_depth, derived, perturbed
+from pybridge.tfjs.structure import parse_structure, snake
 
 Pairs = list[tuple[int, Step, Step]]
 

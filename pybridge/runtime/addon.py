@@ -15,11 +15,11 @@ from pathlib import Path
 
 from pybridge.errors import SetupError
 from pybridge.runtime.bundle import Bundle
-from pybridge.runtime.cache import Report, is_complete, runtime_dir, staged
 from pybridge.runtime.commands import Outcome, run
 from pybridge.runtime.find_node import NodeExecutable
 from pybridge.runtime.probe import probe_addon
 from pybridge.runtime.python_tensorflow import PythonTensorflow
+from pybridge.storage.cache import Report, is_complete, runtime_dir, staged
 
 # Highest Node-API version that tfjs-node 4.22 is written for; Node.js 18 and later have it.
 _NAPI_VERSION = 8

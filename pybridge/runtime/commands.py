@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pybridge.runtime.cache import Report
+from pybridge.storage.cache import Report
 
 _SECONDS_BETWEEN_REPORTS = 5.0
 _TAIL_LINES = 25

@@ -14,12 +14,12 @@ from typing import Any
 from pybridge.errors import BridgeError
 from pybridge.runtime.addon import Addon, addon_folder, compiled_addon, find_compilers
 from pybridge.runtime.bundle import Bundle, find_bundle
-from pybridge.runtime.cache import cache_dir
 from pybridge.runtime.commands import run
 from pybridge.runtime.find_node import NodeExecutable, find_node
 from pybridge.runtime.npm_packages import find_npm, installed_packages
 from pybridge.runtime.probe import probe_addon
 from pybridge.runtime.python_tensorflow import PythonTensorflow, find_tensorflow
+from pybridge.storage.cache import cache_dir
 
 _SET_UP = "Run: pybridge setup"
 

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pybridge.errors import NodeNotFoundError
-from pybridge.runtime.cache import runtime_dir, write_atomically
 from pybridge.runtime.commands import run
+from pybridge.storage.cache import runtime_dir, write_atomically
 
 OLDEST_MAJOR = 18
 _ASK = "JSON.stringify({version: process.versions.node, arch: process.arch, path: process.execPath})"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from pybridge.runtime.addon import addon_folder, compile_addon, compiled_addon
 from pybridge.runtime.bundle import Bundle, find_bundle
-from pybridge.runtime.cache import disk_errors, set_up_lock
 from pybridge.runtime.find_node import NodeExecutable, find_node
 from pybridge.runtime.npm_packages import install_packages, installed_packages
 from pybridge.runtime.probe import child_environment
 from pybridge.runtime.python_tensorflow import PythonTensorflow, find_tensorflow
+from pybridge.storage.cache import disk_errors, set_up_lock
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pybridge.errors import SetupError
 from pybridge.runtime.bundle import Bundle
-from pybridge.runtime.cache import Report, is_complete, runtime_dir, staged
 from pybridge.runtime.commands import Outcome, run
 from pybridge.runtime.find_node import NodeExecutable, wheel_file
+from pybridge.storage.cache import Report, is_complete, runtime_dir, staged
 
 # Install scripts are off: tfjs-node's would download another TensorFlow.
 _INSTALL = (

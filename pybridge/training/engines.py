@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pybridge.models.layers_model import LayersModel
-from pybridge.programs import TensorFlowProcess
-from pybridge.programs.training_program import TrainingProgram
-from pybridge.runner import Runner
+from pybridge.graphs import TensorFlowProcess
+from pybridge.graphs.training.program import TrainingProgram
+from pybridge.rpc.runner import Runner
 from pybridge.runtime import ensure
+from pybridge.tfjs.layers_model import LayersModel
 from pybridge.training.preparation import EngineChoice, EnginePreparation
 from pybridge.training.trainer import NodeTrainer, Trainer, TrainerSettings
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from pybridge.data import Augmentation, EncodedImage, ImageSet, iter_batches, read_encoded
 from pybridge.errors import DataError, RemoteError
-from pybridge.programs import Program
+from pybridge.graphs import Program
 from pybridge.progress import progress
 from pybridge.rpc import Connection, PendingCall
-from pybridge.runner import Runner
+from pybridge.rpc.runner import Runner
 from pybridge.training.feature_memory import FeatureMemory
 
 logger = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pybridge.models.layers_model import LayersModel
-from pybridge.models.topology import append_head
+from pybridge.tfjs.layers_model import LayersModel
+from pybridge.tfjs.topology import append_head
 
 POOLING_LAYER = "pybridge_pool"
 OUTPUT_LAYER = "pybridge_probabilities"

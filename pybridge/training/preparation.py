@@ -8,12 +8,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from pybridge.errors import ModelFormatError
-from pybridge.models.layers_model import LayersModel
-from pybridge.programs import TensorFlowProcess, shared_tensorflow
-from pybridge.programs.training_cache import is_training_cached, training_program_for
-from pybridge.programs.training_program import TrainingProgram, TrainingRecipe
+from pybridge.graphs import TensorFlowProcess, shared_tensorflow
+from pybridge.graphs.training.cache import is_training_cached, training_program_for
+from pybridge.graphs.training.program import TrainingProgram, TrainingRecipe
 from pybridge.progress import progress
 from pybridge.runtime import Runtime
+from pybridge.tfjs.layers_model import LayersModel
 from pybridge.training.trainer import AUTO, ENGINES, TrainerSettings
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from typing import Any
 
 from pybridge.data.preprocessing import Preprocessing
 from pybridge.errors import BridgeError, ModelFormatError
-from pybridge.models.layers_model import LayersModel
+from pybridge.tfjs.layers_model import LayersModel
 from pybridge.training.checkpoint import read_checkpoint
 from pybridge.training.history import History
 

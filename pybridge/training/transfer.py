@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from pybridge.data import Augmentation, ImageSet, Preprocessing, class_weights
 from pybridge.errors import DataError
-from pybridge.models.layers_model import LayersModel
-from pybridge.models.topology import split, truncate
-from pybridge.programs import Program, TensorFlowProcess, programs_for
-from pybridge.runner import Runner
+from pybridge.graphs import Program, TensorFlowProcess, programs_for
+from pybridge.rpc.runner import Runner
 from pybridge.runtime import Runtime
+from pybridge.tfjs.layers_model import LayersModel
+from pybridge.tfjs.topology import split, truncate
 from pybridge.training.callbacks import Callback
 from pybridge.training.engines import create_trainer
 from pybridge.training.features import FeatureExtractor

@@ -32,12 +32,12 @@ from pictures import Parts, Pictures, load, part  # noqa: E402
 
 import pybridge as pb  # noqa: E402
 from pybridge.data import ImageSet  # noqa: E402
+from pybridge.graphs import TensorFlowProcess  # noqa: E402
+from pybridge.loading import resolve  # noqa: E402
 from pybridge.models import to_keras  # noqa: E402
-from pybridge.models.cuts import choose_cut  # noqa: E402
-from pybridge.models.topology import split  # noqa: E402
-from pybridge.programs import TensorFlowProcess  # noqa: E402
 from pybridge.runtime import ensure  # noqa: E402
-from pybridge.sources import resolve  # noqa: E402
+from pybridge.tfjs.cuts import choose_cut  # noqa: E402
+from pybridge.tfjs.topology import split  # noqa: E402
 from pybridge.training.head import append_pooling  # noqa: E402
 
 BASE = "efficientnet_lite0"

@@ -2,7 +2,7 @@
 
 The gradient of a depthwise filter by oneDNN's kernel and by TensorFlow's own; that of a bias merged with the gradient of the
 convolution's weights and apart from it; a network on a whole batch and on portions of it. Batches of 32, medians of some
-interleaved runs, in milliseconds. `pybridge.programs.training_gradients` and `pybridge.programs.portions` choose by such figures.
+interleaved runs, in milliseconds. `pybridge.graphs.training.gradients` and `pybridge.graphs.portions` choose by such figures.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pybridge.programs import portions
+from pybridge.graphs import portions
 from pybridge.runtime.processors import usable_processors
 
 BATCH = 32

@@ -29,7 +29,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 
 from pybridge.errors import NodeCrashedError  # noqa: E402
-from pybridge.runner import Runner  # noqa: E402
+from pybridge.rpc.runner import Runner  # noqa: E402
 
 CALLS = 5000
 MEGABYTES = 100

@@ -14,11 +14,11 @@ from pictures import Parts, Pictures
 
 import pybridge as pb
 from pybridge.data import Augmentation
-from pybridge.models.cuts import choose_cut
-from pybridge.models.layers_model import LayersModel
-from pybridge.programs import TensorFlowProcess, programs_for
+from pybridge.graphs import TensorFlowProcess, programs_for
+from pybridge.loading import resolve
 from pybridge.runtime import ensure
-from pybridge.sources import resolve
+from pybridge.tfjs.cuts import choose_cut
+from pybridge.tfjs.layers_model import LayersModel
 from pybridge.training import Examples, FitSettings, TrainerSettings, create_trainer, fit
 from pybridge.training.features import FeatureExtractor
 from pybridge.training.head import POOLING_LAYER, append_classifier, append_pooling

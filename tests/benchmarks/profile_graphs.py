@@ -26,15 +26,15 @@ import tensorflow as tf
 
 from pybridge.benchmark.pictures import cut_pictures
 from pybridge.benchmark.workload import UNFREEZE
+from pybridge.graphs import programs_for
+from pybridge.graphs.program import Signature
+from pybridge.graphs.training.cache import training_program_for
+from pybridge.loading import resolve
 from pybridge.models import to_keras
-from pybridge.models.cuts import choose_cut
-from pybridge.models.layers_model import LayersModel
-from pybridge.programs import programs_for
-from pybridge.programs.program import Signature
-from pybridge.programs.training_cache import training_program_for
 from pybridge.runtime import ensure
 from pybridge.runtime.processors import usable_processors
-from pybridge.sources import resolve
+from pybridge.tfjs.cuts import choose_cut
+from pybridge.tfjs.layers_model import LayersModel
 from pybridge.training.head import append_classifier, append_pooling
 from pybridge.training.preparation import recipe_of
 from pybridge.training.trainer import TrainerSettings

@@ -26,9 +26,9 @@ from laboratory import FINE_TUNING, HEAD, Laboratory, short_name  # noqa: E402
 from pictures import Pictures, load, part  # noqa: E402
 
 import pybridge as pb  # noqa: E402
-from pybridge.models.layers_model import LayersModel  # noqa: E402
-from pybridge.programs import TensorFlowProcess  # noqa: E402
+from pybridge.graphs import TensorFlowProcess  # noqa: E402
 from pybridge.runtime import ensure  # noqa: E402
+from pybridge.tfjs.layers_model import LayersModel  # noqa: E402
 
 SEEDS = (0, 1, 2)
 VIEWS = 4

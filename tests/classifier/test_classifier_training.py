@@ -14,7 +14,7 @@ import tiny
 
 import pybridge as pb
 from pybridge.errors import BridgeError, DataError, ModelFormatError
-from pybridge.models.layers_model import LayersModel
+from pybridge.tfjs.layers_model import LayersModel
 
 KERNEL = "pybridge_probabilities/kernel"
 

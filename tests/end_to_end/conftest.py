@@ -13,7 +13,7 @@ import pytest
 from commands import CommandLine, link_photos
 
 from pybridge.runtime import ensure
-from pybridge.runtime.cache import runtime_dir
+from pybridge.storage.cache import runtime_dir
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 import tiny
 
 from pybridge import cli
-from pybridge.models.layers_model import LayersModel
+from pybridge.tfjs.layers_model import LayersModel
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ import pytest
 from numpy.typing import NDArray
 
 import pybridge as pb
-from pybridge.models import from_keras, keras_origin
-from pybridge.models.custom_layers import custom_classes
+from pybridge.converters.to_keras import keras_origin
+from pybridge.models import from_keras
+from pybridge.tfjs.custom_layers import custom_classes
 
 pytestmark = pytest.mark.slow
 

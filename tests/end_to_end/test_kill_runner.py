@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from commands import CommandLine, Started, record, weight_hashes
 
-from pybridge.programs.training_program import TrainingProgram
+from pybridge.graphs.training.program import TrainingProgram
 from pybridge.training.run_directory import RunDirectory
 
 NODE = ("main.js",)
@@ -155,7 +155,7 @@ def test_a_kill_while_the_model_is_traced(
     uninterrupted: dict[str, str],
 ) -> None:
     with pybridge.started(*train(waste, small_base), PYBRIDGE_CACHE=str(cache_without_models)) as command:
-        tracing = command.descendant("pybridge.programs.tensorflow_process")
+        tracing = command.descendant("pybridge.graphs.tensorflow_process")
         os.kill(tracing if victim == "tensorflow" else command.child.pid, signal.SIGKILL)
         code = command.wait()
         # Killed before its first job, TensorFlow's process is started again.
@@ -184,7 +184,7 @@ def test_an_end_while_the_training_is_traced_beside_the_features(
             command.interrupt()
             assert command.wait() == 130, command.stderr
         else:
-            os.kill(command.descendant("pybridge.programs.tensorflow_process"), signal.SIGKILL)
+            os.kill(command.descendant("pybridge.graphs.tensorflow_process"), signal.SIGKILL)
             # On a fast machine it may have finished, and is started again for the proof.
             assert command.wait() in (0, 1), command.stderr
         assert "Traceback" not in command.stderr

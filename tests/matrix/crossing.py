@@ -13,10 +13,11 @@ import tensorflow as tf
 from cases import Case, inputs_of
 
 import pybridge as pb
+from pybridge.converters.to_keras import keras_origin
 from pybridge.errors import BridgeError, ModelFormatError
-from pybridge.models import from_keras, keras_origin
-from pybridge.models.custom_layers import custom_classes
-from pybridge.models.layers_model import LayersModel
+from pybridge.models import from_keras
+from pybridge.tfjs.custom_layers import custom_classes
+from pybridge.tfjs.layers_model import LayersModel
 
 SCRIPT = Path(__file__).with_name("matrix.js")
 TOLERANCE = 1e-4

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pybridge.models.layers_model import LayersModel
+from pybridge.tfjs.layers_model import LayersModel
 
 Answer = Callable[[BaseHTTPRequestHandler, bytes], bool]
 

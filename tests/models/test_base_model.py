@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 import tiny
 
+from pybridge import zoo
 from pybridge.data.preprocessing import Preprocessing
 from pybridge.errors import ModelFormatError
-from pybridge.models import topology, zoo
-from pybridge.models.layers_model import LayersModel
-from pybridge.sources import resolve
+from pybridge.loading import resolve
+from pybridge.tfjs import topology
+from pybridge.tfjs.layers_model import LayersModel
 
 if TYPE_CHECKING:
     from tests.models.conftest import Site

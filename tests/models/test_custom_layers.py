@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from pybridge.errors import ModelFormatError
-from pybridge.models.custom_layers import FILE_NAME, custom_classes, javascript_for, own_classes, own_operations
 from pybridge.runtime import ensure
+from pybridge.tfjs.custom_layers import FILE_NAME, custom_classes, javascript_for, own_classes, own_operations
 
 BARE = """
 const fs = require('fs');

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pybridge import zoo
 from pybridge.errors import ModelFormatError
-from pybridge.models import download, zoo
-from pybridge.models.download import fetch_model
-from pybridge.models.layers_model import LayersModel
-from pybridge.sources import resolve
+from pybridge.loading import resolve
+from pybridge.tfjs.layers_model import LayersModel
+from pybridge.zoo import download
+from pybridge.zoo.download import fetch_model
 
 if TYPE_CHECKING:
     from tests.models.conftest import Site

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import pybridge as pb
-from pybridge.models import from_keras, keras_origin
+from pybridge.converters.to_keras import keras_origin
+from pybridge.models import from_keras
 
 
 def flat(value: Any) -> list[Any]:

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import pybridge as pb
-from pybridge.models import from_keras, keras_origin, to_keras
-from pybridge.models.layers_model import LayersModel
+from pybridge.converters.to_keras import keras_origin
+from pybridge.models import from_keras, to_keras
+from pybridge.tfjs.layers_model import LayersModel
 
 SCRIPT = Path(__file__).with_name("saved_by_tfjs.js")
 

@@ -20,7 +20,7 @@ from mutations import mutate_bytes, mutate_shards, mutate_tree
 
 import pybridge as pb
 from pybridge.errors import BridgeError, CallTimeoutError, ModelFormatError, NodeCrashedError, RemoteError
-from pybridge.models.layers_model import LayersModel
+from pybridge.tfjs.layers_model import LayersModel
 
 SCRIPT = Path(__file__).with_name("tfjs_models.js")
 SEEDS = (

@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 import pybridge as pb
-from pybridge.models.imported import activations, arithmetic, convolution, dense, normalization, pooling, shaping
-from pybridge.models.imported.builder import Builder
-from pybridge.models.imported.values import BATCH, Constant, Refused, Value
+from pybridge.converters.building import activations, arithmetic, convolution, dense, normalization, pooling, shaping
+from pybridge.converters.building.builder import Builder
+from pybridge.converters.building.values import BATCH, Constant, Refused, Value
 
 
 def image(b: Builder) -> Value:

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 import pybridge as pb
-from pybridge.models import from_keras, keras_origin
-from pybridge.models.layers_model import LayersModel
+from pybridge.converters.to_keras import keras_origin
+from pybridge.models import from_keras
+from pybridge.tfjs.layers_model import LayersModel
 
 SCRIPT = Path(__file__).with_name("saved_by_tfjs.js")
 
@@ -184,7 +185,7 @@ def test_optimizers_are_named_as_tfjs_names_them(optimizer: str, expected: dict[
 
 
 def test_a_part_of_a_model_does_not_remember_the_whole(converted: LayersModel) -> None:
-    from pybridge.models.topology import feature_layer, truncate
+    from pybridge.tfjs.topology import feature_layer, truncate
 
     part = truncate(converted, feature_layer(converted))
     assert "pybridge" not in part.user_metadata

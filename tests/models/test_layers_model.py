@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from pybridge.errors import ModelFormatError
-from pybridge.models import topology
-from pybridge.models.layers_model import LayersModel
-from pybridge.models.weights import decode_group, parse_manifest
+from pybridge.tfjs import topology
+from pybridge.tfjs.layers_model import LayersModel
+from pybridge.tfjs.weights import decode_group, parse_manifest
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from pybridge.errors import ModelFormatError
-from pybridge.models.layers_model import LayersModel
-from pybridge.models.structure import check_topology, parse_structure
+from pybridge.tfjs.layers_model import LayersModel
+from pybridge.tfjs.structure import check_topology, parse_structure
 
 
 def entry(name: str, class_name: str, *uses: list[Any], **config: Any) -> dict[str, Any]:

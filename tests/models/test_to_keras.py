@@ -10,9 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 from pybridge.errors import ModelFormatError
-from pybridge.models import efficientnet_lite, to_keras, topology
-from pybridge.models.cuts import cut_points
-from pybridge.models.layers_model import LayersModel
+from pybridge.models import to_keras
+from pybridge.tfjs import topology
+from pybridge.tfjs.cuts import cut_points
+from pybridge.tfjs.layers_model import LayersModel
+from pybridge.zoo import efficientnet_lite
 
 pytestmark = pytest.mark.slow
 

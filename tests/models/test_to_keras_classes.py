@@ -13,9 +13,9 @@ import pytest
 from numpy.typing import NDArray
 
 import pybridge as pb
+from pybridge.converters.to_keras.layer_options import BROKEN
 from pybridge.errors import ModelFormatError
-from pybridge.models.layers_model import LayersModel
-from pybridge.models.tfjs_to_keras.layer_options import BROKEN
+from pybridge.tfjs.layers_model import LayersModel
 
 pytestmark = pytest.mark.slow
 

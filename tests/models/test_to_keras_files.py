@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pybridge.errors import ModelFormatError
-from pybridge.models.layers_model import LayersModel
+from pybridge.tfjs.layers_model import LayersModel
 
 pytestmark = pytest.mark.slow
 
@@ -121,7 +121,7 @@ def own_models() -> dict[str, Any]:
     import keras
     from keras import layers, ops
 
-    from pybridge.models.keras_layers import Parameter
+    from pybridge.converters.to_keras.keras_layers import Parameter
 
     def chain(shape: tuple[int, ...], function: Any) -> Any:
         x = keras.Input(shape)

@@ -11,9 +11,9 @@ import tiny
 
 import pybridge as pb
 from pybridge.errors import ModelFormatError
-from pybridge.models import topology
-from pybridge.models.cuts import choose_cut, cut_points
-from pybridge.models.layers_model import LayersModel
+from pybridge.tfjs import topology
+from pybridge.tfjs.cuts import choose_cut, cut_points
+from pybridge.tfjs.layers_model import LayersModel
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import pybridge as pb
-from pybridge.models import efficientnet_lite
-from pybridge.models.layers_model import LayersModel
-from pybridge.models.legacy_pickle import read_checkpoint
+from pybridge.tfjs.layers_model import LayersModel
+from pybridge.zoo import efficientnet_lite
+from pybridge.zoo.legacy_pickle import read_checkpoint
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'pybridge[torch]'")
 
@@ -20,7 +20,7 @@ from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 from torch_models import MODELS, ConvNeXt, perturbed  # noqa: E402
 
-from pybridge.models.imported.torch_export import from_torch  # noqa: E402
+from pybridge.converters.torch.export import from_torch  # noqa: E402
 
 pytestmark = pytest.mark.slow
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pybridge.converters.keras.expressions import Weight, scatter
 from pybridge.errors import ModelFormatError
-from pybridge.models.keras_to_tfjs.expressions import Weight, scatter
 
 
 def test_rearranged_weights_are_found_again() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import pybridge as pb
 from pybridge.errors import ModelFormatError
-from pybridge.models.layers_model import LayersModel
+from pybridge.tfjs.layers_model import LayersModel
 
 SCRIPT = Path(__file__).with_name("saved_by_tfjs.js")
 ENTRANCE = {"class_name": "InputLayer", "config": {"name": "x", "batch_input_shape": [None, 2], "dtype": "float32"}}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import pybridge as pb
-from pybridge.models.layers_model import LayersModel
+from pybridge.graphs import TensorFlowProcess
 from pybridge.parity import ParityReport
 from pybridge.parity.bench import Bench
 from pybridge.parity.edge_cases import edge_cases
@@ -16,7 +16,7 @@ from pybridge.parity.inputs import given_cases
 from pybridge.parity.runtimes import choose
 from pybridge.parity.subjects import as_subject, input_specs
 from pybridge.parity.verification import compare
-from pybridge.programs import TensorFlowProcess
+from pybridge.tfjs.layers_model import LayersModel
 
 Compared = Callable[..., ParityReport]
 

@@ -15,9 +15,9 @@ import tiny
 import pybridge as pb
 from pybridge.cli import main
 from pybridge.errors import DataError, ModelFormatError, ParityError
+from pybridge.graphs import Program, programs_for
 from pybridge.parity import ParityReport, RuntimeResult
 from pybridge.parity.difference import max_ulp_diff
-from pybridge.programs import Program, programs_for
 from pybridge.runtime import ensure
 
 

@@ -16,10 +16,10 @@ import tiny
 import pybridge as pb
 from pybridge.cli import main
 from pybridge.errors import BridgeError, DataError, ModelFormatError
-from pybridge.models.layers_model import LayersModel
-from pybridge.models.topology import append_head
 from pybridge.parity import RUNTIMES, ParityReport
 from pybridge.parity.browser import find_browser
+from pybridge.tfjs.layers_model import LayersModel
+from pybridge.tfjs.topology import append_head
 
 Compared = Callable[..., ParityReport]
 

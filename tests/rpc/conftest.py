@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pybridge.runner import Runner
+from pybridge.rpc.runner import Runner
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MAIN_JS = REPOSITORY / "node_runner" / "main.js"

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from pybridge.errors import BridgeError, CallTimeoutError, DataError, RemoteError
-from pybridge.runner import Runner
+from pybridge.rpc.runner import Runner
 
 WAIT_FOR_ABORT = """
   this.progress('started');

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pybridge.errors import NodeCrashedError
-from pybridge.runner import Runner
+from pybridge.rpc.runner import Runner
 
 
 def lines(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:

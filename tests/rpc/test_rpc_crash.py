@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pybridge.errors import BridgeError, NodeCrashedError, NodeNotFoundError, SetupError
-from pybridge.runner import Runner
+from pybridge.rpc.runner import Runner
 
 FOREVER = "this.progress(process.pid); for (;;);"
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -105,7 +105,7 @@ import os, signal, sys
 from pathlib import Path
 sys.path[:0] = [{str(REPOSITORY)!r}, {str(Path(__file__).parent)!r}]
 from conftest import PlainNode
-from pybridge.runner import Runner
+from pybridge.rpc.runner import Runner
 runner = Runner(PlainNode(Path({str(plain_node.node)!r})))
 def leave(pid):
     print(pid, flush=True)
@@ -128,7 +128,7 @@ import os, sys, time
 from pathlib import Path
 sys.path[:0] = [{str(REPOSITORY)!r}, {str(Path(__file__).parent)!r}]
 from conftest import PlainNode
-from pybridge.runner import Runner
+from pybridge.rpc.runner import Runner
 runner = Runner(PlainNode(Path({str(plain_node.node)!r})))
 runner.start()
 child = os.fork()

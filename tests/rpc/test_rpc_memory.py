@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from pybridge.rpc.memory import ReceiveMemory
-from pybridge.runner import Runner
+from pybridge.rpc.runner import Runner
 
 MEGABYTE = 2**20
 NODE_RUNNER = Path(__file__).resolve().parents[2] / "node_runner"

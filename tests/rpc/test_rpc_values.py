@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from pybridge.errors import DataError, RemoteError
+from pybridge.rpc.runner import Runner
 from pybridge.rpc.values import pack, unpack
-from pybridge.runner import Runner
 
 NUMERIC = [
     *("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pybridge.errors import RemoteError
-from pybridge.runner import Runner
+from pybridge.rpc.runner import Runner
 
 COMMON_JS = """
 exports.double = (x) => ({dtype: x.dtype, shape: x.shape, data: x.data.map((v) => 2 * v)});

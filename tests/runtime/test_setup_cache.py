@@ -7,10 +7,10 @@ import pytest
 
 from pybridge.errors import SetupError
 from pybridge.runtime import cache_dir, ensure
-from pybridge.runtime.cache import is_complete, set_up_lock, staged
+from pybridge.storage.cache import is_complete, set_up_lock, staged
 
 HOLD_THE_LOCK = """
-from pybridge.runtime.cache import set_up_lock
+from pybridge.storage.cache import set_up_lock
 with set_up_lock(print):
     print("locked", flush=True)
     input()
@@ -63,7 +63,7 @@ def test_an_incomplete_folder_in_its_place_is_replaced(empty_cache):
 def test_leftovers_of_a_killed_set_up_are_removed_by_the_next(empty_cache, python):
     child = python("""
 import os, signal
-from pybridge.runtime.cache import cache_dir, set_up_lock, staged
+from pybridge.storage.cache import cache_dir, set_up_lock, staged
 with set_up_lock(print), staged(cache_dir() / "runtime" / "thing") as folder:
     (folder / "half").write_text("content")
     os.kill(os.getpid(), signal.SIGKILL)

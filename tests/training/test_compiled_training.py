@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 import pybridge as pb
 from pybridge.errors import BridgeError, ModelFormatError
-from pybridge.models.layers_model import LayersModel
-from pybridge.programs import TensorFlowProcess
-from pybridge.programs.training_cache import training_program_for
-from pybridge.programs.training_reference import train_reference
-from pybridge.runner import Runner
+from pybridge.graphs import TensorFlowProcess
+from pybridge.graphs.training.cache import training_program_for
+from pybridge.graphs.training.reference import train_reference
+from pybridge.rpc.runner import Runner
 from pybridge.runtime import ensure
+from pybridge.tfjs.layers_model import LayersModel
 from pybridge.training.engines import create_trainer
 from pybridge.training.loop import FitSettings, fit
 from pybridge.training.preparation import recipe_of

@@ -15,10 +15,10 @@ import tiny
 
 import pybridge as pb
 from pybridge.errors import BridgeError, DataError, ModelFormatError
-from pybridge.models.layers_model import LayersModel
-from pybridge.models.topology import append_head
-from pybridge.programs import TensorFlowProcess
+from pybridge.graphs import TensorFlowProcess
 from pybridge.runtime import ensure
+from pybridge.tfjs.layers_model import LayersModel
+from pybridge.tfjs.topology import append_head
 from pybridge.training.checkpoint import read_checkpoint, write_checkpoint
 from pybridge.training.preparation import EnginePreparation
 from pybridge.training.trainer import TrainerSettings

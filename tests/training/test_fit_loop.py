@@ -14,9 +14,9 @@ import tiny
 
 import pybridge as pb
 from pybridge.errors import BridgeError, NodeCrashedError
-from pybridge.models.layers_model import LayersModel
-from pybridge.programs import TensorFlowProcess
-from pybridge.runner import Runner
+from pybridge.graphs import TensorFlowProcess
+from pybridge.rpc.runner import Runner
+from pybridge.tfjs.layers_model import LayersModel
 from pybridge.training.callbacks import Callback, EarlyStopping, LambdaCallback, ReduceLROnPlateau
 from pybridge.training.checkpoint import read_checkpoint, write_checkpoint
 from pybridge.training.engines import create_trainer

@@ -18,7 +18,7 @@ from PIL import Image
 import pybridge as pb
 from pybridge.classifier.judging import report_data
 from pybridge.data import ImageSet, Preprocessing
-from pybridge.programs import Program, programs_for
+from pybridge.graphs import Program, programs_for
 from pybridge.report import render
 from pybridge.runtime import ensure
 from pybridge.training import Examples, FitSettings, History, TrainerSettings, create_trainer, fit

@@ -9,12 +9,12 @@ import pytest
 import tiny
 
 import pybridge as pb
-from pybridge.models.layers_model import LayersModel
-from pybridge.models.topology import append_head
-from pybridge.programs import TensorFlowProcess
-from pybridge.programs.training_cache import training_program_for
-from pybridge.programs.training_reference import train_reference
+from pybridge.graphs import TensorFlowProcess
+from pybridge.graphs.training.cache import training_program_for
+from pybridge.graphs.training.reference import train_reference
 from pybridge.runtime import ensure
+from pybridge.tfjs.layers_model import LayersModel
+from pybridge.tfjs.topology import append_head
 from pybridge.training.engines import create_trainer
 from pybridge.training.head import append_classifier
 from pybridge.training.preparation import recipe_of

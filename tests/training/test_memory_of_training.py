@@ -10,7 +10,7 @@ import pytest
 import tiny
 
 import pybridge as pb
-from pybridge.programs import TensorFlowProcess
+from pybridge.graphs import TensorFlowProcess
 from pybridge.training.engines import create_trainer
 from pybridge.training.trainer import Examples, TrainerSettings
 

@@ -16,7 +16,7 @@ import tiny
 import pybridge as pb
 from pybridge.cli import main
 from pybridge.errors import DataError
-from pybridge.runner import Runner
+from pybridge.rpc.runner import Runner
 from pybridge.training.engines import create_trainer
 from pybridge.training.rate_finder import RateCurve, RateSearch, find_rates
 from pybridge.training.trainer import Examples, Trainer, TrainerSettings

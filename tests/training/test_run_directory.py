@@ -14,7 +14,7 @@ import tiny
 
 from pybridge.data import Preprocessing
 from pybridge.errors import BridgeError, ModelFormatError
-from pybridge.models.layers_model import LayersModel
+from pybridge.tfjs.layers_model import LayersModel
 from pybridge.training.checkpoint import read_checkpoint, write_checkpoint
 from pybridge.training.history import History
 from pybridge.training.loop import FitState

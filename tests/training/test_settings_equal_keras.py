@@ -10,7 +10,7 @@ import tiny
 from numpy.typing import NDArray
 
 import pybridge as pb
-from pybridge.programs import TensorFlowProcess
+from pybridge.graphs import TensorFlowProcess
 from pybridge.training.engines import create_trainer
 from pybridge.training.schedules import rate_factors
 from pybridge.training.trainer import ENGINES, Examples, TrainerSettings

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 import pybridge as pb
 from pybridge.errors import BridgeError, NodeCrashedError
-from pybridge.models.layers_model import LayersModel
-from pybridge.programs import TensorFlowProcess
-from pybridge.runner import Runner
+from pybridge.graphs import TensorFlowProcess
+from pybridge.rpc.runner import Runner
+from pybridge.tfjs.layers_model import LayersModel
 from pybridge.training.engines import create_trainer
 from pybridge.training.trainer import Examples, Trainer, TrainerSettings
 

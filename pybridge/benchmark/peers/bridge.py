@@ -89,7 +89,7 @@ def _features(job: Job, plan: dict[str, Any]) -> Repetition:
 
 
 def _head(job: Job, plan: dict[str, Any]) -> Repetition:
-    from pybridge.models.layers_model import LayersModel
+    from pybridge.tfjs.layers_model import LayersModel
     from pybridge.training.engines import create_trainer
     from pybridge.training.loop import FitSettings, fit
     from pybridge.training.trainer import Examples, TrainerSettings

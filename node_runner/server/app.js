@@ -1,0 +1,249 @@
+'use strict';
+
+const fs = require('fs');
+const { STATUS_CODES } = require('http');
+const path = require('path');
+
+const { createAdmission } = require('./admission');
+const { checkToken } = require('./authorization');
+const { ServiceError, badInput, notFound } = require('./errors');
+const { modelsOf } = require('./inferring');
+const { quote } = require('./json');
+const { createMetrics } = require('./metrics');
+const { openapi } = require('./openapi');
+const { discardRest, wasAnswered } = require('./refused_body');
+const { createRouter } = require('./routing');
+const { addImages } = require('./routes/images');
+const { addKserve, isReady } = require('./routes/kserve');
+const { addPage } = require('./routes/page');
+const { addTensorflowServing } = require('./routes/tensorflow_serving');
+
+/**
+ * @typedef {import('./inferring').Service} Service
+ * @typedef {import('fastify').FastifyInstance} App
+ * @typedef {ReturnType<typeof import('./framework').loadFramework>} Framework
+ */
+
+const HEADERS_SECONDS = 10;
+// Of a path: a model's name with its version, escaped.
+const MOST_PARAMETER = 400;
+const VERSIONS = [
+  ['../manifest.json', (/** @type {any} */ found) => found.versions.pybridge],
+  ['../../package.json', (/** @type {any} */ found) => found.version],
+];
+const CLIENT_ERRORS = /** @type {Record<string, [number, string]>} */ ({
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'The request did not arrive in time'],
+  HPE_HEADER_OVERFLOW: [431, 'The headers are too large'],
+});
+
+/**
+ * The HTTP side, which does not listen yet.
+ *
+ * @param {Service} service
+ * @param {Framework} framework
+ * @param {NodeJS.WritableStream} log
+ * @returns {{app: App, modelsLoaded: () => void}} `modelsLoaded` is to be called once the service has its models
+ */
+function createApp(service, { fastify, LogController, multipart, prometheus }, log) {
+  const { options } = service;
+  const app = /** @type {App} */ (
+    /** @type {unknown} */ (
+      fastify({
+        logger: options.logLevel === 'silent' ? false : { level: options.logLevel, stream: log, base: null, timestamp, formatters: { level: (level) => ({ level }) } },
+        // One line for each request is written by the hook below.
+        logController: new LogController({ disableRequestLogging: true }),
+        bodyLimit: options.maxBody,
+        requestTimeout: options.bodyTimeout * 1000,
+        http: { requireHostHeader: false, headersTimeout: Math.min(HEADERS_SECONDS, options.bodyTimeout) * 1000, connectionsCheckingInterval: 500 },
+        forceCloseConnections: 'idle',
+        return503OnClosing: false,
+        routerOptions: { maxParamLength: MOST_PARAMETER, ignoreTrailingSlash: true },
+        frameworkErrors: (error, request, reply) => sendError(error, request, reply),
+        clientErrorHandler: refuseConnection,
+      })
+    )
+  );
+  app.server.maxConnections = options.maxConnections;
+  const metrics = createMetrics(prometheus, service);
+  addHooks(app, service, metrics);
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  addRoutes(app, service, metrics, multipart);
+  app.setErrorHandler((error, request, reply) => {
+    const found = isGone(request) ? new ServiceError('BAD_INPUT', 'The client closed the connection', { status: 499 }) : error;
+    if (statusOf(found) >= 500) request.log.error({ err: found }, 'request failed');
+    return sendError(found, request, reply);
+  });
+  app.setNotFoundHandler(() => {
+    throw notFound('There is nothing at this address; /openapi.json says what there is');
+  });
+  return { app, modelsLoaded: metrics.watchModels };
+}
+
+/**
+ * @param {App} app
+ * @param {Service} service
+ * @param {import('./metrics').Metrics} metrics
+ */
+function addHooks(app, service, metrics) {
+  const admission = createAdmission(service.options);
+  app.addHook('onRequest', async (request, reply) => {
+    metrics.begin();
+    reply.raw.once('close', () => metrics.end());
+    reply.header('x-content-type-options', 'nosniff');
+    checkToken(service.options.token, request, reply);
+    checkHeaders(request, reply);
+    admission.enter(request, reply);
+  });
+  app.addHook('onSend', async (_request, reply) => {
+    // The server may have begun to end after the request came: a connection that stays open would keep it.
+    if (service.draining) reply.header('connection', 'close');
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    const route = routeOf(request);
+    metrics.answered(request.method, route, reply.statusCode, reply.elapsedTime);
+    const facts = { method: request.method, route, status: reply.statusCode, milliseconds: Math.round(reply.elapsedTime * 10) / 10 };
+    request.log.info({ ...facts, client: request.ip }, 'answered');
+  });
+}
+
+/**
+ * Node.js would answer the first of these by itself, without a word.
+ *
+ * @param {import('fastify').FastifyRequest} request
+ * @param {import('fastify').FastifyReply} reply
+ */
+function checkHeaders({ raw, headers }, reply) {
+  if (raw.httpVersion === '1.1' && !headers.host) {
+    reply.header('connection', 'close');
+    throw badInput('The header Host is missing');
+  }
+  const encoding = headers['content-encoding'] ?? 'identity';
+  if (encoding !== 'identity') throw badInput(`The body must not be compressed (${quote(encoding)}); images are already`, 415);
+}
+
+/**
+ * @param {App} app
+ * @param {Service} service
+ * @param {import('./metrics').Metrics} metrics
+ * @param {any} multipart
+ */
+function addRoutes(app, service, metrics, multipart) {
+  const version = ownVersion();
+  app.register(async (scope) => {
+    const router = createRouter(scope);
+    router.add('GET', '/healthz', () => ({ status: 'alive' }));
+    router.add('GET', '/readyz', (_request, reply) => {
+      reply.code(isReady(service) ? 200 : 503);
+      return { status: isReady(service) ? 'ready' : service.draining ? 'ending' : 'loading' };
+    });
+    router.add('GET', '/metrics', async (_request, reply) => {
+      reply.type(metrics.contentType);
+      return metrics.text();
+    });
+    router.add('GET', '/models', () => ({ models: modelsOf(service).list().map(withoutErrors) }));
+    router.add('GET', '/openapi.json', () => openapi(version, service.options.token !== undefined));
+    addPage(router);
+    addTensorflowServing(router, service);
+    addKserve(router, service, version);
+    router.refuseOthers();
+  });
+  app.register(async (scope) => {
+    const { maxBody, maxImages } = service.options;
+    const limits = { fileSize: maxBody, files: maxImages, parts: maxImages + 10, fields: 10, fieldSize: 1000, fieldNameSize: 200, headerPairs: 20 };
+    await scope.register(multipart, { limits });
+    const router = createRouter(scope);
+    addImages(router, service);
+    router.refuseOthers();
+  });
+}
+
+/**
+ * Why a version could not be loaded may name paths; that is for the log.
+ *
+ * @param {{name: string, versions: import('./inferring').VersionState[]}} model
+ */
+function withoutErrors({ name, versions }) {
+  return { name, versions: versions.map(({ version, state }) => ({ version: String(version), state })) };
+}
+
+/** @returns {string} of the pybridge that this server belongs to */
+function ownVersion() {
+  for (const [name, find] of /** @type {[string, (found: any) => unknown][]} */ (VERSIONS)) {
+    try {
+      return String(find(JSON.parse(fs.readFileSync(path.join(__dirname, name), 'utf8'))));
+    } catch {
+      // In a package there is the one, in pybridge itself the other.
+    }
+  }
+  return '0';
+}
+
+/**
+ * @param {import('fastify').FastifyRequest} request
+ * @returns {string} the pattern and not the address, of which there are without end
+ */
+function routeOf(request) {
+  return request.routeOptions.url ?? 'none';
+}
+
+/**
+ * @param {any} error
+ * @returns {number}
+ */
+function statusOf(error) {
+  if (error instanceof ServiceError) return error.status;
+  const status = Number(error?.statusCode);
+  return /^(FST_|ERR_)/.test(String(error?.code)) && status >= 400 && status < 500 ? status : 500;
+}
+
+/**
+ * @param {import('fastify').FastifyRequest} request
+ * @returns {boolean} whether its client went away before all of it had come
+ */
+function isGone({ raw }) {
+  return raw.destroyed && !raw.complete;
+}
+
+/**
+ * All protocols have the same form of an error: an object with the one field `error`.
+ *
+ * @param {any} error
+ * @param {import('fastify').FastifyRequest} request
+ * @param {import('fastify').FastifyReply} reply
+ */
+function sendError(error, request, reply) {
+  const status = statusOf(error);
+  const own = error instanceof ServiceError && error.code !== 'INTERNAL';
+  const message = status === 414 ? 'The address is too long' : String(error.message);
+  if (own && (status === 429 || status === 503)) reply.header('retry-after', String(Math.max(1, Math.ceil(error.retryAfterSeconds ?? 1))));
+  discardRest(request.raw, reply);
+  return reply
+    .code(status)
+    .type('application/json; charset=utf-8')
+    .send({ error: own || status < 500 ? message : `Internal error; the log has it for request ${reply.request.id}` });
+}
+
+/**
+ * What is no HTTP, or too slow, never becomes a request.
+ *
+ * @param {Error & {code?: string}} error
+ * @param {import('net').Socket} socket
+ */
+function refuseConnection(error, socket) {
+  if (error.code === 'ECONNRESET' || !socket.writable || wasAnswered(socket)) {
+    socket.destroy();
+    return;
+  }
+  const [status, message] = CLIENT_ERRORS[error.code ?? ''] ?? [400, 'This is not a valid HTTP request'];
+  const body = JSON.stringify({ error: message });
+  const head = [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, 'Content-Type: application/json; charset=utf-8'];
+  socket.end([...head, `Content-Length: ${Buffer.byteLength(body)}`, 'Connection: close', '', body].join('\r\n'));
+}
+
+/** @returns {string} */
+function timestamp() {
+  return `,"time":"${new Date().toISOString()}"`;
+}
+
+module.exports = { createApp };

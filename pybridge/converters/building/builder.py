@@ -1,0 +1,331 @@
+"""Builds a layers model from operations, keeping track of how the axes of each tensor lie."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pybridge.converters.building.values import BATCH, Constant, Refused, Value
+from pybridge.tfjs.layers_model import LayersModel
+
+_RANK_LIMIT = 6
+
+
+@dataclass
+class _Emitted:
+    class_name: str
+    config: dict[str, Any]
+    nodes: list[list[Value]] = field(default_factory=list)
+
+
+class Builder:
+    """Collects layers and weights.
+
+    Args:
+        name: The model's name.
+
+    Example:
+        >>> b = Builder("tiny")
+        >>> x = b.input("image", (BATCH, 3, 32, 32), order=(0, 2, 3, 1))
+        >>> y = b.layer("ReLU", {}, [x], name="relu")
+        >>> b.finish([y]).topology["class_name"]
+        'Functional'
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = legal_name(name) or "model"
+        self.weights: dict[str, NDArray[Any]] = {}
+        self.inputs: list[Value] = []
+        self._layers: dict[str, _Emitted] = {}
+        self._shared: dict[tuple[object, ...], str] = {}
+        self._arranged: dict[tuple[object, ...], tuple[str, int, int]] = {}
+
+    def input(self, name: str, shape: Sequence[int], *, order: Sequence[int] | None = None) -> Value:
+        """Add an input of float32.
+
+        Args:
+            name: The name of the InputLayer.
+            shape: The logical shape; the first size is `BATCH`.
+            order: The logical axes in the order of the TF.js tensor, such as ``(0, 2, 3, 1)`` for NCHW sources.
+        """
+        order = tuple(order or range(len(shape)))
+        physical = tuple(shape[axis] for axis in order)
+        config = {"batch_input_shape": [None, *physical[1:]], "dtype": "float32", "sparse": False}
+        name = self._unique(name)
+        self._layers[name] = _Emitted("InputLayer", {"name": name, **config})
+        axes = tuple((order.index(axis),) for axis in range(len(shape)))
+        value = Value((name, 0, 0), physical, axes)
+        self.inputs.append(value)
+        return value
+
+    def layer(
+        self,
+        class_name: str,
+        config: Mapping[str, Any],
+        inputs: Sequence[Value],
+        *,
+        name: str,
+        weights: Mapping[str, Constant] | None = None,
+        physical: Sequence[int] | None = None,
+        axes: Sequence[Sequence[int]] | None = None,
+        nonnegative: bool = False,
+        trainable: bool | None = None,
+    ) -> Value:
+        """Add a layer, or another use of one that has the same weights.
+
+        Args:
+            class_name: A class of TF.js, or one of ours.
+            config: Without name, trainable and dtype.
+            inputs: What flows in, arranged as the layer expects it.
+            name: A wish; made unique and legal.
+            weights: By the names within the layer, in the order of TF.js.
+            physical: The sizes of the output; by default those of the first input.
+            axes: How logical axes lie in the output; by default as in the first input.
+            nonnegative: Whether the output has no negative elements.
+            trainable: By default whether one of the weights is, or there are none.
+        """
+        weights = weights or {}
+        if trainable is None:
+            trainable = not weights or any(weight.trainable for weight in weights.values())
+        settings = {"trainable": trainable, "dtype": "float32", **config}
+        # A normalization keeps the axes that it had at its first use, which mean others in a tensor of another rank.
+        key = (
+            class_name,
+            len(inputs[0].physical) if inputs else 0,
+            json.dumps(settings, sort_keys=True),
+            tuple(weight.name for weight in weights.values()),
+        )
+        unique = self._shared_layer(key, weights) or self._new_layer(name, class_name, settings, weights, key)
+        emitted = self._layers[unique]
+        emitted.nodes.append(list(inputs))
+        shape = tuple(inputs[0].physical if physical is None else physical)
+        placed = inputs[0].axes if axes is None else tuple(tuple(group) for group in axes)
+        return Value((unique, len(emitted.nodes) - 1, 0), shape, placed, nonnegative)
+
+    def operation(
+        self,
+        operation: str,
+        operands: Mapping[str, Value],
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        name: str,
+        physical: Sequence[int] | None = None,
+        axes: Sequence[Sequence[int]] | None = None,
+        nonnegative: bool = False,
+    ) -> Value:
+        """Add one of keras.ops, for which TF.js has no layer.
+
+        Args:
+            operation: Its name there.
+            operands: The tensors by the names of its parameters; the first says where axes lie by default.
+            arguments: Its other arguments.
+            name: As in `layer`.
+            physical: As in `layer`.
+            axes: As in `layer`.
+            nonnegative: As in `layer`.
+        """
+        inputs = list(operands.values())
+        shape = list(inputs[0].physical if physical is None else physical)
+        given = {**{part: {"tensor": place} for place, part in enumerate(operands)}, **(arguments or {})}
+        config = {"op": operation, "arguments": given, "output_shape": [None, *shape[1:]], "output_dtype": "float32"}
+        return self.layer("PybridgeOp", config, inputs, name=name, physical=shape, axes=axes, nonnegative=nonnegative)
+
+    def regroup(self, value: Value, slots: Sequence[Sequence[int]], *, name: str) -> tuple[tuple[str, int, int], tuple[int, ...]]:
+        """Bring the physical axes of a value into another arrangement, by as few Permute and Reshape layers as that takes.
+
+        Args:
+            value: Any value.
+            slots: For each axis of the result the physical axes that it merges, the slowest first; ``()`` for size 1.
+            name: What the layers are called after.
+
+        Returns:
+            The tensor and its sizes.
+
+        Raises:
+            Refused: If the batch is not first in it.
+        """
+        if not slots or tuple(axis for axis in slots[0] if axis == 0 or value.physical[axis] != 1) != (0,):
+            raise Refused("it moves or merges the batch axis")
+        wanted = [axis for slot in slots for axis in slot]
+        target = tuple(math.prod(value.physical[axis] for axis in slot) for slot in slots)
+        tensor, physical = value.tensor, value.physical
+        visible = [axis for axis in wanted if physical[axis] != 1]
+        if visible != sorted(visible):
+            order = wanted + [axis for axis in range(len(physical)) if axis not in wanted]
+            if len(order) > _RANK_LIMIT:
+                tensor, physical, order = self._compact(tensor, physical, order, name)
+            tensor = self._raw("Permute", {"dims": order[1:]}, tensor, f"{name}_permute")
+            physical = tuple(physical[axis] for axis in order)
+        return self.reshaped(tensor, physical, target, name=name), target
+
+    def reshaped(
+        self, tensor: tuple[str, int, int], physical: Sequence[int], target: Sequence[int], *, name: str
+    ) -> tuple[str, int, int]:
+        """Give a tensor other sizes, the batch apart; nothing is emitted where they are equal."""
+        if tuple(physical) == tuple(target):
+            return tensor
+        if len(target) == 2 and len(physical) > 2:
+            return self._raw("Flatten", {"data_format": "channels_last"}, tensor, f"{name}_flatten")
+        return self._raw("Reshape", {"target_shape": list(target[1:])}, tensor, f"{name}_reshape")
+
+    def ordered(self, value: Value, order: Sequence[int], *, name: str) -> Value:
+        """Arrange a value so that each logical axis is one physical axis.
+
+        Args:
+            value: Any value.
+            order: The logical axes in the order wanted, that of the batch first.
+            name: What the layers are called after.
+        """
+        tensor, physical = self.regroup(value, [value.axes[axis] for axis in order], name=name)
+        axes = tuple((list(order).index(axis),) for axis in range(value.rank))
+        return Value(tensor, physical, axes, value.nonnegative)
+
+    def tidied(self, value: Value, *, name: str) -> Value:
+        """Arrange a value as its logical axes are counted, with the parts of each merged; the batch comes first."""
+        slots: list[tuple[int, ...]] = [(0,)]
+        axes: list[list[int]] = []
+        for group in value.axes:
+            cut = group.index(0) if 0 in group else len(group)
+            placed: list[int] = []
+            for parts in (group[:cut], group[cut + 1 :]):
+                if parts:
+                    slots.append(parts)
+                    placed.append(len(slots) - 1)
+            if 0 in group:
+                placed.insert(1 if cut else 0, 0)
+            axes.append(placed)
+        tensor, physical = self.regroup(value, slots, name=name)
+        return Value(tensor, physical, tuple(tuple(group) for group in axes), value.nonnegative)
+
+    def split_axis(self, value: Value, axis: int, sizes: Sequence[int], *, name: str) -> Value:
+        """Split one physical axis; the groups that hold it then hold its parts."""
+        if len(sizes) == 1:
+            return value
+        physical = (*value.physical[:axis], *sizes, *value.physical[axis + 1 :])
+        extra = len(sizes) - 1
+
+        def moved(part: int) -> list[int]:
+            if part == axis:
+                return list(range(axis, axis + extra + 1))
+            return [part + extra if part > axis else part]
+
+        axes = tuple(tuple(new for part in group for new in moved(part)) for group in value.axes)
+        tensor = self.reshaped(value.tensor, value.physical, physical, name=name)
+        return Value(tensor, physical, axes, value.nonnegative)
+
+    def finish(self, outputs: Sequence[Value], *, orders: Sequence[Sequence[int]] | None = None) -> LayersModel:
+        """Write the model: the layers that the outputs need.
+
+        Args:
+            outputs: The model's outputs.
+            orders: For each of them the logical axes in the order of the TF.js tensor; by default as they are counted.
+
+        Raises:
+            Refused: If an output does not depend on an input, or has not the batch first.
+        """
+        ends: list[Value] = []
+        for position, value in enumerate(outputs):
+            order = orders[position] if orders is not None else range(value.rank)
+            ends.append(self.ordered(value, list(order), name="output"))
+        needed = self._needed(ends)
+        entries = [self._entry(name, emitted, needed[name]) for name, emitted in self._layers.items() if name in needed]
+        renumbered = {(name, node): place for name, nodes in needed.items() for place, node in enumerate(sorted(nodes))}
+
+        def reference(value: Value) -> list[Any]:
+            name, node, index = value.tensor
+            return [name, renumbered[name, node], index]
+
+        for entry in entries:
+            entry["inbound_nodes"] = [[[*reference(value), {}] for value in node] for node in entry["inbound_nodes"]]
+        used = [value for value in self.inputs if value.layer in needed]
+        config: dict[str, Any] = {
+            "name": self.name,
+            "layers": entries,
+            "input_layers": [list(value.tensor) for value in used],
+            "output_layers": [reference(value) for value in ends],
+        }
+        weights = {name: value for name, value in self.weights.items() if name.rpartition("/")[0] in needed}
+        return LayersModel({"class_name": "Functional", "config": config}, weights)
+
+    def _needed(self, ends: Sequence[Value]) -> dict[str, set[int]]:
+        needed: dict[str, set[int]] = {}
+        stack = [value.tensor[:2] for value in ends]
+        while stack:
+            name, node = stack.pop()
+            nodes = needed.setdefault(name, set())
+            if node not in nodes:
+                nodes.add(node)
+                emitted = self._layers[name]
+                stack.extend(value.tensor[:2] for value in (emitted.nodes[node] if emitted.nodes else ()))
+        if not any(self._layers[name].class_name == "InputLayer" for name in needed):
+            raise Refused("the output does not depend on the input")
+        return needed
+
+    def _entry(self, name: str, emitted: _Emitted, nodes: set[int]) -> dict[str, Any]:
+        inbound = [emitted.nodes[node] for node in sorted(nodes)] if emitted.nodes else []
+        return {"class_name": emitted.class_name, "name": name, "config": emitted.config, "inbound_nodes": inbound}
+
+    def _raw(self, class_name: str, config: dict[str, Any], tensor: tuple[str, int, int], name: str) -> tuple[str, int, int]:
+        """Add a layer without weights that only moves elements, once for each tensor."""
+        key = (class_name, json.dumps(config), tensor)
+        known = self._arranged.get(key)
+        if known is None:
+            known = self.layer(class_name, config, [Value(tensor, (BATCH,), ((0,),))], name=name).tensor
+            self._arranged[key] = known
+        return known
+
+    def _compact(
+        self, tensor: tuple[str, int, int], physical: tuple[int, ...], order: list[int], name: str
+    ) -> tuple[tuple[str, int, int], tuple[int, ...], list[int]]:
+        """Merge physical axes that stay neighbours, since TF.js transposes tensors of rank 6 at most."""
+        runs: list[list[int]] = []
+        for axis in order:
+            if runs and axis == runs[-1][-1] + 1 and runs[-1] != [0]:
+                runs[-1].append(axis)
+            else:
+                runs.append([axis])
+        if len(runs) > _RANK_LIMIT:
+            raise Refused(f"it transposes a tensor of rank {len(runs)}; TF.js does so up to {_RANK_LIMIT}")
+        merged = sorted(runs)
+        sizes = tuple(math.prod(physical[axis] for axis in run) for run in merged)
+        return self.reshaped(tensor, physical, sizes, name=name), sizes, [merged.index(run) for run in runs]
+
+    def _shared_layer(self, key: tuple[object, ...], weights: Mapping[str, Constant]) -> str | None:
+        """Find the layer that already has these very weights: a module that its parent calls twice."""
+        if not weights or not all(weight.name for weight in weights.values()):
+            return None
+        name = self._shared.get(key)
+        same = name is not None and all(
+            np.array_equal(self.weights[f"{name}/{part}"], weight.array) for part, weight in weights.items()
+        )
+        return name if same else None
+
+    def _new_layer(
+        self, name: str, class_name: str, config: dict[str, Any], weights: Mapping[str, Constant], key: tuple[object, ...]
+    ) -> str:
+        unique = self._unique(name)
+        self._layers[unique] = _Emitted(class_name, {"name": unique, **config})
+        for part, weight in weights.items():
+            self.weights[f"{unique}/{part}"] = np.ascontiguousarray(weight.array, np.float32)
+        if weights and all(weight.name for weight in weights.values()):
+            self._shared[key] = unique
+        return unique
+
+    def _unique(self, wish: str) -> str:
+        name = legal_name(wish) or "layer"
+        candidate, number = name, 1
+        while candidate in self._layers:
+            candidate, number = f"{name}_{number}", number + 1
+        return candidate
+
+
+def legal_name(wish: str) -> str:
+    """Turn a path of modules or an operation's name into a layer's name."""
+    return re.sub(r"[^A-Za-z0-9_]+", "_", wish).strip("_")

@@ -1,0 +1,1 @@
+"""ONNX files as TF.js layers models."""

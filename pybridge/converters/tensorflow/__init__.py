@@ -1,0 +1,1 @@
+"""Frozen TensorFlow graphs as TF.js layers models."""

@@ -1,0 +1,12 @@
+"""Every source of a model that a user can name, opened safely.
+
+`find_model` opens it whole, for prediction and further training; `resolve` makes a base of it: a feature extractor with its
+preprocessing. Keras files are opened in the TensorFlow process, whose jobs for that are in ``keras_jobs`` and ``graph_jobs``.
+"""
+
+from pybridge.loading.base_model import BaseModel, resolve
+from pybridge.loading.finding import FoundModel, OpenedModel, Source, find_model, open_model
+from pybridge.loading.lifting import lift
+from pybridge.loading.saved_model import SavedModel
+
+__all__ = ["BaseModel", "FoundModel", "OpenedModel", "SavedModel", "Source", "find_model", "lift", "open_model", "resolve"]

@@ -1,0 +1,73 @@
+"""Freezes SavedModels. Imports TensorFlow, so it runs in the TensorFlow process only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf import json_format
+from numpy.typing import NDArray
+
+from pybridge.converters.tensorflow.graph import from_graph
+from pybridge.converters.tensorflow.nodes import parse_nodes
+from pybridge.errors import ModelFormatError
+from pybridge.loading.memory import memory_limit
+
+
+def lift_saved_model(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Lifts a signature of a SavedModel into a layers model in ``folder / "model"``.
+
+    Args:
+        folder: The job's folder.
+        arguments: ``folder``, ``signature``, and the names of ``inputs`` and ``outputs`` in the wanted order.
+
+    Raises:
+        ModelFormatError: The SavedModel is damaged, or has operations without a counterpart.
+    """
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    source, signature = arguments["folder"], arguments["signature"]
+    with memory_limit():
+        try:
+            # The loaded object owns the variables and must outlive its signatures.
+            loaded = tf.saved_model.load(source)
+            function = loaded.signatures[signature]
+            frozen = convert_variables_to_constants_v2(function)
+        except Exception as error:  # TensorFlow reports damaged files by errors of many types
+            raise ModelFormatError(f"{source}: cannot be frozen ({str(error)[:500]})", hint=_reason(error)) from error
+        definition = frozen.graph.as_graph_def()
+        weights: dict[str, NDArray[Any]] = {}
+        for node in definition.node:
+            if node.op == "Const":
+                weights[node.name] = np.asarray(tf.make_ndarray(node.attr["value"].tensor))
+                del node.attr["value"]
+        written = json_format.MessageToDict(definition)
+        nodes = parse_nodes(written.get("node"), source)
+        # Signatures take and give dicts, which TensorFlow flattens in the order of their sorted keys.
+        inputs = _by_name(sorted(function.structured_input_signature[1]), frozen.inputs)
+        outputs = _by_name(sorted(function.structured_outputs), frozen.outputs)
+        model = from_graph(
+            Path(source).name,
+            nodes,
+            weights,
+            [inputs[port["name"]] for port in arguments["inputs"]],
+            [outputs[port["name"]] for port in arguments["outputs"]],
+        )
+        model.write(folder / "model")
+    return {}
+
+
+def _reason(error: Exception) -> str:
+    if "Assign" in str(error) or "expected resource" in str(error):
+        return "It changes a variable whenever it runs, as layers of random augmentation do; export it without them."
+    return "Export the SavedModel again."
+
+
+def _by_name(names: list[str], tensors: list[Any]) -> dict[str, str]:
+    if len(names) != len(tensors):
+        raise ModelFormatError(
+            f"the signature names {names}, but its graph has {len(tensors)} tensors", hint="Export the SavedModel again."
+        )
+    return {name: tensor.name for name, tensor in zip(names, tensors, strict=True)}

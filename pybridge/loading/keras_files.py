@@ -1,0 +1,161 @@
+"""Keras models from files and from keras.applications: converted once, in the TensorFlow process, and kept in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pybridge._version import __version__
+from pybridge.errors import BridgeError, ModelFormatError
+from pybridge.graphs import TensorFlowProcess
+from pybridge.loading.keras_safety import check_archive, check_config, read_config
+from pybridge.loading.saved_model import SavedModel, is_saved_model, read_saved_model
+from pybridge.runtime import ensure
+from pybridge.tfjs.layers_model import LayersModel
+from pybridge.zoo.download import models_dir
+
+_JOBS = "pybridge.loading.keras_jobs"
+_ZIP_START = b"PK"
+_TIMEOUT_SECONDS = 1800.0
+
+
+def keras_file_model(
+    file: Path, *, allow_lambda: bool = False, tensorflow: TensorFlowProcess | None = None
+) -> LayersModel | SavedModel:
+    """Open a ``.keras`` or ``.h5`` file.
+
+    Args:
+        file: The file.
+        allow_lambda: Run the Python code of Lambda layers. A model with them becomes a SavedModel, which predicts, but cannot
+            be taken apart.
+        tensorflow: A process that opens it; by default one is started where the file is not in the cache.
+
+    Raises:
+        ModelFormatError: The file is damaged or unsafe, or has layers that cannot be converted; the message names them.
+    """
+    digest = _sha256(file)
+    with file.open("rb") as stream:
+        is_archive = stream.read(2) == _ZIP_START
+    if is_archive:
+        check_archive(file)
+        check_config(read_config(file), file, allow_lambda=allow_lambda)
+    elif file.suffix.lower() == ".keras":
+        check_archive(file)
+    arguments = {"file": str(file.resolve()), "allow_lambda": allow_lambda}
+    return _converted(f"{_JOBS}:open_file", arguments, [digest, str(allow_lambda)], str(file), tensorflow)
+
+
+def application_model(name: str, *, weights: str | None = "imagenet", tensorflow: TensorFlowProcess | None = None) -> LayersModel:
+    """A model of keras.applications, with the weights that Keras downloads into its own cache.
+
+    Args:
+        name: Its constructor's name.
+        weights: ``imagenet``, or None for random ones.
+        tensorflow: A process that builds it.
+
+    Raises:
+        ModelFormatError: The weights cannot be had; the message names their file and where to put it.
+    """
+    arguments = {"name": name, "weights": weights}
+    identity = [name, weights or "random"]
+    model = _converted(f"{_JOBS}:open_application", arguments, identity, f"keras.applications.{name}", tensorflow)
+    assert isinstance(model, LayersModel)
+    return model
+
+
+def _converted(
+    job: str, arguments: dict[str, Any], identity: list[str], shown: str, tensorflow: TensorFlowProcess | None
+) -> LayersModel | SavedModel:
+    from filelock import FileLock
+
+    key = hashlib.sha256("\n".join([job, *identity, *_versions()]).encode()).hexdigest()[:24]
+    folder = models_dir() / f"keras-{key}"
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(f"{folder.name}.lock")):
+            try:
+                return _read(folder)
+            except ModelFormatError:
+                shutil.rmtree(folder, ignore_errors=True)
+                _convert(folder, job, arguments, shown, tensorflow)
+                return _read(folder)
+    except OSError as error:
+        raise ModelFormatError(
+            f"the converted {shown} cannot be stored in {folder} ({error})",
+            hint="Make room there, or set PYBRIDGE_CACHE to another folder.",
+        ) from error
+
+
+def _read(folder: Path) -> LayersModel | SavedModel:
+    return read_saved_model(folder) if is_saved_model(folder) else LayersModel.read(folder)
+
+
+def _convert(folder: Path, job: str, arguments: dict[str, Any], shown: str, tensorflow: TensorFlowProcess | None) -> None:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as name:
+        scratch = Path(name)
+        run_job(scratch, job, arguments, shown, tensorflow)
+        made = scratch / "model"
+        (made if made.exists() else scratch / "saved_model").replace(folder)
+
+
+def run_job(
+    scratch: Path,
+    job: str,
+    arguments: dict[str, Any],
+    shown: str,
+    tensorflow: TensorFlowProcess | None = None,
+    *,
+    timeout: float = _TIMEOUT_SECONDS,
+) -> dict[str, Any]:
+    """Run a job of the TensorFlow process that opens a file; whatever goes wrong there is the file's fault.
+
+    Args:
+        scratch: The job's folder.
+        job: ``module:function``.
+        arguments: What the job takes.
+        shown: What to call the file in errors.
+        tensorflow: A process that runs already.
+        timeout: Seconds after which a file counts as one that is never done.
+
+    Raises:
+        ModelFormatError: The job failed, or its process died of the file.
+    """
+    if tensorflow is not None:
+        return _blamed(lambda: tensorflow.run(scratch, job, arguments, timeout=timeout), shown)
+    with TensorFlowProcess(ensure().environment()) as process:
+        return _blamed(lambda: process.run(scratch, job, arguments, timeout=timeout), shown)
+
+
+def _blamed(run: Callable[[], dict[str, Any]], shown: str) -> dict[str, Any]:
+    try:
+        return run()
+    except ModelFormatError:
+        raise
+    except BridgeError as error:
+        raise ModelFormatError(
+            f"{shown}: cannot be opened\n{error.message}", hint="The file is damaged, or larger than this machine's memory."
+        ) from error
+
+
+def _versions() -> list[str]:
+    """What a conversion depends on besides the file."""
+    installed = [f"{name} {version(name)}" for name in ("keras", "h5py")]
+    converter = Path(__file__).parents[1] / "converters" / "keras"
+    sources = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(converter.rglob("*.py")))).hexdigest()
+    return [__version__, *installed, sources]
+
+
+def _sha256(file: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise ModelFormatError(f"{file}: cannot be read ({error})", hint="Give the path of a file.") from error
+    return digest.hexdigest()

@@ -1,0 +1,190 @@
+"""Opens and writes Keras models. Imports TensorFlow, so it runs in the TensorFlow process only."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+
+from pybridge.errors import ModelFormatError
+from pybridge.loading.keras_safety import check_config, check_size, parse_config, read_config
+from pybridge.loading.memory import memory_limit
+from pybridge.models import from_keras
+
+_DAMAGED = "The file is damaged or incomplete: save or download it again."
+_DISTRUST = "Do not trust where this model came from."
+_WEIGHTS = "model.weights.h5"
+
+
+def open_file(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Converts a ``.keras`` or ``.h5`` file into a layers model in ``folder / "model"``.
+
+    With Lambda layers, which TF.js does not have, it becomes a SavedModel in ``folder / "saved_model"``.
+
+    Args:
+        folder: The job's folder.
+        arguments: ``file`` and ``allow_lambda``.
+
+    Returns:
+        ``kind``: ``layers`` or ``saved_model``.
+
+    Raises:
+        ModelFormatError: The file is damaged or unsafe, or has layers that cannot be converted.
+    """
+    file, allow_lambda = Path(arguments["file"]), bool(arguments["allow_lambda"])
+    with memory_limit():
+        model = load_keras_file(file, folder, allow_lambda=allow_lambda)
+        try:
+            from_keras(model).write(folder / "model")
+        except ModelFormatError:
+            if not allow_lambda:
+                raise
+            model.export(str(folder / "saved_model"), verbose=False)
+            return {"kind": "saved_model"}
+    return {"kind": "layers"}
+
+
+def open_application(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Converts a model of keras.applications into a layers model in ``folder / "model"``.
+
+    Args:
+        folder: The job's folder.
+        arguments: ``name``, and ``weights`` as its constructor takes them.
+
+    Raises:
+        ModelFormatError: Its weights cannot be had.
+    """
+    name = arguments["name"]
+    try:
+        model = getattr(keras.applications, name)(weights=arguments["weights"])
+    except Exception as error:  # Keras wraps what urllib raises into a bare Exception
+        raise ModelFormatError(f"keras.applications.{name}: {_missing_weights(error)}", hint=_where_to_put(error)) from error
+    from_keras(model).write(folder / "model")
+    return {}
+
+
+def load_keras_file(file: Path, scratch: Path, *, allow_lambda: bool = False) -> keras.Model:
+    """Loads a Keras file whose content has been checked.
+
+    Args:
+        file: A ``.keras`` or ``.h5`` file.
+        scratch: A folder for what is unpacked to be looked at.
+        allow_lambda: Run the Python code of Lambda layers.
+
+    Raises:
+        ModelFormatError: It is damaged or unsafe.
+    """
+    if zipfile.is_zipfile(file):
+        check_config(read_config(file), file, allow_lambda=allow_lambda)
+        _check_packed_weights(file, scratch)
+    else:
+        with _opened(file) as content:
+            written = content.attrs.get("model_config")
+            if written is None:
+                raise ModelFormatError(
+                    f"{file}: holds weights, but no model",
+                    hint="Save the whole model: model.save('model.keras'), not model.save_weights.",
+                )
+            _check_hdf5(content, file)
+            check_config(parse_config(written, file), file, allow_lambda=allow_lambda)
+    try:
+        model = keras.saving.load_model(file, compile=True, safe_mode=not allow_lambda)
+    except Exception:
+        # Without its optimizer, perhaps, which is not needed to predict.
+        model = _load_uncompiled(file, allow_lambda)
+    if not isinstance(model, keras.Model):
+        raise ModelFormatError(f"{file}: holds a {type(model).__name__}, not a model", hint=_DAMAGED)
+    return model
+
+
+def _load_uncompiled(file: Path, allow_lambda: bool) -> Any:
+    try:
+        return keras.saving.load_model(file, compile=False, safe_mode=not allow_lambda)
+    except Exception as error:  # Keras reports damaged files by errors of many types
+        missing = re.search(r"Could not locate (class|function) '([^']{1,80})'", str(error))
+        if missing is not None:
+            raise ModelFormatError(
+                f"{file}: needs the {missing[1]} {missing[2]!r}, which is not one of Keras",
+                hint="Load the model in Python, where your own code is imported, and give it in memory; "
+                "or model.export() it and give the folder.",
+            ) from error
+        described = f"{type(error).__name__}: {error}"
+        raise ModelFormatError(f"{file}: Keras cannot open it ({described[:500]})", hint=_DAMAGED) from error
+
+
+def _check_packed_weights(file: Path, scratch: Path) -> None:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            if _WEIGHTS not in archive.namelist():
+                raise ModelFormatError(f"{file}: has no {_WEIGHTS}", hint=_DAMAGED)
+            limit = archive.getinfo(_WEIGHTS).file_size
+            unpacked = scratch / _WEIGHTS
+            with archive.open(_WEIGHTS) as source, unpacked.open("wb") as target:
+                shutil.copyfileobj(source, target)
+    except ModelFormatError:
+        raise
+    except Exception as error:  # zlib.error and lzma.LZMAError have no common base
+        raise ModelFormatError(f"{file}: its weights cannot be unpacked ({error})", hint=_DAMAGED) from error
+    try:
+        check_size(unpacked.stat().st_size, max(limit, 1), file)
+        with _opened(unpacked) as content:
+            _check_hdf5(content, file)
+    finally:
+        unpacked.unlink()
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[h5py.File]:
+    try:
+        with h5py.File(file, "r") as content:
+            yield content
+    except ModelFormatError:
+        raise
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError) as error:
+        raise ModelFormatError(f"{file}: damaged HDF5 ({error})", hint=_DAMAGED) from error
+
+
+def _check_hdf5(content: h5py.File, file: Path) -> None:
+    """No links to other places or files, and no datasets that announce more than the file can hold."""
+    total = 0
+    seen: set[int] = set()
+    stack: list[h5py.Group] = [content]
+    while stack:
+        group = stack.pop()
+        for name in group:
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise ModelFormatError(f"{file}: {group.name}/{name} is a link to another place", hint=_DISTRUST)
+            member = group[name]
+            address = h5py.h5o.get_info(member.id).addr
+            if address in seen:
+                continue
+            seen.add(address)
+            if isinstance(member, h5py.Group):
+                stack.append(member)
+            elif isinstance(member, h5py.Dataset):
+                if member.external or member.is_virtual:
+                    raise ModelFormatError(f"{file}: {member.name} is kept in another file", hint=_DISTRUST)
+                total += member.size * member.dtype.itemsize
+    check_size(total, Path(content.filename).stat().st_size, file)
+
+
+def _missing_weights(error: Exception) -> str:
+    lines = str(error).splitlines() or [type(error).__name__]
+    return f"its weights cannot be had ({lines[0][:300]})"
+
+
+def _where_to_put(error: Exception) -> str:
+    found = [word.rstrip(":.,") for word in str(error).split() if word.startswith("https://")]
+    if not found:
+        return "Check the network."
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    place = home / "models" / found[0].rpartition("/")[2]
+    return f"Check the network; or download {found[0]} elsewhere and put it at {place}."

@@ -1,0 +1,257 @@
+"""SavedModels of TensorFlow: their signatures read, and their content checked, without TensorFlow."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pybridge.errors import ModelFormatError
+from pybridge.loading.natural import natural_key
+from pybridge.loading.protobuf import fields, integer, messages, text
+from pybridge.tfjs.graph import suggest
+
+GRAPH_FILE = "saved_model.pb"
+
+_DAMAGED = "The SavedModel is damaged or incomplete: export it again."
+
+# tensorflow/core/framework/types.proto
+_DTYPES = {
+    1: "float32",
+    2: "float64",
+    3: "int32",
+    4: "uint8",
+    5: "int16",
+    6: "int8",
+    7: "string",
+    8: "complex64",
+    9: "int64",
+    10: "bool",
+    14: "bfloat16",
+    17: "uint16",
+    19: "float16",
+    22: "uint32",
+    23: "uint64",
+}
+_FEEDABLE = ("float32", "int32", "int64", "uint8", "bool")
+
+# Operations that reach files or run Python where a graph is only meant to compute. A SavedModel is a program; see
+# https://github.com/tensorflow/tensorflow/blob/master/SECURITY.md. Reading and writing its own variables is not among them.
+_UNSAFE_OPERATIONS = frozenset(
+    {
+        "EagerPyFunc",
+        "FixedLengthRecordReaderV2",
+        "IdentityReaderV2",
+        "MatchingFiles",
+        "PyFunc",
+        "PyFuncStateless",
+        "ReadFile",
+        "TFRecordReaderV2",
+        "TextLineDataset",
+        "TextLineReaderV2",
+        "WholeFileReaderV2",
+        "WriteFile",
+    }
+)
+
+
+@dataclass(frozen=True)
+class SignaturePort:
+    """One input or output of a signature.
+
+    Attributes:
+        name: Its name for callers.
+        tensor: The graph tensor's name, such as ``"serving_default_images:0"``.
+        dtype: As numpy names it, or ``"string"``.
+        shape: With None where the size is free; ``(None,)`` too for an output of which nothing is known.
+    """
+
+    name: str
+    tensor: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A SavedModel with the signature to call.
+
+    Attributes:
+        folder: Absolute.
+        signature: The signature's name.
+        inputs: Sorted by name; ``a2`` goes before ``a10``.
+        outputs: Sorted like the inputs.
+    """
+
+    folder: Path
+    signature: str
+    inputs: tuple[SignaturePort, ...]
+    outputs: tuple[SignaturePort, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As Node's ``model.loadSavedModel`` and the jobs of the TensorFlow process take it."""
+        return {
+            "folder": str(self.folder),
+            "signature": self.signature,
+            "inputs": [asdict(port) for port in self.inputs],
+            "outputs": [asdict(port) for port in self.outputs],
+        }
+
+
+def is_saved_model(folder: Path) -> bool:
+    """Tell whether a folder claims to be a SavedModel."""
+    return (folder / GRAPH_FILE).is_file()
+
+
+def read_saved_model(folder: Path, signature: str | None = None) -> SavedModel:
+    """Check a SavedModel and choose one of its signatures.
+
+    Args:
+        folder: The folder with ``saved_model.pb``.
+        signature: Its name. By default ``serving_default``, or the only one.
+
+    Raises:
+        ModelFormatError: It is damaged, links to files outside of its folder, reads or writes files, or it is not clear
+            which signature is meant; the message lists them.
+
+    Example:
+        >>> read_saved_model(Path("exported")).inputs[0].shape
+        (None, 224, 224, 3)
+    """
+    folder = folder.resolve()
+    _check_files(folder)
+    file = folder / GRAPH_FILE
+    try:
+        graph = _serving_graph(_mapped(file), folder)
+        _check_operations(graph, folder)
+        found = {name: body for name, body in _entries(graph, 5) if not name.startswith("__")}
+        chosen = _choose(sorted(found), signature, folder)
+        inputs = _ports(found[chosen], 1, known_rank=True)
+        outputs = _ports(found[chosen], 2)
+    except (ValueError, OSError) as error:
+        raise ModelFormatError(f"{file}: cannot be read ({error})", hint=_DAMAGED) from error
+    if not inputs or not outputs:
+        raise ModelFormatError(
+            f"{folder}: the signature {chosen!r} has {len(inputs)} inputs and {len(outputs)} outputs",
+            hint="A model to predict with takes and gives something.",
+        )
+    for port in inputs:
+        if port.dtype not in _FEEDABLE:
+            raise ModelFormatError(
+                f"{folder}: the input {port.name!r} of the signature {chosen!r} is {port.dtype}",
+                hint=f"Node.js can feed {', '.join(_FEEDABLE)}. Export a signature that casts its input.",
+            )
+    return SavedModel(folder, chosen, inputs, outputs)
+
+
+def content_files(folder: Path) -> list[Path]:
+    """The files of a SavedModel, sorted, after a check that they lie in its folder.
+
+    Raises:
+        ModelFormatError: One of them does not.
+    """
+    return _check_files(folder.resolve())
+
+
+def _check_files(folder: Path) -> list[Path]:
+    if not is_saved_model(folder):
+        raise ModelFormatError(f"{folder} is no SavedModel: it has no {GRAPH_FILE}", hint="Give the folder that holds it.")
+    files: list[Path] = []
+    for parent, folders, names in os.walk(folder):
+        for name in [*folders, *names]:
+            path = Path(parent) / name
+            mode = path.lstat().st_mode
+            if stat.S_ISLNK(mode) and not path.resolve().is_relative_to(folder):
+                raise ModelFormatError(
+                    f"{path} is a link out of the model's folder",
+                    hint="Copy the model with its files (cp -rL) and use the copy.",
+                )
+            if not stat.S_ISLNK(mode) and not stat.S_ISDIR(mode):
+                if not stat.S_ISREG(mode):
+                    raise ModelFormatError(f"{path} is not a regular file", hint=_DAMAGED)
+                files.append(path)
+    return sorted(files)
+
+
+def _mapped(file: Path) -> memoryview:
+    # Graphs with their weights as constants have up to 2 GB; only the pages that are looked at are read. The mapping ends with
+    # the last slice of it.
+    with file.open("rb") as stream:
+        return memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _serving_graph(content: memoryview, folder: Path) -> memoryview:
+    tags: list[list[str]] = []
+    for graph in messages(content, 2):
+        names = [bytes(tag).decode() for info in messages(graph, 1) for tag in messages(info, 4)]
+        if "serve" in names:
+            return graph
+        tags.append(names)
+    raise ModelFormatError(
+        f"{folder}: has no graph with the tag 'serve', only {tags}", hint="Export it for serving (model.export(folder))."
+    )
+
+
+def _check_operations(graph: memoryview, folder: Path) -> None:
+    unsafe: set[str] = set()
+    for definition in messages(graph, 2):
+        nodes = list(messages(definition, 1))
+        for library in messages(definition, 2):
+            for function in messages(library, 1):
+                nodes += messages(function, 3)
+        unsafe |= {text(node, 2) for node in nodes} & _UNSAFE_OPERATIONS
+    if unsafe:
+        raise ModelFormatError(
+            f"{folder}: the graph contains {', '.join(sorted(unsafe))}, which reaches files or runs Python",
+            hint="Do not trust where this model came from; or export it without its input pipeline.",
+        )
+
+
+def _entries(message: memoryview, number: int) -> Iterator[tuple[str, memoryview]]:
+    """The entries of a map from strings to messages."""
+    for entry in messages(message, number):
+        values = list(messages(entry, 2))
+        yield text(entry, 1), values[-1] if values else memoryview(b"")
+
+
+def _choose(names: list[str], wanted: str | None, folder: Path) -> str:
+    if wanted is not None:
+        if wanted not in names:
+            raise ModelFormatError(f"{folder}: has no signature {wanted!r}", hint=suggest(wanted, names))
+        return wanted
+    if "serving_default" in names:
+        return "serving_default"
+    if len(names) != 1:
+        listed = ", ".join(names) or "none"
+        raise ModelFormatError(
+            f"{folder}: which signature is meant? It has {listed}",
+            hint="Choose one: load_model(folder, signature=...), or --signature of `pybridge convert`."
+            if names
+            else "Export it again with a signature.",
+        )
+    return names[0]
+
+
+def _ports(signature: memoryview, number: int, *, known_rank: bool = False) -> tuple[SignaturePort, ...]:
+    ports = []
+    for name, info in _entries(signature, number):
+        tensor, dtype = text(info, 1), integer(info, 2)
+        if not tensor or dtype not in _DTYPES:
+            raise ValueError(f"{name!r} is no dense tensor of a known type")
+        shape = _shape(info)
+        if shape is None and known_rank:
+            raise ValueError(f"the input {name!r} does not say how many dimensions it has")
+        ports.append(SignaturePort(name, tensor, _DTYPES[dtype], (None,) if shape is None else shape))
+    return tuple(sorted(ports, key=lambda port: natural_key(port.name)))
+
+
+def _shape(info: memoryview) -> tuple[int | None, ...] | None:
+    for shape in messages(info, 3):
+        if not any(number == 3 and value for number, value in fields(shape)):
+            sizes = [integer(dimension, 1) for dimension in messages(shape, 2)]
+            return tuple(None if size < 0 else size for size in sizes)
+    return None

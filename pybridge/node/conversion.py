@@ -1,0 +1,63 @@
+"""One call from any source to any format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pybridge.loading import Source
+from pybridge.node import Node
+from pybridge.saving import SaveReport
+
+
+def convert(
+    source: Source,
+    destination: str | Path,
+    *,
+    to: str = "tfjs_layers",
+    precision: str = "float32",
+    input_shape: Sequence[int] | None = None,
+    signature: str | None = None,
+    allow_lambda: bool = False,
+    node: Node | None = None,
+) -> SaveReport:
+    """Converts a model, and compares what it wrote with the source before it returns.
+
+    Args:
+        source: As `Node.load_model` takes it.
+        destination: A folder that does not exist or is empty; for ``keras`` also the name of a ``.keras`` file.
+        to: ``tfjs_layers``, ``tfjs_graph``, ``saved_model`` or ``keras``.
+        precision: ``float32``, ``float16``, ``uint16`` or ``uint8``.
+        input_shape: For torch: the shape of one example, ``(3, height, width)``.
+        signature: Which signature of a SavedModel.
+        allow_lambda: Run the Python code of Lambda layers in a Keras file.
+        node: A `Node` to compare in; by default one is started.
+
+    Returns:
+        How far the written model is from the source.
+
+    Raises:
+        ModelFormatError: The source cannot be opened, or not be written in that format.
+        ParityError: What was written answers differently; nothing is left behind.
+
+    Example:
+        >>> print(pb.convert("model.keras", "web/"))
+        web: tfjs_layers, float32, 14.2 MB, equal to the last bit
+    """
+    if node is None:
+        with Node() as started:
+            return convert(
+                source,
+                destination,
+                to=to,
+                precision=precision,
+                input_shape=input_shape,
+                signature=signature,
+                allow_lambda=allow_lambda,
+                node=started,
+            )
+    model = node.load_model(source, input_shape=input_shape, signature=signature, allow_lambda=allow_lambda)
+    try:
+        return model.save(destination, to, precision=precision)
+    finally:
+        model.dispose()

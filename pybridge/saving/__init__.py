@@ -1,0 +1,11 @@
+"""Models out: four formats to save a model in, each loaded again and compared before it is kept.
+
+``tfjs_layers`` for `tf.loadLayersModel`, ``tfjs_graph`` for `tf.loadGraphModel`, ``saved_model`` for TensorFlow in any language,
+``keras`` for Python.
+"""
+
+from pybridge.saving.precision import PRECISIONS
+from pybridge.saving.report import SaveReport
+from pybridge.saving.saving import FORMATS, save_model
+
+__all__ = ["FORMATS", "PRECISIONS", "SaveReport", "save_model"]

@@ -1,0 +1,161 @@
+"""Writes models in each format; the work that needs TensorFlow happens in processes of its own."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pybridge.errors import BridgeError, ModelFormatError, SetupError
+from pybridge.graphs import TensorFlowProcess
+from pybridge.loading import OpenedModel, SavedModel
+from pybridge.loading.saved_model import content_files
+from pybridge.runtime import ensure
+from pybridge.tfjs.layers_model import LayersModel, parse_model_json
+from pybridge.tfjs.weights import parse_manifest
+
+_JOBS = "pybridge.saving.jobs"
+
+
+def write_saved_model(model: LayersModel, folder: Path) -> None:
+    """Write a SavedModel whose signature names the inputs as the model does, and the outputs ``output_0``, ``output_1``, ...
+
+    Raises:
+        ModelFormatError: The model has a layer that Keras does not have.
+    """
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export-") as name:
+        scratch = Path(name)
+        model.write(scratch / "model")
+        _run(scratch, "export_saved_model", {})
+        (scratch / "saved_model").replace(folder)
+
+
+def write_keras(model: LayersModel, file: Path, inputs: list[NDArray[Any]], *, compress: bool = False) -> list[NDArray[Any]]:
+    """Write a ``.keras`` file, and open it again.
+
+    Args:
+        model: What to write.
+        file: Must end in ``.keras``.
+        inputs: Examples, in the order of the model's inputs.
+        compress: Deflate the weights, which pays where they were rounded.
+
+    Returns:
+        What the file's model gives for the examples.
+
+    Raises:
+        ModelFormatError: The model has a layer that Keras does not have.
+    """
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix=".keras-") as name:
+        scratch = Path(name)
+        model.write(scratch / "model")
+        for position, value in enumerate(inputs):
+            np.save(scratch / f"input-{position}.npy", value, allow_pickle=False)
+        result = _run(scratch, "write_keras", {"inputs": len(inputs), "compress": compress})
+        outputs = [np.load(scratch / f"output-{position}.npy") for position in range(result["outputs"])]
+        (scratch / "model.keras").replace(file)
+    return outputs
+
+
+def write_graph(model: OpenedModel, folder: Path, precision: str) -> None:
+    """Write a TF.js graph model by ``tensorflowjs``, which optimizes the graph with Grappler.
+
+    Raises:
+        SetupError: ``tensorflowjs`` is not installed.
+        ModelFormatError: It cannot convert the model.
+    """
+    if isinstance(model, Path):
+        if precision != "float32":
+            raise ModelFormatError(
+                "the weights of a graph model are copied as they are", hint="Save it as tfjs_layers in that precision."
+            )
+        copy_graph(model, folder)
+        return
+    _need_tensorflowjs()
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".graph-") as name:
+        scratch = Path(name)
+        if isinstance(model, SavedModel):
+            source, signature = model.folder, model.signature
+        else:
+            source, signature = scratch / "exported", "serving_default"
+            write_saved_model(model, source)
+        _run_converter(source, signature, scratch / "graph", precision)
+        (scratch / "graph").replace(folder)
+
+
+def copy_graph(file: Path, folder: Path) -> None:
+    """Copy a graph model: its ``model.json`` and the weight files that this names, nothing else.
+
+    Raises:
+        ModelFormatError: A weight file lies out of its folder.
+    """
+    groups = parse_manifest(parse_model_json(file.read_bytes(), str(file)).get("weightsManifest"), str(file))
+    home = file.resolve().parent
+    folder.mkdir()
+    for path in [path for group in groups for path in group.paths]:
+        if not (file.parent / path).resolve().is_relative_to(home):
+            raise ModelFormatError(f"{path} is a link out of the model's folder", hint="Copy the model with cp -rL first.")
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file.parent / path, folder / path)
+    shutil.copyfile(file, folder / "model.json")
+
+
+def copy_saved_model(model: SavedModel, folder: Path) -> None:
+    """Copy a SavedModel.
+
+    Raises:
+        ModelFormatError: One of its files lies out of its folder.
+    """
+    for file in content_files(model.folder):
+        target = folder / file.relative_to(model.folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+
+
+def _run(scratch: Path, job: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    with TensorFlowProcess(ensure().environment()) as process:
+        return process.run(scratch, f"{_JOBS}:{job}", arguments)
+
+
+def _need_tensorflowjs() -> None:
+    if importlib.util.find_spec("tensorflowjs") is None:
+        raise SetupError(
+            "the format tfjs_graph needs the Python package tensorflowjs",
+            hint="pip install 'pybridge[tensorflowjs]' (it works with TensorFlow 2.19, in an environment of its own).",
+        )
+
+
+def _run_converter(source: Path, signature: str, target: Path, precision: str) -> None:
+    # A process of its own: the package imports half of the ecosystem, and prints.
+    arguments = json.dumps({"source": str(source), "signature": signature, "target": str(target), "precision": precision})
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [sys.executable, "-m", "pybridge.saving.graph_converter", arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        check=False,
+    )
+    if done.returncode == 0 and (target / "model.json").is_file():
+        return
+    lines = done.stdout.decode("utf-8", "replace").strip().splitlines()
+    described = "\n".join(lines[-12:])
+    if "ImportError" in described or "ModuleNotFoundError" in described or "VersionError" in described:
+        raise SetupError(
+            f"tensorflowjs is installed, but cannot be imported:\n{described}",
+            hint="pip install 'pybridge[tensorflowjs]' has the versions that work together.",
+        )
+    if done.returncode < 0:
+        raise BridgeError(f"the converter of tensorflowjs ended with signal {-done.returncode}:\n{described}")
+    raise ModelFormatError(
+        f"tensorflowjs cannot convert the model:\n{described}", hint="Save it as saved_model or tfjs_layers instead."
+    )

@@ -1,0 +1,1 @@
+"""One way to write: files and folders that appear whole, hashes, and the per-user cache."""
