@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from pybridge.benchmark.catalogue import PEER, Peer, Work
-from pybridge.benchmark.memory import free_memory
 from pybridge.benchmark.process import PeerFailedError, PeerProcess
 from pybridge.benchmark.sizes import Plan, Sizes
 from pybridge.progress import Progress
 from pybridge.runtime import Runtime, cache_dir
 from pybridge.runtime.bundle import find_bundle
+from pybridge.runtime.free_memory import free_memory
 
 _MEMORY_SHARE = 0.85
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pybridge.benchmark.memory import memory_now, peak_memory
+from pybridge.benchmark.process_memory import memory_now, peak_memory
 from pybridge.errors import BridgeError
 
 _LOOK_SECONDS = 0.25

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pybridge.converters.tensorflow.graph import from_graph
 from pybridge.converters.tensorflow.nodes import parse_nodes
 from pybridge.errors import ModelFormatError
-from pybridge.loading.memory import memory_limit
+from pybridge.loading.memory_limit import memory_limit
 
 
 def lift_saved_model(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:

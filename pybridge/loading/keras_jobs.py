@@ -16,7 +16,7 @@ import keras
 
 from pybridge.errors import ModelFormatError
 from pybridge.loading.keras_safety import check_config, check_size, parse_config, read_config
-from pybridge.loading.memory import memory_limit
+from pybridge.loading.memory_limit import memory_limit
 from pybridge.models import from_keras
 
 _DAMAGED = "The file is damaged or incomplete: save or download it again."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from pybridge.errors import ModelFormatError
-from pybridge.loading.natural import natural_key
 from pybridge.loading.protobuf import fields, integer, messages, text
 from pybridge.tfjs.graph import suggest
 
@@ -246,7 +246,7 @@ def _ports(signature: memoryview, number: int, *, known_rank: bool = False) -> t
         if shape is None and known_rank:
             raise ValueError(f"the input {name!r} does not say how many dimensions it has")
         ports.append(SignaturePort(name, tensor, _DTYPES[dtype], (None,) if shape is None else shape))
-    return tuple(sorted(ports, key=lambda port: natural_key(port.name)))
+    return tuple(sorted(ports, key=lambda port: _natural_key(port.name)))
 
 
 def _shape(info: memoryview) -> tuple[int | None, ...] | None:
@@ -255,3 +255,8 @@ def _shape(info: memoryview) -> tuple[int | None, ...] | None:
             sizes = [integer(dimension, 1) for dimension in messages(shape, 2)]
             return tuple(None if size < 0 else size for size in sizes)
     return None
+
+
+def _natural_key(name: str) -> list[tuple[int, str]]:
+    """The order in which people count names: ``output_2`` before ``output_10``."""
+    return [(int(digits), "") if digits else (-1, word) for digits, word in re.findall(r"(\d{1,18})|(\D+|\d)", name)]

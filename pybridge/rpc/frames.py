@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from pybridge.errors import DataError
 from pybridge.rpc import tensors
-from pybridge.rpc.memory import ReceiveMemory
 from pybridge.rpc.protocol import HEADER, MAGIC, MAX_JSON_BYTES, MAX_PAYLOAD_BYTES, ProtocolError
+from pybridge.rpc.receive_memory import ReceiveMemory
 from pybridge.rpc.tensors import Array, Buffer, EncodedTensor
 
 _SCRATCH_BYTES: Final = 64 * 1024

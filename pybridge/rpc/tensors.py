@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pybridge.errors import DataError
-from pybridge.rpc.memory import ReceiveMemory
 from pybridge.rpc.protocol import MAX_PAYLOAD_BYTES, MAX_TENSOR_RANK, ProtocolError, TensorDescriptor
+from pybridge.rpc.receive_memory import ReceiveMemory
 
 Array = npt.NDArray[Any]
 Buffer = bytes | memoryview

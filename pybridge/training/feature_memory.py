@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pybridge.errors import DataError
 from pybridge.runtime import cache_dir
-from pybridge.runtime.memory import free_memory
+from pybridge.runtime.free_memory import free_memory
 
 # The other half is for weights, gradients, decoded images, and everything else on the machine.
 _SHARE_OF_FREE = 0.5

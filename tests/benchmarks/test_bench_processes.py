@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pybridge.benchmark.driver import Limits, leave_room
-from pybridge.benchmark.memory import free_memory, memory_now, peak_memory
 from pybridge.benchmark.process import PeerFailedError, PeerProcess
+from pybridge.benchmark.process_memory import memory_now, peak_memory
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 
@@ -108,7 +108,3 @@ def test_ending_a_peer_ends_its_children(start: Start) -> None:
     pid = process.ask({})["pid"]
     process.close()
     assert not peak_memory(pid)
-
-
-def test_free_memory_is_known_on_linux() -> None:
-    assert (free_memory() or 0) > 0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pybridge.runtime.memory import free_memory
+from pybridge.runtime.free_memory import free_memory
 from pybridge.runtime.processors import usable_processors
 
 ALL = len(os.sched_getaffinity(0))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pybridge.runtime.memory import free_memory
+from pybridge.runtime.free_memory import free_memory
 
 _SHARE = 0.8
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pybridge.rpc.memory import ReceiveMemory
+from pybridge.rpc.receive_memory import ReceiveMemory
 from pybridge.rpc.runner import Runner
 
 MEGABYTE = 2**20

@@ -26,14 +26,6 @@ def memory_now(pid: int) -> int:
     return sum(int(fields["VmRSS"].split()[0]) * 1024 for fields in _tree(pid) if "VmRSS" in fields)
 
 
-def free_memory() -> int | None:
-    """What programs can still have, in bytes; None where the system does not tell."""
-    for name, value in _fields(_PROC / "meminfo").items():
-        if name == "MemAvailable":
-            return int(value.split()[0]) * 1024
-    return None
-
-
 def _tree(pid: int) -> Iterator[dict[str, str]]:
     statuses: dict[int, dict[str, str]] = {}
     children: dict[int, list[int]] = {}
