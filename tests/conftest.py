@@ -10,12 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+from layered_models import residual_model
 from numpy.typing import NDArray
+from web_site import Site, serve_files
 
 import pybridge as pb
 from pybridge.data import ImageSet, write_folder
 from pybridge.graphs import TensorFlowProcess, shared_tensorflow
 from pybridge.runtime import ensure
+from pybridge.tfjs.layers_model import LayersModel
 
 
 def pytest_configure() -> None:
@@ -68,3 +71,25 @@ def trained(node: pb.Node, pixels: tuple[NDArray[np.uint8], NDArray[np.int64]]) 
     classifier = pb.ImageClassifier(tiny.convolution(), epochs=8, learning_rate=0.1, dropout=0.0, seed=0, node=node)
     classifier.fit(*pixels)
     return classifier
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """Files served on loopback, with ETag and Range; ``answers`` replaces the answer for a path."""
+    with serve_files(tmp_path / "site") as running:
+        yield running
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache for one test, and no mirror."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("PYBRIDGE_CACHE", str(folder))
+    monkeypatch.delenv("PYBRIDGE_MIRROR", raising=False)
+    return folder
+
+
+@pytest.fixture
+def residual() -> LayersModel:
+    """Image (8, 8, 3) -> conv a -> [conv b + identity] -> relu -> pool -> Dense(2)."""
+    return residual_model()

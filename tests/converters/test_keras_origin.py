@@ -17,7 +17,7 @@ from pybridge.converters.to_keras import keras_origin
 from pybridge.models import from_keras
 from pybridge.tfjs.layers_model import LayersModel
 
-SCRIPT = Path(__file__).with_name("saved_by_tfjs.js")
+SCRIPT = Path(__file__).parents[1] / "support" / "saved_by_tfjs.js"
 
 
 @dataclass

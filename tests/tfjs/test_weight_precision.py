@@ -11,7 +11,7 @@ import pybridge as pb
 from pybridge.errors import ModelFormatError
 from pybridge.tfjs.layers_model import LayersModel
 
-SCRIPT = Path(__file__).with_name("saved_by_tfjs.js")
+SCRIPT = Path(__file__).parents[1] / "support" / "saved_by_tfjs.js"
 ENTRANCE = {"class_name": "InputLayer", "config": {"name": "x", "batch_input_shape": [None, 2], "dtype": "float32"}}
 TOPOLOGY = {"class_name": "Sequential", "config": {"name": "nothing", "layers": [ENTRANCE]}}
 

@@ -16,7 +16,7 @@ from pybridge.tfjs import topology
 from pybridge.tfjs.layers_model import LayersModel
 
 if TYPE_CHECKING:
-    from tests.models.conftest import Site
+    from web_site import Site
 
 
 def test_the_default_base_comes_out_of_a_package_and_is_converted_once(cache: Path) -> None:

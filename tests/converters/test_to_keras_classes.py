@@ -19,7 +19,7 @@ from pybridge.tfjs.layers_model import LayersModel
 
 pytestmark = pytest.mark.slow
 
-SCRIPT = Path(__file__).with_name("tfjs_models.js")
+SCRIPT = Path(__file__).parents[1] / "support" / "tfjs_models.js"
 # What from_keras refuses for reasons of its own, or writes as another layer.
 ONE_WAY = {"constraints", "flatten_first", "noise", "thresholded"}
 UNREGISTERED = {"ConvRNN2D", "RNNCell", "SeparableConv"}

@@ -19,7 +19,7 @@ from pybridge.zoo import download
 from pybridge.zoo.download import fetch_model
 
 if TYPE_CHECKING:
-    from tests.models.conftest import Site
+    from web_site import Site
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,8 @@
-"""Small models and a real web server for the tests of this room."""
+"""A real web server on loopback that serves files with ETag and Range, and answers otherwise where a test asks for it."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -9,11 +10,6 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import pytest
-
-from pybridge.tfjs.layers_model import LayersModel
 
 Answer = Callable[[BaseHTTPRequestHandler, bytes], bool]
 
@@ -31,9 +27,9 @@ class Site:
         return [path for path, _ in self.requests]
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    state = Site(tmp_path / "site")
+@contextlib.contextmanager
+def serve_files(root: Path) -> Iterator[Site]:
+    state = Site(root)
     state.root.mkdir()
 
     class Handler(BaseHTTPRequestHandler):
@@ -64,44 +60,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
     state.address = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
-    yield state
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("PYBRIDGE_CACHE", str(folder))
-    monkeypatch.delenv("PYBRIDGE_MIRROR", raising=False)
-    return folder
-
-
-def layer(name: str, class_name: str, inputs: tuple[str, ...] = (), **config: Any) -> dict[str, Any]:
-    """Describe a layer in the style of Keras 2."""
-    nodes = [[[source, 0, 0, {}] for source in inputs]] if inputs else []
-    return {"class_name": class_name, "name": name, "config": {"name": name, **config}, "inbound_nodes": nodes}
-
-
-@pytest.fixture
-def residual() -> LayersModel:
-    """Image (8, 8, 3) -> conv a -> [conv b + identity] -> relu -> pool -> Dense(2)."""
-    generator = np.random.default_rng(0)
-
-    def conv(name: str, source: str) -> dict[str, Any]:
-        return layer(name, "Conv2D", (source,), filters=3, kernel_size=[3, 3], padding="same", use_bias=False)
-
-    layers = [
-        layer("image", "InputLayer", batch_input_shape=[None, 8, 8, 3], dtype="float32"),
-        conv("a", "image"),
-        conv("b", "a"),
-        layer("add", "Add", ("a", "b")),
-        layer("relu", "ReLU", ("add",), max_value=6),
-        layer("pool", "GlobalAveragePooling2D", ("relu",)),
-        layer("out", "Dense", ("pool",), units=2, activation="softmax"),
-    ]
-    config = {"name": "small", "layers": layers, "input_layers": [["image", 0, 0]], "output_layers": [["out", 0, 0]]}
-    shapes = {"a/kernel": (3, 3, 3, 3), "b/kernel": (3, 3, 3, 3), "out/kernel": (3, 2), "out/bias": (2,)}
-    weights = {name: generator.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
-    return LayersModel({"class_name": "Functional", "config": config}, weights)
+    try:
+        yield state
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -22,7 +22,7 @@ import pybridge as pb
 from pybridge.errors import BridgeError, CallTimeoutError, ModelFormatError, NodeCrashedError, RemoteError
 from pybridge.tfjs.layers_model import LayersModel
 
-SCRIPT = Path(__file__).with_name("tfjs_models.js")
+SCRIPT = Path(__file__).parents[1] / "support" / "tfjs_models.js"
 SEEDS = (
     *("residual", "shared", "nested", "crossed", "sequential_nested", "options", "lstm_initial_state", "masked_bidirectional"),
     *("rnn_stacked", "time_distributed_model", "separable", "dot_matrices", "embedding", "prelu", "conv_lstm", "stateful"),

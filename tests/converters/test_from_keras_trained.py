@@ -16,7 +16,7 @@ from pybridge.converters.to_keras import keras_origin
 from pybridge.models import from_keras, to_keras
 from pybridge.tfjs.layers_model import LayersModel
 
-SCRIPT = Path(__file__).with_name("saved_by_tfjs.js")
+SCRIPT = Path(__file__).parents[1] / "support" / "saved_by_tfjs.js"
 
 
 def frozen_statistics(k: Any) -> list[Any]:
