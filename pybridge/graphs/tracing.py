@@ -9,11 +9,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from pybridge.converters.to_keras import to_keras
 from pybridge.data.preprocessing import Preprocessing
 from pybridge.graphs.folding import fold_affine
 from pybridge.graphs.portions import gains_by_portions, in_portions
 from pybridge.graphs.program import Program, Signature, TensorSpec
-from pybridge.models import to_keras
 from pybridge.tfjs.layers_model import LayersModel
 
 

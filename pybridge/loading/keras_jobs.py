@@ -14,10 +14,10 @@ from typing import Any
 import h5py
 import keras
 
+from pybridge.converters.keras import from_keras
 from pybridge.errors import ModelFormatError
 from pybridge.loading.keras_safety import check_config, check_size, parse_config, read_config
 from pybridge.loading.memory_limit import memory_limit
-from pybridge.models import from_keras
 
 _DAMAGED = "The file is damaged or incomplete: save or download it again."
 _DISTRUST = "Do not trust where this model came from."

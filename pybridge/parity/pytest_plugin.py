@@ -52,9 +52,9 @@ class Parity:
             The report of a model that passed.
         """
         __tracebackhide__ = True
-        import pybridge
+        from pybridge.parity import verify
 
-        report = pybridge.verify(model_or_run, inputs, **{"node": self._node.get(), **self._options, **options})
+        report = verify(model_or_run, inputs, **{"node": self._node.get(), **self._options, **options})
         if not report.passed:
             pytest.fail(f"Runtimes disagree:\n{report}", pytrace=False)
         return report
@@ -67,9 +67,9 @@ class _SharedNode:
 
     def get(self) -> Node:
         if self._node is None:
-            import pybridge
+            from pybridge.node import Node
 
-            self._node = self._stack.enter_context(pybridge.Node())
+            self._node = self._stack.enter_context(Node())
         return self._node
 
 

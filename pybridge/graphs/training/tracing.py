@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from pybridge.converters.to_keras import to_keras
 from pybridge.errors import ModelFormatError
 from pybridge.graphs.portions import gains_by_portions, in_portions
 from pybridge.graphs.program import Signature, TensorSpec
@@ -25,7 +26,6 @@ from pybridge.graphs.training import updates as training_updates
 from pybridge.graphs.training.gradients import quicken_depthwise
 from pybridge.graphs.training.normalization import hold_batch_normalization
 from pybridge.graphs.training.program import TrainingProgram, TrainingRecipe
-from pybridge.models import to_keras
 from pybridge.tfjs.layers_model import LayersModel
 
 # A random layer may draw several times in a step, each draw adding one to its seed.
