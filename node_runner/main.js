@@ -5,7 +5,7 @@
  * the pipe that ends with Python.
  */
 
-const { startWatchdog } = require('./watchdog');
+const { startWatchdog } = require('./rpc/watchdog');
 const { serve } = require('./rpc/server');
 
 /**

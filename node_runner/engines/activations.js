@@ -2,7 +2,7 @@
 
 const { containerOf } = require('./layers_model');
 const { loadTensorflow } = require('../tensorflow');
-const { NDArray } = require('../ndarray');
+const { NDArray } = require('../rpc/ndarray');
 
 /**
  * @typedef {import('@tensorflow/tfjs-node').Tensor} Tensor

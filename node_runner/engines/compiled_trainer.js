@@ -1,7 +1,7 @@
 'use strict';
 
 const { performance } = require('perf_hooks');
-const { NDArray } = require('../ndarray');
+const { NDArray } = require('../rpc/ndarray');
 const { Program } = require('./program');
 const { DivergenceError } = require('./training_error');
 

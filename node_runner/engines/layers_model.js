@@ -2,7 +2,7 @@
 
 const { AsyncLocalStorage } = require('node:async_hooks');
 const { loadTensorflow } = require('../tensorflow');
-const { NDArray } = require('../ndarray');
+const { NDArray } = require('../rpc/ndarray');
 
 /**
  * @typedef {import('@tensorflow/tfjs-node').LayersModel} LayersModel

@@ -1,7 +1,7 @@
 'use strict';
 
 const { loadTensorflow } = require('../tensorflow');
-const { NDArray } = require('../ndarray');
+const { NDArray } = require('../rpc/ndarray');
 const { DivergenceError } = require('./training_error');
 const { flatLayers, holdBatchNormalization, readWeights, writeWeights } = require('./layers_model');
 

@@ -2,7 +2,7 @@
 
 const { performance } = require('node:perf_hooks');
 const { loadTensorflow } = require('../tensorflow');
-const { NDArray } = require('../ndarray');
+const { NDArray } = require('../rpc/ndarray');
 
 /**
  * @typedef {import('@tensorflow/tfjs-node').Tensor} Tensor

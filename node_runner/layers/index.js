@@ -7,7 +7,7 @@ const FAMILIES = [
   require('./activation'),
   require('./attention'),
   require('./convolution'),
-  require('./dropping'),
+  require('./dropout'),
   require('./normalization'),
   require('./operation'),
   require('./parameter'),

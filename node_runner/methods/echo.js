@@ -12,7 +12,7 @@ function echo({ value }) {
 /**
  * Answer with the number of elements of an array: what it costs to bring an array to Node.js and nothing back.
  *
- * @param {{value: import('../ndarray').NDArray}} params
+ * @param {{value: import('../rpc/ndarray').NDArray}} params
  */
 function size({ value }) {
   return value.size;

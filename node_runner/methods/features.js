@@ -1,8 +1,8 @@
 'use strict';
 
 const { FeatureStore } = require('../engines/feature_store');
-const { Handles } = require('../handles');
-const { NDArray } = require('../ndarray');
+const { Handles } = require('./handles');
+const { NDArray } = require('../rpc/ndarray');
 const { checkPrograms, runChain } = require('./program');
 
 /** @typedef {import('@tensorflow/tfjs-node').Tensor} Tensor */

@@ -2,8 +2,8 @@
 
 const { buildLayersModel, containerOf, flatLayers, readWeights } = require('../engines/layers_model');
 const { SavedModel } = require('../engines/saved_model');
-const { Handles } = require('../handles');
-const { NDArray } = require('../ndarray');
+const { Handles } = require('./handles');
+const { NDArray } = require('../rpc/ndarray');
 const { loadTensorflow } = require('../tensorflow');
 
 /**

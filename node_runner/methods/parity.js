@@ -5,7 +5,7 @@ const { useBackend } = require('../engines/backend');
 const { loadTensorflow } = require('../tensorflow');
 const { loadedLayersModel } = require('./model');
 
-/** @typedef {import('../ndarray').NDArray} NDArray */
+/** @typedef {import('../rpc/ndarray').NDArray} NDArray */
 
 /** @param {{name: string}} params a backend of TensorFlow.js */
 function backend({ name }) {

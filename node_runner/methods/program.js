@@ -1,8 +1,8 @@
 'use strict';
 
 const { Program, clock } = require('../engines/program');
-const { Handles } = require('../handles');
-const { NDArray } = require('../ndarray');
+const { Handles } = require('./handles');
+const { NDArray } = require('../rpc/ndarray');
 
 /** @typedef {import('@tensorflow/tfjs-node').Tensor} Tensor */
 

@@ -3,11 +3,11 @@
 const { CompiledTrainer } = require('../engines/compiled_trainer');
 const { buildLayersModel } = require('../engines/layers_model');
 const { LayersTrainer } = require('../engines/layers_trainer');
-const { Handles } = require('../handles');
+const { Handles } = require('./handles');
 const { stores } = require('./features');
 
 /**
- * @typedef {import('../ndarray').NDArray} NDArray
+ * @typedef {import('../rpc/ndarray').NDArray} NDArray
  * @typedef {{signal: AbortSignal, progress: (value: object) => void}} Context
  * @typedef {{
  *   trainer: number,

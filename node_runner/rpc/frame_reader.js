@@ -5,7 +5,7 @@
  * the bulk of a large tensor goes from the kernel straight into the memory that the method will see.
  *
  * @typedef {import('./protocol').TensorDescriptor} TensorDescriptor
- * @typedef {import('../ndarray').NDArray} NDArray
+ * @typedef {import('./ndarray').NDArray} NDArray
  *
  * @typedef {object} Frame
  * @property {any} message

@@ -8,7 +8,7 @@
  * @typedef {{descriptor: TensorDescriptor, chunks: Uint8Array[]}} EncodedTensor
  */
 
-const { NDArray } = require('../ndarray');
+const { NDArray } = require('./ndarray');
 const { INVALID_REQUEST, MAX_PAYLOAD_BYTES, MAX_TENSOR_RANK } = require('./protocol');
 const { RpcError } = require('./errors');
 

@@ -4,7 +4,7 @@
  * JavaScript values to JSON plus tensors and back. `pybridge/rpc/protocol.py` explains the placeholders.
  *
  * @typedef {import('./tensors').EncodedTensor} EncodedTensor
- * @typedef {import('../ndarray').NDArray} NDArray
+ * @typedef {import('./ndarray').NDArray} NDArray
  */
 
 const { INVALID_PARAMS, MAX_DEPTH } = require('./protocol');

@@ -7,21 +7,21 @@ const path = require('path');
 const { createAdmission } = require('./admission');
 const { checkToken } = require('./authorization');
 const { ServiceError, badInput, notFound } = require('./errors');
-const { modelsOf } = require('./inferring');
+const { modelsOf } = require('./inference');
 const { quote } = require('./json');
 const { createMetrics } = require('./metrics');
 const { openapi } = require('./openapi');
 const { discardRest, wasAnswered } = require('./refused_body');
-const { createRouter } = require('./routing');
-const { addImages } = require('./routes/images');
+const { createRouter } = require('./router');
+const { addClassify } = require('./routes/classify');
 const { addKserve, isReady } = require('./routes/kserve');
 const { addPage } = require('./routes/page');
 const { addTensorflowServing } = require('./routes/tensorflow_serving');
 
 /**
- * @typedef {import('./inferring').Service} Service
+ * @typedef {import('./inference').Service} Service
  * @typedef {import('fastify').FastifyInstance} App
- * @typedef {ReturnType<typeof import('./framework').loadFramework>} Framework
+ * @typedef {ReturnType<typeof import('./dependencies').loadDependencies>} Dependencies
  */
 
 const HEADERS_SECONDS = 10;
@@ -40,7 +40,7 @@ const CLIENT_ERRORS = /** @type {Record<string, [number, string]>} */ ({
  * The HTTP side, which does not listen yet.
  *
  * @param {Service} service
- * @param {Framework} framework
+ * @param {Dependencies} dependencies
  * @param {NodeJS.WritableStream} log
  * @returns {{app: App, modelsLoaded: () => void}} `modelsLoaded` is to be called once the service has its models
  */
@@ -153,7 +153,7 @@ function addRoutes(app, service, metrics, multipart) {
     const limits = { fileSize: maxBody, files: maxImages, parts: maxImages + 10, fields: 10, fieldSize: 1000, fieldNameSize: 200, headerPairs: 20 };
     await scope.register(multipart, { limits });
     const router = createRouter(scope);
-    addImages(router, service);
+    addClassify(router, service);
     router.refuseOthers();
   });
 }
@@ -161,7 +161,7 @@ function addRoutes(app, service, metrics, multipart) {
 /**
  * Why a version could not be loaded may name paths; that is for the log.
  *
- * @param {{name: string, versions: import('./inferring').VersionState[]}} model
+ * @param {{name: string, versions: import('./inference').VersionState[]}} model
  */
 function withoutErrors({ name, versions }) {
   return { name, versions: versions.map(({ version, state }) => ({ version: String(version), state })) };

@@ -8,12 +8,12 @@
 const net = require('net');
 
 const { createApp } = require('./app');
-const { loadFramework } = require('./framework');
-const { createModels } = require('./inference');
-const { watchSignals } = require('./life_cycle');
+const { loadDependencies } = require('./dependencies');
+const { createModels } = require('./models');
+const { watchSignals } = require('./signals');
 const { UsageError, helpText, readOptions } = require('./options');
 
-/** @typedef {import('./inferring').Service} Service */
+/** @typedef {import('./inference').Service} Service */
 
 async function main() {
   const options = readOptions(process.argv.slice(2), process.env);
@@ -23,7 +23,7 @@ async function main() {
   }
   /** @type {Service} */
   const service = { options, models: null, draining: false };
-  const { app, modelsLoaded } = createApp(service, loadFramework(), process.stderr);
+  const { app, modelsLoaded } = createApp(service, loadDependencies(), process.stderr);
   watchSignals(app, service);
   if (options.lifeline !== undefined) watchLifeline(options.lifeline);
   await listen(app, options);

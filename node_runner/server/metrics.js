@@ -18,7 +18,7 @@ const STATES = ['LOADING', 'AVAILABLE', 'UNLOADING', 'FAILED'];
 
 /**
  * @param {typeof import('prom-client')} prometheus
- * @param {import('./inferring').Service} service
+ * @param {import('./inference').Service} service
  * @returns {Metrics}
  */
 function createMetrics(prometheus, service) {
@@ -67,7 +67,7 @@ function createMetrics(prometheus, service) {
     },
   };
 
-  /** @param {import('./inferring').Models} models */
+  /** @param {import('./inference').Models} models */
   function describe(models) {
     versions.reset();
     for (const { name, versions: known } of models.list()) {

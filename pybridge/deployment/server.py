@@ -158,7 +158,7 @@ def serve(
     found = ensure()
     main_js = find_bundle().node_runner / "server" / "main.js"
     if runtime is None:
-        arguments += ["--tensorflow", str(find_bundle().node_runner / "tensorflow.js")]
+        arguments += ["--tensorflow", str(find_bundle().node_runner / "tensorflow")]
     else:
         arguments += ["--runtime", runtime]
     with contextlib.ExitStack() as stack:

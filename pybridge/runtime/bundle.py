@@ -31,7 +31,7 @@ class Bundle:
     @property
     def probe_js(self) -> Path:
         """The program that loads the addon and says what it found."""
-        return self.node_runner / "probe.js"
+        return self.node_runner / "tensorflow" / "probe.js"
 
     def packages_key(self) -> str:
         """Return a name for exactly these npm packages: 16 hexadecimal digits of a SHA-256."""

@@ -54,7 +54,7 @@ def train(folder: Path) -> Path:
 @contextlib.contextmanager
 def express(package: Path, runtime: Runtime, *, onednn: bool) -> Iterator[str]:
     """The peer; gives its address."""
-    tensorflow = REPOSITORY / "node_runner" / "tensorflow.js"
+    tensorflow = REPOSITORY / "node_runner" / "tensorflow"
     environment = {**os.environ, **runtime.environment(), "TF_ENABLE_ONEDNN_OPTS": "1" if onednn else "0"}
     command = [str(runtime.node), str(HERE / "express_peer.js"), str(package), str(tensorflow)]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)

@@ -9,7 +9,7 @@ const fs = require('fs');
 const path = require('path');
 
 const lib = path.join(__dirname, '..', '..', 'node_runner', 'package', 'lib');
-const { preparerInThreads } = require(path.join(lib, 'node', 'threads'));
+const { preparerInThreads } = require(path.join(lib, 'node', 'decoding_pool'));
 const { preparerHere } = require(path.join(lib, 'prepare'));
 
 const PREPROCESSING = { height: 24, width: 32, crop: 'stretch', crop_fraction: 1, mean: [127], std: [128], channel_order: 'rgb' };

@@ -181,7 +181,7 @@ def test_the_package_runs_on_pythons_tensorflow_with_the_same_bits(
     project = Project(tmp_path / "service", runtime)
     (project.folder / "node_modules").mkdir()
     (project.folder / "node_modules" / "classifier").symlink_to(both_forms.path)
-    runner = Path(__file__).parents[2] / "node_runner" / "tensorflow.js"
+    runner = Path(__file__).parents[2] / "node_runner" / "tensorflow"
     answers = classify(project, files, native=str(runner))
     assert (answers["runtime"], answers["form"]) == ("tfjs-node", "saved_model")
     assert np.array_equal(probabilities(answers, trained.class_names_), trained.predict_proba(files))

@@ -219,7 +219,7 @@ def test_photos_get_pythons_labels_without_native_code_and_its_bits_with_its_ten
     assert (answers["runtime"], answers["form"]) == ("wasm", "layers")
     assert (found.argmax(axis=1) == expected.argmax(axis=1)).all()
     assert np.abs(found - expected).max() < 1e-5
-    runner = HERE.parents[1] / "node_runner" / "tensorflow.js"
+    runner = HERE.parents[1] / "node_runner" / "tensorflow"
     same = classify(project, photos, native=str(runner))
     assert (same["runtime"], same["form"]) == ("tfjs-node", "saved_model")
     assert np.array_equal(probabilities(same, classifier.class_names_), expected)

@@ -22,7 +22,7 @@ process.stdout.write(JSON.stringify(answer));
 def run_js(runtime, code, *, node=None, **changes):
     variables = {**os.environ, **runtime.environment(), **changes}
     variables = {name: value for name, value in variables.items() if value is not None}
-    loader = json.dumps(str(runtime.main_js.parent / "tensorflow.js"))
+    loader = json.dumps(str(runtime.main_js.parent / "tensorflow"))
     command = [str(node or runtime.node), "-e", f"const tf = require({loader}).loadTensorflow;" + code]
     done = subprocess.run(command, env=variables, capture_output=True, text=True)
     return done.stdout, done.stderr
@@ -53,7 +53,7 @@ def test_an_addon_that_does_not_exist_is_named(runtime):
 
 def test_packages_that_are_not_installed_are_named(runtime, tmp_path):
     runner = shutil.copytree(runtime.main_js.parent, tmp_path / "node_runner")
-    code = f"require({json.dumps(str(runner / 'tensorflow.js'))}).loadTensorflow()"
+    code = f"require({json.dumps(str(runner / 'tensorflow'))}).loadTensorflow()"
     assert "@tensorflow/tfjs-node is not installed in /nowhere" in run_js(runtime, code, NODE_PATH="/nowhere")[1]
 
 

@@ -159,7 +159,7 @@ def test_values_are_in_a_tensor_or_in_javascript_never_in_both(node: pb.Node, tm
     script = tmp_path / "stores.js"
     script.write_text(f"""
       const {{ FeatureStore }} = require({json.dumps(str(NODE_RUNNER / "engines" / "feature_store.js"))});
-      const {{ loadTensorflow }} = require({json.dumps(str(NODE_RUNNER / "tensorflow.js"))});
+      const {{ loadTensorflow }} = require({json.dumps(str(NODE_RUNNER / "tensorflow"))});
       exports.run = () => {{
         const tf = loadTensorflow();
         const before = tf.memory().numTensors;

@@ -3,7 +3,7 @@
 const { DeployError } = require('./errors');
 const { MAX_BYTES, MAX_PIXELS } = require('./image/decode');
 const { preparerHere } = require('./prepare');
-const { settle } = require('./settle');
+const { predictBatch } = require('./predict_batch');
 
 /**
  * @typedef {import('./preprocess').Preprocessing} Preprocessing
@@ -154,7 +154,7 @@ class Classifier {
     const { height, width } = this.manifest.preprocessing;
     const parts = { engine: this.#running(), preparer: this.#preparer, reading: this.#reading, shape: [height, width, 3] };
     try {
-      return await settle(parts, inputs, signal);
+      return await predictBatch(parts, inputs, signal);
     } catch (error) {
       this.#running();
       throw error;

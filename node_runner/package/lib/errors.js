@@ -38,4 +38,14 @@ function damaged(what) {
   return new ImageError(`The image is damaged: ${what}`, 'ERR_IMAGE_DAMAGED');
 }
 
-module.exports = { DeployError, ImageError, IntegrityError, damaged };
+/**
+ * @param {number} width
+ * @param {number} height
+ * @param {number} maxPixels
+ * @returns {ImageError}
+ */
+function tooLarge(width, height, maxPixels) {
+  return new ImageError(`The image has ${width} x ${height} pixels; at most ${maxPixels} are decoded`, 'ERR_IMAGE_TOO_LARGE');
+}
+
+module.exports = { DeployError, ImageError, IntegrityError, damaged, tooLarge };

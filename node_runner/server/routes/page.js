@@ -14,7 +14,7 @@ const POLICY = "default-src 'self'; img-src blob: data:; object-src 'none'; base
 /**
  * A page for people, to try the models with.
  *
- * @param {import('../routing').Router} router
+ * @param {import('../router').Router} router
  */
 function addPage(router) {
   for (const [url, name, type] of FILES) {

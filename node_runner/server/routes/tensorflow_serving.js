@@ -9,13 +9,13 @@
  */
 
 const { badInput, notFound } = require('../errors');
-const { fromBase64, pixels, preprocessed } = require('../images');
-const { infer, checkCount, metadataOf, modelsOf, ranking } = require('../inferring');
+const { fromBase64, pixels, preprocessed } = require('../inputs');
+const { infer, checkCount, metadataOf, modelsOf, ranking } = require('../inference');
 const { field, isObject, kindOf, parseObject, quote } = require('../json');
 
 /**
- * @typedef {import('../inferring').Service} Service
- * @typedef {import('../images').Content} Content
+ * @typedef {import('../inference').Service} Service
+ * @typedef {import('../inputs').Content} Content
  * @typedef {'serving_default' | 'preprocessed' | 'pixels'} Signature
  */
 
@@ -26,7 +26,7 @@ const MODEL = /^([^/:]+)(?:\/versions\/(\d{1,19}))?$/;
 const VERBS = ['predict', 'classify', 'regress'];
 
 /**
- * @param {import('../routing').Router} router
+ * @param {import('../router').Router} router
  * @param {Service} service
  */
 function addTensorflowServing(router, service) {
@@ -164,7 +164,7 @@ function asRows(value, name) {
 /**
  * @param {unknown[]} rows
  * @param {Signature | undefined} wanted
- * @param {import('../images').Size} size
+ * @param {import('../inputs').Size} size
  * @param {Service} service
  * @param {string} key
  * @returns {Content}
@@ -211,7 +211,7 @@ function file(value, what) {
  * The examples of `:classify`, each with the features of `context` unless it has its own.
  *
  * @param {Record<string, unknown>} body
- * @param {import('../images').Size} size
+ * @param {import('../inputs').Size} size
  * @param {Service} service
  * @param {Signature | undefined} signature
  * @returns {Content}

@@ -1,7 +1,6 @@
 'use strict';
 
-const { damaged } = require('../errors');
-const { tooLarge } = require('./jpeg/frame');
+const { damaged, tooLarge } = require('../errors');
 
 /**
  * Decodes a BMP file of 24 bits without compression, the kind that TensorFlow decodes to RGB.

@@ -1,7 +1,6 @@
 'use strict';
 
-const { damaged } = require('../errors');
-const { tooLarge } = require('./jpeg/frame');
+const { damaged, tooLarge } = require('../errors');
 
 /**
  * @typedef {object} Frame

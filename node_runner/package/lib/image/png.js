@@ -1,9 +1,8 @@
 'use strict';
 
-const { damaged } = require('../errors');
+const { damaged, tooLarge } = require('../errors');
 const { ascii } = require('./format');
 const { inflate } = require('./inflate');
-const { tooLarge } = require('./jpeg/frame');
 
 /** Samples of a pixel by colour type (PNG, table 11.1) and the depths that each may have. @type {Record<number, [number, number[]]>} */
 const COLOUR_TYPES = { 0: [1, [1, 2, 4, 8, 16]], 2: [3, [8, 16]], 3: [1, [1, 2, 4, 8]], 4: [2, [8, 16]], 6: [4, [8, 16]] };

@@ -5,10 +5,10 @@ const path = require('path');
 const { Classifier, selfCheck } = require('../classifier');
 const { DeployError } = require('../errors');
 const { modelHandler } = require('../manifest');
-const { readImage, readPackage } = require('./files');
+const { readImage, readPackage } = require('./package_files');
 const { openSavedModel } = require('./saved_model');
 const { findTensorflow, nameOf } = require('./tensorflow');
-const { checkThreads, defaultThreads, preparerInThreads } = require('./threads');
+const { checkThreads, defaultThreads, preparerInThreads } = require('./decoding_pool');
 
 const FOLDER = path.resolve(__dirname, '..', '..');
 

@@ -1,6 +1,6 @@
 'use strict';
 
-const { ImageError, damaged } = require('../../errors');
+const { ImageError, damaged, tooLarge } = require('../../errors');
 
 /**
  * @typedef {import('./bits').HuffmanTable} HuffmanTable
@@ -85,14 +85,4 @@ function inRange(factor) {
   return factor >= 1 && factor <= 4;
 }
 
-/**
- * @param {number} width
- * @param {number} height
- * @param {number} maxPixels
- * @returns {ImageError}
- */
-function tooLarge(width, height, maxPixels) {
-  return new ImageError(`The image has ${width} x ${height} pixels; at most ${maxPixels} are decoded`, 'ERR_IMAGE_TOO_LARGE');
-}
-
-module.exports = { readFrame, tooLarge };
+module.exports = { readFrame };

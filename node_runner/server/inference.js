@@ -4,7 +4,7 @@ const { ServiceError, badInput, notFound } = require('./errors');
 const { quote } = require('./json');
 
 /**
- * @typedef {import('./images').Content} Content
+ * @typedef {import('./inputs').Content} Content
  * @typedef {import('fastify').FastifyRequest} Request
  * @typedef {import('fastify').FastifyReply} Reply
  *
@@ -22,7 +22,7 @@ const { quote } = require('./json');
  *
  * @typedef {{version: string | number, classes: string[], probabilities: Float32Array}} Found `classes` are the labels
  *
- * @typedef {object} Models what `inference/` gives
+ * @typedef {object} Models what `models/` gives
  * @property {() => {name: string, versions: VersionState[]}[]} list
  * @property {(name: string, version?: string) => Metadata} metadata
  * @property {(name: string, input: Content & {version?: string}, options: {signal: AbortSignal, deadline: number}) =>

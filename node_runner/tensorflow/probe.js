@@ -6,7 +6,7 @@
  */
 
 const fs = require('fs');
-const { loadTensorflow } = require('./tensorflow');
+const { loadTensorflow } = require('./index');
 
 /** @returns {string[]} the files of TensorFlow that this process has loaded */
 function loadedLibraries() {

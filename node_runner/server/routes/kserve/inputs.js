@@ -1,9 +1,9 @@
 'use strict';
 
-const { readElements, readFloats } = require('../binary_tensors');
-const { badInput } = require('../errors');
-const { asFile, checkPixels, flatten, fromBase64 } = require('../images');
-const { field, isObject, kindOf } = require('../json');
+const { readElements, readFloats } = require('./binary_tensors');
+const { badInput } = require('../../errors');
+const { asFile, checkPixels, flatten, fromBase64 } = require('../../inputs');
+const { field, isObject, kindOf } = require('../../json');
 
 /** @type {Record<string, string>} */
 const DATATYPES = { image_bytes: 'BYTES', pixels: 'UINT8', preprocessed: 'FP32' };
@@ -11,9 +11,9 @@ const DATATYPES = { image_bytes: 'BYTES', pixels: 'UINT8', preprocessed: 'FP32' 
 /**
  * @param {unknown} input as in the JSON
  * @param {Buffer | undefined} bytes its data, where they are behind the JSON
- * @param {import('../images').Size} size
+ * @param {import('../../inputs').Size} size
  * @param {{maxImages: number, maxPixels: number}} limits
- * @returns {import('../images').Content}
+ * @returns {import('../../inputs').Content}
  */
 function readInput(input, bytes, size, limits) {
   if (!isObject(input)) throw badInput(`inputs[0] must be an object, not ${kindOf(input)}`);
@@ -88,7 +88,7 @@ function rawPixels(shape, bytes, data, { maxImages, maxPixels }) {
  * @param {number[]} shape
  * @param {Buffer | undefined} bytes
  * @param {unknown} data
- * @param {import('../images').Size} size
+ * @param {import('../../inputs').Size} size
  * @param {number} maxImages
  */
 function preprocessed(shape, bytes, data, { inputHeight, inputWidth }, maxImages) {

@@ -14,7 +14,7 @@ const NAMES = ['fastify', '@fastify/multipart', 'prom-client'];
  * @returns {{fastify: typeof import('fastify').fastify, LogController: any, multipart: any, prometheus: typeof import('prom-client')}}
  * @throws {UsageError} with the command that installs them
  */
-function loadFramework() {
+function loadDependencies() {
   const [fastify, multipart, prometheus] = NAMES.map(requireHere);
   return { fastify: fastify.fastify, LogController: fastify.LogController, multipart, prometheus };
 }
@@ -34,4 +34,4 @@ function requireHere(name) {
   throw new UsageError(`The server needs ${name}: npm install fastify@^5.12 @fastify/multipart@10 prom-client@15`);
 }
 
-module.exports = { loadFramework };
+module.exports = { loadDependencies };

@@ -8,15 +8,15 @@
  * width, 3]) or `preprocessed` (FP32 [n, height, width, 3]). Outputs: `probabilities` (FP32 [n, labels]) and `label` (BYTES [n]).
  */
 
-const { LENGTH_HEADER, splitBody, takeBytes, writeElements } = require('../binary_tensors');
-const { badInput } = require('../errors');
-const { infer, metadataOf, modelsOf, ranking } = require('../inferring');
-const { field, isObject, kindOf, parseObject, quote } = require('../json');
-const { readInput } = require('./kserve_inputs');
+const { LENGTH_HEADER, splitBody, takeBytes, writeElements } = require('./binary_tensors');
+const { badInput } = require('../../errors');
+const { infer, metadataOf, modelsOf, ranking } = require('../../inference');
+const { field, isObject, kindOf, parseObject, quote } = require('../../json');
+const { readInput } = require('./inputs');
 
 /**
- * @typedef {import('../inferring').Service} Service
- * @typedef {import('../inferring').Result} Result
+ * @typedef {import('../../inference').Service} Service
+ * @typedef {import('../../inference').Result} Result
  * @typedef {{name: string, binary: boolean, classes: number}} Wanted an output that was asked for
  * @typedef {{name: string, datatype: string, shape: number[], values: (number | string)[]}} Output
  */
@@ -25,7 +25,7 @@ const OUTPUTS = ['probabilities', 'label'];
 const EXTENSIONS = ['binary_tensor_data', 'classification'];
 
 /**
- * @param {import('../routing').Router} router
+ * @param {import('../../router').Router} router
  * @param {Service} service
  * @param {string} version of the server
  */

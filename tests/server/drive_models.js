@@ -1,6 +1,6 @@
 'use strict';
 
-// Drives the engine room of the server with real packages and real worker processes. Reads {inference, tensorflow, first, second, pictures,
+// Drives the engine room of the server with real packages and real worker processes. Reads {create_models, tensorflow, first, second, pictures,
 // scratch} on stdin and prints what came of each scenario. With the argument `hold` it only starts a model and says which processes
 // work for it.
 
@@ -9,7 +9,7 @@ const { once } = require('events');
 const path = require('path');
 
 const given = JSON.parse(fs.readFileSync(0, 'utf8'));
-const { createModels } = require(given.inference);
+const { createModels } = require(given.create_models);
 const pictures = given.pictures.map((file) => fs.readFileSync(file));
 const damaged = pictures[0].subarray(0, pictures[0].length - 40);
 

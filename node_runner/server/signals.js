@@ -1,7 +1,7 @@
 'use strict';
 
 /**
- * @typedef {import('./inferring').Service} Service
+ * @typedef {import('./inference').Service} Service
  * @typedef {import('./app').App} App
  */
 

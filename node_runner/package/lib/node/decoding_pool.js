@@ -90,7 +90,7 @@ function preparerInThreads(preprocessing, limits, most) {
     let worker;
     try {
       // Options of the command line, such as loaders of other languages, are not for this file.
-      worker = new Worker(path.join(__dirname, 'thread.js'), { workerData: { preprocessing, limits }, execArgv: [] });
+      worker = new Worker(path.join(__dirname, 'decoding_thread.js'), { workerData: { preprocessing, limits }, execArgv: [] });
     } catch {
       usable = false;
       return;
@@ -161,7 +161,7 @@ function disposed() {
 }
 
 /**
- * @param {{kind: string, message: string, code: string}} error as `thread.js` sends it
+ * @param {{kind: string, message: string, code: string}} error as `decoding_thread.js` sends it
  * @returns {DeployError}
  */
 function revive({ kind, message, code }) {

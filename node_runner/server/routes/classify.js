@@ -1,10 +1,10 @@
 'use strict';
 
 const { ServiceError, badInput } = require('../errors');
-const { checkCount, infer, metadataOf, modelsOf, ranking } = require('../inferring');
+const { checkCount, infer, metadataOf, modelsOf, ranking } = require('../inference');
 const { quote } = require('../json');
 
-/** @typedef {import('../inferring').Service} Service */
+/** @typedef {import('../inference').Service} Service */
 
 const PARAMETERS = ['model', 'topK', 'version'];
 // curl calls whatever it is given a form, unless it is told otherwise.
@@ -14,10 +14,10 @@ const RAW = /^(image\/[\w.+-]+|application\/octet-stream|application\/x-www-form
  * `POST /classify`: the bytes of one image as the body, or several as the files of a form. Each is answered with its labels, the most
  * probable first.
  *
- * @param {import('../routing').Router} router
+ * @param {import('../router').Router} router
  * @param {Service} service
  */
-function addImages(router, service) {
+function addClassify(router, service) {
   router.add('POST', '/classify', async (request, reply) => {
     const { model, version, topK } = readQuery(/** @type {Record<string, unknown>} */ (request.query), service);
     // An unknown model is refused before its images are read.
@@ -109,4 +109,4 @@ async function readParts(request, { options: { maxBody } }, files) {
   }
 }
 
-module.exports = { addImages };
+module.exports = { addClassify };

@@ -5,8 +5,8 @@
  * `Inference-Header-Content-Length` has, come the tensors one after the other, little-endian, without gaps.
  */
 
-const { badInput } = require('./errors');
-const { field, kindOf } = require('./json');
+const { badInput } = require('../../errors');
+const { field, kindOf } = require('../../json');
 
 const LENGTH_HEADER = 'inference-header-content-length';
 
@@ -70,7 +70,7 @@ function readElements(bytes, count, what) {
  * @param {number} count
  * @param {string} what
  * @returns {Float32Array}
- * @throws {import('./errors').ServiceError} where they are more or fewer, or one is not finite
+ * @throws {import('../../errors').ServiceError} where they are more or fewer, or one is not finite
  */
 function readFloats(bytes, count, what) {
   if (bytes.length !== count * 4) throw badInput(`${what} has ${bytes.length} bytes; its shape needs ${count * 4}`);

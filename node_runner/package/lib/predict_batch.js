@@ -27,7 +27,7 @@ const MOST_PIXELS = 64e6;
  * @param {AbortSignal} [signal]
  * @returns {Promise<Outcome[]>}
  */
-async function settle({ engine, preparer, reading, shape }, inputs, signal) {
+async function predictBatch({ engine, preparer, reading, shape }, inputs, signal) {
   const sources = await Promise.all(inputs.map((input) => sourceOf(input, shape, reading).catch(asError)));
   signal?.throwIfAborted();
   /** @type {(Outcome | undefined)[]} */
@@ -153,4 +153,4 @@ function asError(reason) {
   return reason instanceof Error ? reason : new Error(String(reason));
 }
 
-module.exports = { settle };
+module.exports = { predictBatch };

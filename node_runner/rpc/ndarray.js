@@ -1,7 +1,7 @@
 'use strict';
 
 /**
- * @typedef {import('./rpc/protocol').DType} DType
+ * @typedef {import('./protocol').DType} DType
  * @typedef {Int8Array|Uint8Array|Int16Array|Uint16Array|Int32Array|Uint32Array|BigInt64Array|BigUint64Array|Float32Array
  *   |Float64Array} TypedArray
  * @typedef {TypedArray|Uint8Array[]} NDArrayData

@@ -23,7 +23,7 @@ from pybridge.runtime.bundle import find_bundle
 
 pytestmark = pytest.mark.slow
 
-DRIVER = Path(__file__).parent / "drive_inference.js"
+DRIVER = Path(__file__).parent / "drive_models.js"
 
 Drive = Callable[..., "subprocess.Popen[str]"]
 
@@ -49,8 +49,8 @@ def given(pixels: Any, node: pb.Node, tmp_path_factory: pytest.TempPathFactory) 
         Image.fromarray(values.astype(np.uint8)).save(pictures[-1])
     bundle = find_bundle().node_runner
     return {
-        "inference": str(bundle / "server" / "inference"),
-        "tensorflow": str(bundle / "tensorflow.js"),
+        "create_models": str(bundle / "server" / "models"),
+        "tensorflow": str(bundle / "tensorflow"),
         "first": str(packages[0]),
         "second": str(packages[1]),
         "models": {"steady": str(packages[0]), "changing": str(folder / "changing"), "replaced": str(folder / "replaced")},
@@ -76,7 +76,7 @@ def drive(given: dict[str, Any], *arguments: str) -> subprocess.Popen[str]:
 
 @pytest.fixture(scope="module")
 def outcome(given: dict[str, Any]) -> Any:
-    """What came of all that `drive_inference.js` does."""
+    """What came of all that `drive_models.js` does."""
     process = drive(given)
     try:
         output, _ = process.communicate(timeout=240)

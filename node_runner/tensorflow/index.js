@@ -11,7 +11,7 @@ const fs = require('fs');
 const Module = require('module');
 const path = require('path');
 const util = require('util');
-const { registerLayers } = require('./layers');
+const { registerLayers } = require('../layers');
 const { repairTensorflow } = require('./repairs');
 
 /** @typedef {typeof import('@tensorflow/tfjs-node')} TensorFlow */
