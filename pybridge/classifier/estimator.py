@@ -26,28 +26,28 @@ from pybridge.classifier.job import new_record, prepare_run, train
 from pybridge.classifier.judging import measure
 from pybridge.classifier.trained import Judged, Trained, without_head
 from pybridge.data import Augmentation, ImageSet, Preprocessing
-from pybridge.graphs import Program, TensorFlowProcess, are_cached, programs_for, shared_tensorflow
+from pybridge.features import FeatureExtractor, parse_memory
+from pybridge.graphs import Program
 from pybridge.loading import BaseModel, Source, resolve
 from pybridge.node import Node
 from pybridge.progress import download_progress
-from pybridge.runtime import Runtime, ensure
+from pybridge.runtime import Runtime
+from pybridge.session import Session
 from pybridge.tfjs.cuts import choose_cut, fixed_layers
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.training.callbacks import Callback
-from pybridge.training.feature_memory import parse_memory
-from pybridge.training.features import FeatureExtractor
 from pybridge.training.head import POOLING_LAYER, append_classifier, append_pooling
 from pybridge.training.history import History
 from pybridge.training.loop import FitSettings
 from pybridge.training.rate_finder import RateCurve, RateSearch
 from pybridge.training.run_directory import RunDirectory, RunRecord
 from pybridge.training.trainer import AUTO, TrainerSettings
-from pybridge.training.transfer import Transfer, classifier_programs, find_rate, frozen_programs
+from pybridge.training.transfer import Transfer, classifier_programs, find_rate
 
 logger = logging.getLogger(__name__)
 
 # What belongs to a running process; neither copied nor saved.
-_PROCESS = ("_own_node", "_own_extractor")
+_PROCESS = ("_own_session",)
 
 
 # Said elsewhere in the record, or not part of the model.
@@ -186,7 +186,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if run is not None and run.is_finished():
             return self._take(Trained.read(run))
         seed = self._choose_seed(run)
-        with shared_tensorflow(self.runtime().environment()):
+        with self._session().tensorflow():
             transfer, base, classes = self._head_transfer(x, y, seed, validation_split, validation_data)
             origin = {"name": base.name, **base.origin}
             settings = self._settings(classes, transfer.training.class_names)
@@ -226,11 +226,9 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         seed = self._choose_seed(None)
         search = RateSearch(lowest, highest, steps, self.batch_size, seed, self.mixup)
-        runtime = self.runtime()
-        with shared_tensorflow(runtime.environment()):
+        with self._session().tensorflow():
             transfer, _, _ = self._head_transfer(x, y, seed, 0, None)
-            stages = frozen_programs(transfer.model, transfer.cut, transfer.preprocessing, runtime)
-            return find_rate(transfer, self._node().runner, self.extractor(), stages, runtime, search)
+            return find_rate(transfer, self._session(), search)
 
     def fine_tune(
         self,
@@ -312,7 +310,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             "schedule": schedule,
             "warmup_epochs": warmup_epochs,
         }
-        with shared_tensorflow(self.runtime().environment()):
+        with self._session().tensorflow():
             return self._train(transfer, record, self.history_, callbacks, run)
 
     def predict_proba(self, x: Images) -> NDArray[np.float32]:
@@ -441,11 +439,9 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def close(self) -> None:
         """Ends the Node.js process, if the classifier started one. It starts a new one when it needs it."""
-        own: Node | None = self.__dict__.get("_own_node")
-        for name in _PROCESS:
-            self.__dict__.pop(name, None)
-        if own is not None:
-            own.close()
+        session: Session | None = self.__dict__.pop("_own_session", None)
+        if session is not None:
+            session.close()
 
     def __enter__(self) -> ImageClassifier:
         return self
@@ -474,14 +470,9 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 allow_lambda=self.allow_lambda,
                 progress=report,
             )
-        runtime = self.runtime()
-        features = append_pooling(base.model)
-        with shared_tensorflow(runtime.environment()) as tensorflow:
-            if not are_cached([base.preprocessing, features], runtime):
-                # TensorFlow is imported while Node.js starts.
-                tensorflow.start()
-                self._node().runner.start()
-            channels = programs_for([base.preprocessing, features], runtime)[-1].output_shape[0]
+        features, session = append_pooling(base.model), self._session()
+        session.start_for([base.preprocessing, features])
+        channels = session.programs([base.preprocessing, features])[-1].output_shape[0]
         classes = class_values(y, images)
         transfer = Transfer(
             model=append_classifier(
@@ -517,9 +508,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             transfer,
             record,
             before,
-            runner=self._node().runner,
-            extractor=self.extractor(),
-            runtime=self.runtime(),
+            session=self._session(),
             run=run,
             callbacks=callbacks,
         )
@@ -590,7 +579,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def runtime(self) -> Runtime:
         """The Node.js side that the classifier works with; set up if need be."""
-        return ensure(report=logger.info)
+        return self._session().runtime
 
     def layers_model(self) -> LayersModel:
         """The trained model, from preprocessed images to probabilities."""
@@ -601,33 +590,25 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         stages, extractor = self.programs(), self.extractor()
         return extractor.compute(stages[:-1], images, description="Features"), extractor.compute(stages, images)
 
-    def _node(self) -> Node:
-        if self.node is not None:
-            return self.node
-        if "_own_node" not in self.__dict__:
-            self._own_node = Node()
-        return self._own_node
+    def _session(self) -> Session:
+        """In the given Node.js process, or in one of its own."""
+        session: Session | None = self.__dict__.get("_own_session")
+        if session is None or not (session.owns_runner if self.node is None else session.runner is self.node.runner):
+            self.close()
+            session = self._own_session = Session(None if self.node is None else self.node.runner)
+        session.extractor.memory.budget = parse_memory(self.feature_memory)
+        return session
 
     def extractor(self) -> FeatureExtractor:
         """What runs programs over images in the classifier's Node.js process."""
-        runner = self._node().runner
-        extractor: FeatureExtractor | None = self.__dict__.get("_own_extractor")
-        if extractor is None or extractor.runner is not runner:
-            extractor = self._own_extractor = FeatureExtractor(runner)
-        extractor.memory.budget = parse_memory(self.feature_memory)
+        extractor: FeatureExtractor = self._session().extractor
         return extractor
 
-    def programs(self, tensorflow: TensorFlowProcess | None = None) -> list[Program]:
-        """The programs from images to probabilities: preprocessing, frozen part (if any), trained part.
-
-        Args:
-            tensorflow: A process that traces what is not in the cache; by default one is started where it is needed.
-        """
+    def programs(self) -> list[Program]:
+        """The programs from images to probabilities: preprocessing, frozen part (if any), trained part."""
         if "_stages" not in self.__dict__:
             trained = self._fitted()
-            self._stages = classifier_programs(
-                trained.model, trained.record.cut, trained.record.preprocessing, self.runtime(), tensorflow
-            )
+            self._stages = classifier_programs(trained.model, trained.record.cut, trained.record.preprocessing, self._session())
         return self._stages
 
 

@@ -13,16 +13,15 @@ from pybridge._version import __version__
 from pybridge.classifier.trained import Judged, Trained
 from pybridge.data import ImageSet
 from pybridge.errors import DataError
-from pybridge.rpc.runner import Runner
 from pybridge.runtime import Runtime
+from pybridge.session import Session
 from pybridge.training.callbacks import Callback
 from pybridge.training.checkpoint import read_checkpoint, write_checkpoint
-from pybridge.training.features import FeatureExtractor
 from pybridge.training.history import History
 from pybridge.training.loop import FitState
 from pybridge.training.run_directory import RunDirectory, RunRecord
 from pybridge.training.trainer import AUTO
-from pybridge.training.transfer import Transfer, frozen_programs, run_transfer
+from pybridge.training.transfer import Transfer, run_transfer
 
 # Settings that a resumed training may change without becoming another training; the cut stands for `unfreeze`.
 _FREE_TO_CHANGE = {"engine", "unfreeze", "epochs", "patience", "seed", "skip_unreadable"}
@@ -86,9 +85,7 @@ def train(
     record: RunRecord,
     before: History,
     *,
-    runner: Runner,
-    extractor: FeatureExtractor,
-    runtime: Runtime,
+    session: Session,
     run: RunDirectory | None,
     callbacks: Sequence[Callback] = (),
 ) -> tuple[Trained, bool]:
@@ -98,9 +95,7 @@ def train(
         transfer: What to train, on what, and how.
         record: What the run's record shall say; see `new_record`.
         before: The epochs of an earlier training, which this one goes on from.
-        runner: The Node process.
-        extractor: Runs the frozen part in it.
-        runtime: Traces the frozen part where it is not in the cache.
+        session: Where.
         run: Where the run is written, or None. A checkpoint there is gone on from.
         callbacks: Called around the epochs.
 
@@ -121,10 +116,7 @@ def train(
         run.write(replace(record, history=known), transfer.model)
     result = run_transfer(
         transfer,
-        runner,
-        extractor,
-        frozen_programs(transfer.model, transfer.cut, transfer.preprocessing, runtime),
-        runtime,
+        session,
         callbacks=callbacks,
         resume=checkpoint,
         on_epoch=None if run is None else _saver(run, before),

@@ -32,12 +32,11 @@ from pybridge.deployment.measuring import (
 from pybridge.deployment.sources import package_sources
 from pybridge.deployment.staging import check_destination, publish, staging
 from pybridge.errors import DataError, ParityError
-from pybridge.graphs import Program, TensorFlowProcess, programs_for
+from pybridge.graphs import Program, programs_for, shared_tensorflow
 from pybridge.node import Node
 from pybridge.parity.runs import verify_run
 from pybridge.tfjs.custom_layers import FILE_NAME as LAYERS_FILE
 from pybridge.tfjs.layers_model import LayersModel
-from pybridge.training.features import FeatureExtractor
 from pybridge.training.run_directory import RunDirectory, RunRecord
 
 PRECISIONS = ("float32", "float16", "uint8")
@@ -120,18 +119,18 @@ def deploy(
     with ExitStack() as stack:
         node = node or stack.enter_context(Node())
         classifier = ImageClassifier.load(run, node=node)
-        tensorflow = stack.enter_context(TensorFlowProcess(classifier.runtime().environment()))
+        stack.enter_context(shared_tensorflow(classifier.runtime().environment()))
         parity = _parity(classifier, record, images, run, force)
         with staging(dest) as folder:
             _write_sources(folder)
             (equalized(model) if precision == "uint8" else model).write(folder / "model", precision=precision)
             stored = LayersModel.read(folder / "model") if precision != "float32" else model
-            measured = _measure(classifier, record, stored, images, precision, tensorflow, node)
+            measured = _measure(classifier, record, stored, images, precision)
             if measured.drift is not None:
                 measured.drift["limit"] = max_drift
                 if not force:
                     check_drift(measured.drift, precision)
-            form = _write_saved_model(classifier.programs(tensorflow), folder) if saved_model else None
+            form = _write_saved_model(classifier.programs(), folder) if saved_model else None
             manifest = {
                 "format": "pybridge-package",
                 "version": 1,
@@ -224,15 +223,13 @@ def _measure(
     stored: LayersModel,
     images: Any,
     precision: str,
-    tensorflow: TensorFlowProcess,
-    node: Node,
 ) -> _Measured:
-    stages = classifier.programs(tensorflow)
+    stages = classifier.programs()
     pattern = check_picture(record.class_names)
-    extractor = FeatureExtractor(node.runner)
+    extractor = classifier.extractor()
     if precision == "float32":
         return _Measured(extractor.compute(stages, pattern)[0], None)
-    lowered = programs_for([record.preprocessing, stored], classifier.runtime(), tensorflow)
+    lowered = programs_for([record.preprocessing, stored], classifier.runtime())
     check = extractor.compute(lowered, pattern)[0]
     if images is None:
         return _Measured(check, None)

@@ -13,11 +13,11 @@ from pybridge.classifier.inputs import unlabelled
 from pybridge.data import ImageSet
 from pybridge.data.preprocessing import Preprocessing
 from pybridge.errors import DataError
+from pybridge.features import image_batches
 from pybridge.graphs import TensorFlowProcess, programs_for, run_reference
 from pybridge.parity.bench import Bench
 from pybridge.parity.edge_cases import Cases, InputSpec
 from pybridge.parity.subjects import Subject
-from pybridge.training.features import image_batches
 
 
 def given_cases(inputs: Any, specs: Sequence[InputSpec], subject: Subject, bench: Bench) -> Cases:

@@ -15,6 +15,7 @@ from pybridge.classifier import ImageClassifier
 from pybridge.classifier.inputs import unlabelled
 from pybridge.data import ImageSet
 from pybridge.errors import DataError
+from pybridge.features import image_batches
 from pybridge.graphs import Program, TensorFlowProcess, run_reference, shared_tensorflow
 from pybridge.parity.bench import Bench, Outputs
 from pybridge.parity.difference import max_ulp_diff
@@ -25,7 +26,6 @@ from pybridge.parity.subjects import Subject
 from pybridge.parity.training import check_training
 from pybridge.parity.verification import compare
 from pybridge.progress import progress
-from pybridge.training.features import image_batches
 
 # Enough to find a difference; prepared images take 0.6 MB each.
 _MOST_FOR_OTHERS = 32
@@ -67,7 +67,7 @@ def verify_run(
         with shared_tensorflow(classifier.runtime().environment()) as tensorflow:
             # Node has work to do while it starts.
             tensorflow.start()
-            stages = classifier.programs(tensorflow)
+            stages = classifier.programs()
             some = np.linspace(0, len(chosen) - 1, min(len(chosen), _MOST_FOR_OTHERS)).astype(np.int64)
             others = [each for each in wanted if each.name != "node"]
             # Node goes first, whether it is wanted or not: it names the files that are no images.

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from pybridge.classifier import ImageClassifier
 from pybridge.data import ImageSet
+from pybridge.features import FeatureExtractor
 from pybridge.graphs import TensorFlowProcess
 from pybridge.graphs.training.reference import train_reference
 from pybridge.rpc.runner import Runner
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.training.engines import create_trainer
-from pybridge.training.features import FeatureExtractor
 from pybridge.training.preparation import EngineChoice, EnginePreparation
 from pybridge.training.schedules import mixing_shares
 from pybridge.training.trainer import ENGINES, Examples, Trainer, TrainerSettings
@@ -108,7 +108,7 @@ def check_training(classifier: ImageClassifier, images: ImageSet, epochs: int, t
         ModelFormatError: Keras cannot train this model, so that there is nothing to compare.
     """
     some = images.take(np.linspace(0, len(images) - 1, min(len(images), MOST_IMAGES)).astype(np.int64))
-    stages = classifier.programs(tensorflow)[:-1]
+    stages = classifier.programs()[:-1]
     extractor = classifier.extractor()
     settings = classifier.trainer_settings()
     tail = trainable_part(classifier.layers_model(), classifier.cut_, stages[-1].output_shape)

@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from pybridge.data import Augmentation, ImageSet, Preprocessing, class_weights
 from pybridge.errors import DataError
-from pybridge.graphs import Program, TensorFlowProcess, programs_for
-from pybridge.rpc.runner import Runner
-from pybridge.runtime import Runtime
+from pybridge.features import FeatureExtractor
+from pybridge.graphs import Program
+from pybridge.session import Session
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.tfjs.topology import split, truncate
 from pybridge.training.callbacks import Callback
 from pybridge.training.engines import create_trainer
-from pybridge.training.features import FeatureExtractor
 from pybridge.training.loop import FitResult, FitSettings, FitState, fit
 from pybridge.training.preparation import EnginePreparation
 from pybridge.training.rate_finder import RateCurve, RateSearch, find_rates
@@ -73,15 +72,9 @@ class TransferResult:
     probabilities: NDArray[np.float32]
 
 
-def frozen_programs(
-    model: LayersModel,
-    cut: str | None,
-    preprocessing: Preprocessing,
-    runtime: Runtime,
-    tensorflow: TensorFlowProcess | None = None,
-) -> list[Program]:
+def frozen_programs(model: LayersModel, cut: str | None, preprocessing: Preprocessing, session: Session) -> list[Program]:
     """The programs from images to the activations where the frozen part of a model ends."""
-    return programs_for([preprocessing, *([] if cut is None else [truncate(model, cut)])], runtime, tensorflow)
+    return session.programs([preprocessing, *([] if cut is None else [truncate(model, cut)])])
 
 
 def trainable_part(model: LayersModel, cut: str | None, shape: Sequence[int]) -> LayersModel:
@@ -89,24 +82,15 @@ def trainable_part(model: LayersModel, cut: str | None, shape: Sequence[int]) ->
     return model if cut is None else split(model, cut, shape)[1]
 
 
-def classifier_programs(
-    model: LayersModel,
-    cut: str | None,
-    preprocessing: Preprocessing,
-    runtime: Runtime,
-    tensorflow: TensorFlowProcess | None = None,
-) -> list[Program]:
+def classifier_programs(model: LayersModel, cut: str | None, preprocessing: Preprocessing, session: Session) -> list[Program]:
     """The programs from images to probabilities. The frozen part is the one that training used."""
-    frozen = frozen_programs(model, cut, preprocessing, runtime, tensorflow)
-    return [*frozen, *programs_for([trainable_part(model, cut, frozen[-1].output_shape)], runtime, tensorflow)]
+    frozen = frozen_programs(model, cut, preprocessing, session)
+    return [*frozen, *session.programs([trainable_part(model, cut, frozen[-1].output_shape)])]
 
 
 def run_transfer(
     transfer: Transfer,
-    runner: Runner,
-    extractor: FeatureExtractor,
-    stages: Sequence[Program],
-    runtime: Runtime,
+    session: Session,
     *,
     callbacks: Sequence[Callback] = (),
     resume: FitState | None = None,
@@ -116,10 +100,7 @@ def run_transfer(
 
     Args:
         transfer: What to do.
-        runner: The Node process.
-        extractor: Runs the frozen part in it.
-        stages: The programs up to the cut; see `frozen_programs`.
-        runtime: Whose TensorFlow traces what trains.
+        session: Where.
         callbacks: Called around the epochs.
         resume: Where to go on.
         on_epoch: Told the state after each epoch.
@@ -127,14 +108,14 @@ def run_transfer(
     Raises:
         DataError: Images cannot be decoded, or too few are left.
     """
-    tail = trainable_part(transfer.model, transfer.cut, stages[-1].output_shape)
+    stages, tail = _parts(transfer, session)
     # What trains is traced while features are extracted.
-    with EnginePreparation(transfer.engine, tail, transfer.trainer, runtime) as preparation, ExitStack() as stores:
-        training, images = _training_data(transfer, extractor, stages, stores)
+    with EnginePreparation(transfer.engine, tail, transfer.trainer, session.runtime) as preparation, ExitStack() as stores:
+        training, images = _training_data(transfer, session.extractor, stages, stores)
         validation: Examples | None = None
         if transfer.validation is not None:
-            validation, images = _validation_data(transfer, transfer.validation, extractor, stages, stores)
-        trainer = create_trainer(preparation.result(), runner, tail, transfer.trainer)
+            validation, images = _validation_data(transfer, transfer.validation, session.extractor, stages, stores)
+        trainer = create_trainer(preparation.result(), session.runner, tail, transfer.trainer)
         try:
             result = fit(
                 trainer,
@@ -153,35 +134,31 @@ def run_transfer(
     return TransferResult(model, result, images, probabilities)
 
 
-def find_rate(
-    transfer: Transfer,
-    runner: Runner,
-    extractor: FeatureExtractor,
-    stages: Sequence[Program],
-    runtime: Runtime,
-    search: RateSearch,
-) -> RateCurve:
+def find_rate(transfer: Transfer, session: Session, search: RateSearch) -> RateCurve:
     """Extracts features of the training images, and runs a learning-rate range test on them.
 
     Args:
         transfer: What would be trained.
-        runner: The Node process.
-        extractor: Runs the frozen part in it.
-        stages: The programs up to the cut; see `frozen_programs`.
-        runtime: Whose TensorFlow traces what trains.
+        session: Where.
         search: Which rates.
 
     Raises:
         DataError: Images cannot be decoded, or too few are left.
     """
-    tail = trainable_part(transfer.model, transfer.cut, stages[-1].output_shape)
-    with EnginePreparation(transfer.engine, tail, transfer.trainer, runtime) as preparation, ExitStack() as stores:
-        examples, _ = _training_data(transfer, extractor, stages, stores)
-        trainer = create_trainer(preparation.result(), runner, tail, transfer.trainer)
+    stages, tail = _parts(transfer, session)
+    with EnginePreparation(transfer.engine, tail, transfer.trainer, session.runtime) as preparation, ExitStack() as stores:
+        examples, _ = _training_data(transfer, session.extractor, stages, stores)
+        trainer = create_trainer(preparation.result(), session.runner, tail, transfer.trainer)
         try:
             return find_rates(trainer, examples, search)
         finally:
             trainer.dispose()
+
+
+def _parts(transfer: Transfer, session: Session) -> tuple[list[Program], LayersModel]:
+    """The programs of what stays frozen, and what trains on their output."""
+    stages = frozen_programs(transfer.model, transfer.cut, transfer.preprocessing, session)
+    return stages, trainable_part(transfer.model, transfer.cut, stages[-1].output_shape)
 
 
 def _training_data(

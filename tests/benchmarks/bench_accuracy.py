@@ -32,10 +32,10 @@ from pictures import Parts, Pictures, load, part  # noqa: E402
 
 import pybridge as pb  # noqa: E402
 from pybridge.data import ImageSet  # noqa: E402
-from pybridge.graphs import TensorFlowProcess  # noqa: E402
 from pybridge.loading import resolve  # noqa: E402
 from pybridge.models import to_keras  # noqa: E402
 from pybridge.runtime import ensure  # noqa: E402
+from pybridge.session import Session  # noqa: E402
 from pybridge.tfjs.cuts import choose_cut  # noqa: E402
 from pybridge.tfjs.topology import split  # noqa: E402
 from pybridge.training.head import append_pooling  # noqa: E402
@@ -233,9 +233,9 @@ def measure(
 ) -> list[dict[str, Any]]:
     """All trainings: one row for each data set, seed, stage and trainer."""
     rows: list[dict[str, Any]] = []
-    with pb.Node() as node, TensorFlowProcess(ensure().environment()) as tensorflow:
+    with Session() as session, session.tensorflow():
         keras = InKeras(cache)
-        compiled = Laboratory(node, tensorflow, BASE, cache)
+        compiled = Laboratory(session, BASE, cache)
         portable = replace(compiled, engine="layers")
         for name in data:
             pictures, tune = load(name), name in tuned

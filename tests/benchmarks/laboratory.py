@@ -12,15 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pictures import Parts, Pictures
 
-import pybridge as pb
 from pybridge.data import Augmentation
-from pybridge.graphs import TensorFlowProcess, programs_for
 from pybridge.loading import resolve
-from pybridge.runtime import ensure
+from pybridge.session import Session
 from pybridge.tfjs.cuts import choose_cut
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.training import Examples, FitSettings, TrainerSettings, create_trainer, fit
-from pybridge.training.features import FeatureExtractor
 from pybridge.training.head import POOLING_LAYER, append_classifier, append_pooling
 from pybridge.training.transfer import frozen_programs, trainable_part
 
@@ -48,10 +45,9 @@ FINE_TUNING: dict[str, Any] = {**HEAD, "epochs": 10, "learning_rate": 1e-5, "unf
 
 @dataclass
 class Laboratory:
-    """One Node process, one TensorFlow process, and what was extracted in them."""
+    """A session, and what was extracted in it."""
 
-    node: pb.Node
-    tensorflow: TensorFlowProcess
+    session: Session
     base_name: str
     cache: Path
     engine: str = "compiled"
@@ -62,8 +58,8 @@ class Laboratory:
         self.base = base.model
         self.pooled = append_pooling(base.model)
         self.preprocessing = base.preprocessing
-        self.extractor = FeatureExtractor(self.node.runner)
-        stages = programs_for([base.preprocessing, self.pooled], ensure(), self.tensorflow)
+        self.extractor = self.session.extractor
+        stages = self.session.programs([base.preprocessing, self.pooled])
         self.channels: int = stages[-1].output_shape[0]
 
     def features(self, pictures: Pictures, views: int) -> int:
@@ -75,19 +71,19 @@ class Laboratory:
         if file.exists():
             values = np.load(file)
         else:
-            stages = programs_for([self.preprocessing, self.pooled], ensure(), self.tensorflow)
+            stages = self.session.programs([self.preprocessing, self.pooled])
             store, _ = self.extractor.extract(stages, pictures.images, augmentation=_augmentation(views))
             values = self.extractor.read(store, np.arange(len(pictures.images) * views, dtype=np.int32))
             self.extractor.release(store)
             file.parent.mkdir(parents=True, exist_ok=True)
             np.save(file, values)
-        self.stores[key] = self.node.runner.call("features.put", {"values": values})
+        self.stores[key] = self.session.runner.call("features.put", {"values": values})
         return self.stores[key]
 
     def activations(self, pictures: Pictures, cut: str | None) -> tuple[int, Sequence[int]]:
         """A store of what a data set's pictures give at a cut, and the shape of one row. Only the last one is kept."""
         key = (pictures.name, "cut", cut)
-        stages = frozen_programs(self.pooled, cut, self.preprocessing, ensure(), self.tensorflow)
+        stages = frozen_programs(self.pooled, cut, self.preprocessing, self.session)
         if key not in self.stores:
             for other in [each for each in self.stores if each[1] == "cut"]:
                 self.extractor.release(self.stores.pop(other))
@@ -120,7 +116,7 @@ class Laboratory:
             "keep_start",
         )
         length = FitSettings(**{name: settings[name] for name in names}, seed=seed)
-        trainer = create_trainer(self.engine, self.node.runner, model, rates, tensorflow=self.tensorflow)
+        trainer = create_trainer(self.engine, self.session.runner, model, rates)
         try:
             begun = time.perf_counter()
             result = fit(trainer, training, judged, length)

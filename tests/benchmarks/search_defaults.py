@@ -25,9 +25,7 @@ sys.path.insert(0, str(REPOSITORY))
 from laboratory import FINE_TUNING, HEAD, Laboratory, short_name  # noqa: E402
 from pictures import Pictures, load, part  # noqa: E402
 
-import pybridge as pb  # noqa: E402
-from pybridge.graphs import TensorFlowProcess  # noqa: E402
-from pybridge.runtime import ensure  # noqa: E402
+from pybridge.session import Session  # noqa: E402
 from pybridge.tfjs.layers_model import LayersModel  # noqa: E402
 
 SEEDS = (0, 1, 2)
@@ -118,8 +116,8 @@ def run(stage: str, base: str, out: Path, cache: Path, wanted: Sequence[Case]) -
     done = {json.dumps(_key_of(row)) for row in read(out)}
     pictures: dict[str, Pictures] = {}
     heads: dict[tuple[str, int | None, int], tuple[dict[str, Any], LayersModel]] = {}
-    with pb.Node() as node, TensorFlowProcess(ensure().environment()) as tensorflow:
-        laboratory = Laboratory(node, tensorflow, base, cache)
+    with Session() as session, session.tensorflow():
+        laboratory = Laboratory(session, base, cache)
         for case in wanted:
             key = case.key(base)
             if json.dumps(key) in done:

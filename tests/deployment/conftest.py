@@ -16,9 +16,9 @@ from service_project import HERE, Prepare, Project, install
 import pybridge as pb
 from pybridge.data import ImageSet, Preprocessing
 from pybridge.deployment import DeployedPackage
+from pybridge.features import image_batches
 from pybridge.graphs import TensorFlowProcess, programs_for, run_reference
 from pybridge.runtime import Runtime, ensure
-from pybridge.training.features import image_batches
 
 
 @pytest.fixture(scope="session")

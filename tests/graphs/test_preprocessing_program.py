@@ -14,9 +14,9 @@ from PIL import Image
 import pybridge as pb
 from pybridge.data import ImageSet, Preprocessing
 from pybridge.errors import DataError
+from pybridge.features import FeatureExtractor
 from pybridge.graphs import Program, TensorFlowProcess, programs_for, run_reference
 from pybridge.runtime import ensure
-from pybridge.training.features import FeatureExtractor
 
 STRETCH = Preprocessing(8, 12, mean=(0.0,), std=(1.0,))
 CENTRE = Preprocessing(8, 12, crop="centre", crop_fraction=0.75, mean=(10.0, 20.0, 30.0), std=(2.0, 4.0, 8.0))

@@ -18,11 +18,11 @@ from PIL import Image
 import pybridge as pb
 from pybridge.classifier.judging import report_data
 from pybridge.data import ImageSet, Preprocessing
+from pybridge.features import FeatureExtractor
 from pybridge.graphs import Program, programs_for
 from pybridge.report import render
 from pybridge.runtime import ensure
 from pybridge.training import Examples, FitSettings, History, TrainerSettings, create_trainer, fit
-from pybridge.training.features import FeatureExtractor
 from pybridge.training.transfer import trainable_part
 
 pytestmark = pytest.mark.slow

@@ -64,7 +64,7 @@ def _computing(node: pb.Node) -> float:
 
 def _features(job: Job, plan: dict[str, Any]) -> Repetition:
     from pybridge.data import ImageSet
-    from pybridge.training.features import FeatureExtractor
+    from pybridge.features import FeatureExtractor
 
     node = pb.Node()
     classifier = pb.ImageClassifier.load(job.folder / "run", node=node)

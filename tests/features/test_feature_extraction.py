@@ -17,9 +17,9 @@ from PIL import Image
 import pybridge as pb
 from pybridge.data import Augmentation, ImageSet, Preprocessing
 from pybridge.errors import BridgeError, DataError, NodeCrashedError
+from pybridge.features import FeatureExtractor, image_batches
 from pybridge.graphs import Program, programs_for
 from pybridge.runtime import ensure
-from pybridge.training.features import FeatureExtractor, image_batches
 
 PREPROCESSING = Preprocessing(16, 16)
 

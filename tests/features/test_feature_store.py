@@ -18,10 +18,9 @@ from PIL import Image
 import pybridge as pb
 from pybridge.data import ImageSet, Preprocessing
 from pybridge.errors import DataError, NodeCrashedError, RemoteError
+from pybridge.features import FeatureExtractor, FeatureMemory, parse_memory
 from pybridge.graphs import Program, programs_for
 from pybridge.runtime import ensure
-from pybridge.training.feature_memory import FeatureMemory, parse_memory
-from pybridge.training.features import FeatureExtractor
 
 NODE_RUNNER = Path(__file__).resolve().parents[2] / "node_runner"
 
