@@ -24,22 +24,22 @@ const { loadStockTensorflow } = require('../tensorflow');
  *   folder: string, files: string[], labels: number[], classes: string[], batch: number, height: number, width: number,
  *   mean: number[], std: number[], features: number, pooling: string, frozen: string[], order: number[], headRate: number,
  *   fineTuningRate: number,
- * }} Job
+ * }} Workload
  */
 
-/** @type {Record<string, (job: Job, plan: Plan) => Promise<Repetition>>} */
+/** @type {Record<string, (workload: Workload, plan: Plan) => Promise<Repetition>>} */
 const works = { features, head, partial, full, latency, throughput, start };
 
-/** @param {Job} job @param {Plan} plan @returns {Promise<Repetition>} */
-async function features(job, plan) {
+/** @param {Workload} workload @param {Plan} plan @returns {Promise<Repetition>} */
+async function features(workload, plan) {
   const tf = loadStockTensorflow();
-  const model = await load(job);
-  const extractor = tf.model({ inputs: model.inputs, outputs: model.getLayer(job.pooling).output });
+  const model = await load(workload);
+  const extractor = tf.model({ inputs: model.inputs, outputs: model.getLayer(workload.pooling).output });
   const run = async () => {
     const begun = performance.now();
     const parts = [];
-    for (let from = 0; from < plan.images; from += job.batch) {
-      parts.push(tf.tidy(() => predictOn(extractor, decodeBatch(job, from, Math.min(from + job.batch, plan.images)))));
+    for (let from = 0; from < plan.images; from += workload.batch) {
+      parts.push(tf.tidy(() => predictOn(extractor, decodeBatch(workload, from, Math.min(from + workload.batch, plan.images)))));
     }
     const values = tf.concat(parts);
     await values.data();
@@ -48,65 +48,65 @@ async function features(job, plan) {
     tf.dispose([...parts, values]);
     return { seconds, check };
   };
-  tf.tidy(() => predictOn(extractor, decodeBatch(job, 0, 2)));
+  tf.tidy(() => predictOn(extractor, decodeBatch(workload, 0, 2)));
   return run;
 }
 
-/** @param {Job} job @param {Plan} plan @returns {Promise<Repetition>} */
-async function head(job, plan) {
+/** @param {Workload} workload @param {Plan} plan @returns {Promise<Repetition>} */
+async function head(workload, plan) {
   const tf = loadStockTensorflow();
-  const values = new Float32Array(contents(job, 'features.bin'));
-  const x = tf.tensor2d(values, [values.length / job.features, job.features]);
-  const y = oneHot(job, Array.from(new Int32Array(contents(job, 'feature_labels.bin'))));
+  const values = new Float32Array(contents(workload, 'features.bin'));
+  const x = tf.tensor2d(values, [values.length / workload.features, workload.features]);
+  const y = oneHot(workload, Array.from(new Int32Array(contents(workload, 'feature_labels.bin'))));
   return async () => {
-    const model = await tf.loadLayersModel(`file://${job.folder}/head/model.json`);
-    compile(model, job.headRate);
+    const model = await tf.loadLayersModel(`file://${workload.folder}/head/model.json`);
+    compile(model, workload.headRate);
     const begun = performance.now();
-    const history = await model.fit(x, y, { batchSize: job.batch, epochs: plan.epochs, verbose: 0 });
+    const history = await model.fit(x, y, { batchSize: workload.batch, epochs: plan.epochs, verbose: 0 });
     return finish(model, begun, history);
   };
 }
 
-/** @param {Job} job @param {Plan} plan @returns {Promise<Repetition>} */
-async function partial(job, plan) {
-  const frozen = new Set(job.frozen);
+/** @param {Workload} workload @param {Plan} plan @returns {Promise<Repetition>} */
+async function partial(workload, plan) {
+  const frozen = new Set(workload.frozen);
   return async () => {
-    const model = await load(job);
+    const model = await load(workload);
     for (const layer of model.layers) layer.trainable = !frozen.has(layer.name);
-    compile(model, job.fineTuningRate);
-    const y = oneHot(job, job.labels.slice(0, plan.images));
+    compile(model, workload.fineTuningRate);
+    const y = oneHot(workload, workload.labels.slice(0, plan.images));
     const begun = performance.now();
-    const x = decodeBatch(job, 0, plan.images);
-    const history = await model.fit(x, y, { batchSize: job.batch, epochs: plan.epochs, verbose: 0 });
+    const x = decodeBatch(workload, 0, plan.images);
+    const history = await model.fit(x, y, { batchSize: workload.batch, epochs: plan.epochs, verbose: 0 });
     x.dispose();
     y.dispose();
     return finish(model, begun, history);
   };
 }
 
-/** @param {Job} job @param {Plan} plan @returns {Promise<Repetition>} */
-async function full(job, plan) {
+/** @param {Workload} workload @param {Plan} plan @returns {Promise<Repetition>} */
+async function full(workload, plan) {
   const tf = loadStockTensorflow();
-  const x = tf.tidy(() => scale(job, rawPixels(job, plan.images)).gather(tf.tensor1d(job.order.slice(0, plan.images), 'int32')));
-  const y = oneHot(job, job.order.slice(0, plan.images).map((position) => job.labels[position]));
+  const x = tf.tidy(() => scale(workload, rawPixels(workload, plan.images)).gather(tf.tensor1d(workload.order.slice(0, plan.images), 'int32')));
+  const y = oneHot(workload, workload.order.slice(0, plan.images).map((position) => workload.labels[position]));
   return async () => {
-    const model = await load(job);
-    compile(model, job.fineTuningRate);
+    const model = await load(workload);
+    compile(model, workload.fineTuningRate);
     let begun = 0;
     const callbacks = { onEpochBegin: async () => void (begun = performance.now()) };
-    const history = await model.fit(x, y, { batchSize: job.batch, shuffle: false, verbose: 0, callbacks });
+    const history = await model.fit(x, y, { batchSize: workload.batch, shuffle: false, verbose: 0, callbacks });
     return finish(model, begun, history);
   };
 }
 
-/** @param {Job} job @param {Plan} plan @returns {Promise<Repetition>} */
-async function latency(job, plan) {
+/** @param {Workload} workload @param {Plan} plan @returns {Promise<Repetition>} */
+async function latency(workload, plan) {
   const tf = loadStockTensorflow();
-  const model = await load(job);
-  const pixels = rawPixels(job, Math.min(plan.images, 32));
+  const model = await load(workload);
+  const pixels = rawPixels(workload, Math.min(plan.images, 32));
   /** @param {number} call */
   const top = async (call) => {
-    const output = tf.tidy(() => predictOn(model, scale(job, pixels.slice([call % pixels.shape[0]], [1]))));
+    const output = tf.tidy(() => predictOn(model, scale(workload, pixels.slice([call % pixels.shape[0]], [1]))));
     const values = await output.data();
     output.dispose();
     return Math.max(...values);
@@ -120,16 +120,16 @@ async function latency(job, plan) {
   };
 }
 
-/** @param {Job} job @param {Plan} plan @returns {Promise<Repetition>} */
-async function throughput(job, plan) {
+/** @param {Workload} workload @param {Plan} plan @returns {Promise<Repetition>} */
+async function throughput(workload, plan) {
   const tf = loadStockTensorflow();
-  const model = await load(job);
-  const pixels = rawPixels(job, plan.images);
-  tf.tidy(() => predictOn(model, scale(job, pixels.slice([0], [2]))));
+  const model = await load(workload);
+  const pixels = rawPixels(workload, plan.images);
+  tf.tidy(() => predictOn(model, scale(workload, pixels.slice([0], [2]))));
   return async () => {
     const begun = performance.now();
-    const x = scale(job, pixels);
-    const output = /** @type {Tensor} */ (model.predict(x, { batchSize: job.batch }));
+    const x = scale(workload, pixels);
+    const output = /** @type {Tensor} */ (model.predict(x, { batchSize: workload.batch }));
     const values = /** @type {number[][]} */ (await output.array());
     const seconds = (performance.now() - begun) / 1e3;
     tf.dispose([x, output]);
@@ -137,18 +137,18 @@ async function throughput(job, plan) {
   };
 }
 
-/** @param {Job} job @returns {Promise<Repetition>} */
-async function start(job) {
+/** @param {Workload} workload @returns {Promise<Repetition>} */
+async function start(workload) {
   return async () => {
-    const model = await load(job);
-    const output = predictOn(model, decodeBatch(job, 0, 1));
+    const model = await load(workload);
+    const output = predictOn(model, decodeBatch(workload, 0, 1));
     return { seconds: 0, check: Math.max(...(await output.data())) };
   };
 }
 
-/** @param {Job} job */
-function load(job) {
-  return loadStockTensorflow().loadLayersModel(`file://${job.folder}/run/model/model.json`);
+/** @param {Workload} workload */
+function load(workload) {
+  return loadStockTensorflow().loadLayersModel(`file://${workload.folder}/run/model/model.json`);
 }
 
 /** @param {LayersModel} model @param {number} rate */
@@ -169,42 +169,42 @@ function predictOn(model, x) {
   return /** @type {Tensor} */ (model.predict(x));
 }
 
-/** @param {Job} job @param {number} from @param {number} to @returns {Tensor4D} */
-function decodeBatch(job, from, to) {
+/** @param {Workload} workload @param {number} from @param {number} to @returns {Tensor4D} */
+function decodeBatch(workload, from, to) {
   const tf = loadStockTensorflow();
   return tf.tidy(() => {
-    const images = job.files.slice(from, to).map((name) => {
+    const images = workload.files.slice(from, to).map((name) => {
       const pixels = /** @type {import('@tensorflow/tfjs-node').Tensor3D} */ (
-        tf.node.decodeImage(fs.readFileSync(path.join(job.folder, name)), 3)
+        tf.node.decodeImage(fs.readFileSync(path.join(workload.folder, name)), 3)
       );
-      return tf.image.resizeBilinear(pixels, [job.height, job.width]);
+      return tf.image.resizeBilinear(pixels, [workload.height, workload.width]);
     });
-    return scale(job, /** @type {Tensor4D} */ (tf.stack(images)));
+    return scale(workload, /** @type {Tensor4D} */ (tf.stack(images)));
   });
 }
 
-/** @param {Job} job @param {Tensor4D} pixels @returns {Tensor4D} */
-function scale(job, pixels) {
-  return loadStockTensorflow().tidy(() => pixels.toFloat().sub(job.mean).div(job.std));
+/** @param {Workload} workload @param {Tensor4D} pixels @returns {Tensor4D} */
+function scale(workload, pixels) {
+  return loadStockTensorflow().tidy(() => pixels.toFloat().sub(workload.mean).div(workload.std));
 }
 
-/** @param {Job} job @param {number} count @returns {Tensor4D} */
-function rawPixels(job, count) {
-  const shape = /** @type {[number, number, number, number]} */ ([count, job.height, job.width, 3]);
-  const bytes = fs.readFileSync(path.join(job.folder, 'pixels.bin')).subarray(0, count * job.height * job.width * 3);
+/** @param {Workload} workload @param {number} count @returns {Tensor4D} */
+function rawPixels(workload, count) {
+  const shape = /** @type {[number, number, number, number]} */ ([count, workload.height, workload.width, 3]);
+  const bytes = fs.readFileSync(path.join(workload.folder, 'pixels.bin')).subarray(0, count * workload.height * workload.width * 3);
   return loadStockTensorflow().tensor4d(new Uint8Array(bytes), shape, 'int32');
 }
 
-/** @param {Job} job @param {number[]} labels */
-function oneHot(job, labels) {
+/** @param {Workload} workload @param {number[]} labels */
+function oneHot(workload, labels) {
   const tf = loadStockTensorflow();
-  return tf.tidy(() => tf.oneHot(tf.tensor1d(labels, 'int32'), job.classes.length).toFloat());
+  return tf.tidy(() => tf.oneHot(tf.tensor1d(labels, 'int32'), workload.classes.length).toFloat());
 }
 
-/** @param {Job} job @param {string} name @returns {ArrayBuffer} */
-function contents(job, name) {
+/** @param {Workload} workload @param {string} name @returns {ArrayBuffer} */
+function contents(workload, name) {
   // A copy of its own: small files come in a pool that they share.
-  return Uint8Array.from(fs.readFileSync(path.join(job.folder, name))).buffer;
+  return Uint8Array.from(fs.readFileSync(path.join(workload.folder, name))).buffer;
 }
 
 /** @returns {Record<string, string>} */
@@ -224,7 +224,7 @@ async function main() {
       if (repetition) {
         answer = await repetition();
       } else {
-        const facts = JSON.parse(fs.readFileSync(path.join(order.folder, 'job.json'), 'utf8'));
+        const facts = JSON.parse(fs.readFileSync(path.join(order.folder, 'workload.json'), 'utf8'));
         repetition = await works[order.work]({ ...facts, folder: order.folder }, order.plan);
         answer = { versions: versions() };
       }

@@ -38,7 +38,7 @@ def add(verbs: Verbs) -> None:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from pybridge.benchmark.files import read_results, with_section, write_results
+    from pybridge.benchmark.results import read_results, with_section, write_results
     from pybridge.benchmark.table import section
 
     if options.list:

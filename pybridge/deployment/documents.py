@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from pybridge.deployment.measuring import describe_drift
+from pybridge.deployment.drift import describe_drift
 
 # tfjs 4.10 is the first whose layers read the weights of a model as they are written today; 5 does not exist yet.
 _TENSORFLOW_JS = ">=4.10.0 <5"

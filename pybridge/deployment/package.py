@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
@@ -18,19 +17,19 @@ from numpy.typing import NDArray
 from pybridge._version import __version__
 from pybridge.classifier import ImageClassifier
 from pybridge.deployment.documents import package_json, package_name, readme
-from pybridge.deployment.equalizing import equalized
-from pybridge.deployment.measuring import (
+from pybridge.deployment.drift import MAX_DRIFT, check_drift, drift, image_set
+from pybridge.deployment.javascript import package_sources
+from pybridge.deployment.manifest import (
     CHECK_HEIGHT,
     CHECK_TOLERANCE,
     CHECK_WIDTH,
-    MAX_DRIFT,
-    check_drift,
+    FORMAT,
+    MANIFEST_FILE,
     check_picture,
-    drift,
-    image_set,
+    file_hashes,
 )
-from pybridge.deployment.sources import package_sources
 from pybridge.deployment.staging import check_destination, publish, staging
+from pybridge.deployment.weight_equalization import equalized
 from pybridge.errors import DataError, ParityError
 from pybridge.graphs import Program, programs_for, shared_tensorflow
 from pybridge.node import Node
@@ -132,7 +131,7 @@ def deploy(
                     check_drift(measured.drift, precision)
             form = _write_saved_model(classifier.programs(), folder) if saved_model else None
             manifest = {
-                "format": "pybridge-package",
+                "format": FORMAT,
                 "version": 1,
                 "labels": list(record.class_names),
                 "preprocessing": record.preprocessing.to_dict(),
@@ -157,8 +156,8 @@ def deploy(
                 "versions": {**record.versions, "pybridge": __version__},
             }
             (folder / "README.md").write_bytes(readme(name, manifest))
-            manifest["files"] = _hashes(folder)
-            (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+            manifest["files"] = file_hashes(folder)
+            (folder / MANIFEST_FILE).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
             labels = f"{len(record.class_names)} labels"
             (folder / "package.json").write_bytes(package_json(name, version, f"An image classifier with {labels}"))
             size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
@@ -261,15 +260,3 @@ def _write_saved_model(programs: Sequence[Program], folder: Path) -> dict[str, A
         signature = program.signatures["default"]
         stages.append({"folder": copy(number), "input": signature.inputs[0].tensor, "output": signature.output.tensor})
     return {"images": images, "stages": stages}
-
-
-def _hashes(folder: Path) -> dict[str, dict[str, Any]]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        file.relative_to(folder).as_posix(): {
-            "sha256": hashlib.sha256(content).hexdigest(),
-            "bytes": len(content),
-        }
-        for file in files
-        for content in [file.read_bytes()]
-    }

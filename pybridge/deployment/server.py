@@ -19,8 +19,8 @@ from types import TracebackType
 from typing import IO, Any
 
 from pybridge.deployment.documents import package_name
+from pybridge.deployment.manifest import is_own
 from pybridge.deployment.package import deploy
-from pybridge.deployment.sources import is_own
 from pybridge.errors import BridgeError, DataError, SetupError
 from pybridge.runtime import Runtime, ensure
 from pybridge.runtime.bundle import find_bundle

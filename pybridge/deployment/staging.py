@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pybridge.deployment.sources import is_own
+from pybridge.deployment.manifest import is_own
 from pybridge.errors import BridgeError
 
 

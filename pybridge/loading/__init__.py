@@ -1,7 +1,7 @@
 """Every source of a model that a user can name, opened safely.
 
 `find_model` opens it whole, for prediction and further training; `resolve` makes a base of it: a feature extractor with its
-preprocessing. Keras files are opened in the TensorFlow process, whose jobs for that are in ``keras_jobs`` and ``graph_jobs``.
+preprocessing. Keras files are opened in the TensorFlow process, whose jobs for that are in ``keras_reader`` and ``freezing``.
 """
 
 from pybridge.loading.base_model import BaseModel, resolve

@@ -19,7 +19,7 @@ from pybridge.runtime import ensure
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.zoo.download import models_dir
 
-_JOBS = "pybridge.loading.keras_jobs"
+_JOBS = "pybridge.loading.keras_reader"
 _ZIP_START = b"PK"
 _TIMEOUT_SECONDS = 1800.0
 

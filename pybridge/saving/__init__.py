@@ -5,7 +5,6 @@
 """
 
 from pybridge.saving.precision import PRECISIONS
-from pybridge.saving.report import SaveReport
-from pybridge.saving.saving import FORMATS, save_model
+from pybridge.saving.saving import FORMATS, SaveReport, save_model
 
 __all__ = ["FORMATS", "PRECISIONS", "SaveReport", "save_model"]

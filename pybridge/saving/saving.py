@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,8 @@ from numpy.typing import NDArray
 from pybridge.errors import BridgeError, ModelFormatError, ParityError
 from pybridge.loading import OpenedModel, SavedModel, lift
 from pybridge.loading.saved_model import read_saved_model
-from pybridge.saving import writing
+from pybridge.saving import writers
 from pybridge.saving.precision import PRECISIONS, largest_error, rounded
-from pybridge.saving.report import SaveReport
 from pybridge.tfjs.layers_model import LayersModel
 
 FORMATS = ("tfjs_layers", "tfjs_graph", "saved_model", "keras")
@@ -29,6 +29,40 @@ Answer = Callable[[OpenedModel, Named], Arrays]
 # The largest difference, as a share of the largest output, at which two implementations of the same float32 network count as
 # equal: typical ones differ by 2e-7, deep ones with other kernels by up to 1e-5.
 _TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class SaveReport:
+    """A saved model, compared with the one in memory on random inputs.
+
+    Attributes:
+        path: Where it is.
+        format: ``tfjs_layers``, ``tfjs_graph``, ``saved_model`` or ``keras``.
+        precision: Of its weights.
+        size_bytes: Of all its files.
+        max_abs_diff: The largest difference of an output; with float32 that of other kernels, else the drift of the precision.
+        max_rel_diff: The same as a share of the largest output.
+        max_weight_error: The largest difference of a weight; None where the format fuses weights.
+        tolerance: The ``max_rel_diff`` that was allowed; None with a lower precision, where each weight is held to the
+            precision's own bound instead.
+    """
+
+    path: Path
+    format: str
+    precision: str
+    size_bytes: int
+    max_abs_diff: float
+    max_rel_diff: float
+    max_weight_error: float | None
+    tolerance: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {**asdict(self), "path": str(self.path)}
+
+    def __str__(self) -> str:
+        drift = "equal to the last bit" if self.max_abs_diff == 0 else f"differs by at most {self.max_abs_diff:.3g}"
+        return f"{self.path}: {self.format}, {self.precision}, {self.size_bytes / 1e6:.1f} MB, {drift}"
 
 
 def save_model(
@@ -88,11 +122,11 @@ def _write_and_answer(
     model: OpenedModel, made: Path, format_: str, precision: str, inputs: Named, answer: Answer
 ) -> tuple[float | None, Arrays]:
     if format_ == "tfjs_graph":
-        writing.write_graph(model, made, precision)
+        writers.write_graph(model, made, precision)
         return None, answer(made / "model.json", inputs)
     if format_ == "saved_model" and isinstance(model, SavedModel):
         _refuse_rounding(precision)
-        writing.copy_saved_model(model, made)
+        writers.copy_saved_model(model, made)
         return None, answer(read_saved_model(made, model.signature), inputs)
     layers = lift(model)
     if format_ == "tfjs_layers":
@@ -102,10 +136,10 @@ def _write_and_answer(
     stored = rounded(layers, precision)
     error = largest_error(layers.weights, stored.weights, precision)
     if format_ == "saved_model":
-        writing.write_saved_model(stored, made)
+        writers.write_saved_model(stored, made)
         return error, answer(read_saved_model(made), inputs)
     made.mkdir()
-    return error, writing.write_keras(stored, made / "model.keras", list(inputs.values()), compress=precision != "float32")
+    return error, writers.write_keras(stored, made / "model.keras", list(inputs.values()), compress=precision != "float32")
 
 
 def _renamed(model: OpenedModel, stored: LayersModel, inputs: Named) -> Named:

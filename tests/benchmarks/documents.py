@@ -7,8 +7,8 @@ from typing import Any
 
 from pybridge.benchmark.catalogue import WORK
 from pybridge.benchmark.driver import Measured
-from pybridge.benchmark.measuring import FORMAT
 from pybridge.benchmark.sizes import QUICK
+from pybridge.benchmark.suite import FORMAT
 from pybridge.benchmark.summary import summarize
 
 

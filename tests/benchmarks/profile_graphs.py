@@ -25,7 +25,7 @@ import numpy as np
 import tensorflow as tf
 
 from pybridge.benchmark.pictures import cut_pictures
-from pybridge.benchmark.workload import UNFREEZE
+from pybridge.benchmark.preparation import UNFREEZE
 from pybridge.graphs import programs_for
 from pybridge.graphs.program import Signature
 from pybridge.graphs.training.cache import training_program_for

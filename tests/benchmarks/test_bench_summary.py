@@ -11,7 +11,7 @@ from documents import document, full, measured
 
 from pybridge.benchmark.catalogue import PEERS, WORK, WORKS, Work
 from pybridge.benchmark.chart import chart
-from pybridge.benchmark.files import BEGIN, END, read_results, with_section, write_results
+from pybridge.benchmark.results import BEGIN, END, read_results, with_section, write_results
 from pybridge.benchmark.sizes import SIZES, THOROUGH
 from pybridge.benchmark.summary import summarize
 from pybridge.benchmark.table import markdown, shown

@@ -15,7 +15,7 @@ from service_project import Project, classify, probabilities
 
 import pybridge as pb
 from pybridge.deployment import DeployedPackage
-from pybridge.deployment.measuring import check_drift, drift
+from pybridge.deployment.drift import check_drift, drift
 from pybridge.errors import BridgeError, DataError, ParityError
 from pybridge.runtime import Runtime
 

@@ -242,7 +242,7 @@ def test_mutated_files_give_model_format_errors(keras_model: Any, tmp_path: Path
             try:
                 if suffix == ".keras":
                     check_archive(file)
-                run_job(folder, "pybridge.loading.keras_jobs:open_file", arguments, str(file), process, timeout=60)
+                run_job(folder, "pybridge.loading.keras_reader:open_file", arguments, str(file), process, timeout=60)
                 outcomes["opened"] += 1
             except ModelFormatError as error:
                 outcomes["refused"] += 1

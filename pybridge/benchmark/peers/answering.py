@@ -15,17 +15,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pybridge.benchmark.job import Job
+from pybridge.benchmark.peers.workload import Workload
 
 Repetition = Callable[[], dict[str, Any]]
-Preparation = Callable[[Job, dict[str, Any]], Repetition]
+Preparation = Callable[[Workload, dict[str, Any]], Repetition]
 
 
 def serve(works: Mapping[str, Preparation], versions: Callable[[], dict[str, str]]) -> None:
     """Follows orders until there are no more.
 
     Args:
-        works: What this peer can do: given the job and the plan, gets ready and gives what does one repetition.
+        works: What this peer can do: given the workload and the plan, gets ready and gives what does one repetition.
         versions: Of what it uses.
     """
     # Libraries print what they like; only this descriptor still leads to the driver.
@@ -36,7 +36,7 @@ def serve(works: Mapping[str, Preparation], versions: Callable[[], dict[str, str
         order = json.loads(line)
         try:
             if repetition is None:
-                repetition = works[order["work"]](Job.read(Path(order["folder"])), order["plan"])
+                repetition = works[order["work"]](Workload.read(Path(order["folder"])), order["plan"])
                 answer: dict[str, Any] = {"versions": versions()}
             else:
                 answer = repetition()

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 import pybridge as pb
-from pybridge.benchmark.job import FINE_TUNING_RATE, HEAD_RATE, SCRIPT, SEED, Job
 from pybridge.benchmark.peers.answering import Repetition, serve
 from pybridge.benchmark.peers.timing import calls, crossing, numbers, one_by_one
+from pybridge.benchmark.peers.workload import FINE_TUNING_RATE, HEAD_RATE, SCRIPT, SEED, Workload
 
 _CONSTANT_RATE: dict[str, Any] = {"learning_rate": FINE_TUNING_RATE, "schedule": "constant", "warmup_epochs": 0.0}
 
@@ -62,15 +62,15 @@ def _computing(node: pb.Node) -> float:
     return float(node.runner.call("program.clock")["computeMilliseconds"]) / 1e3
 
 
-def _features(job: Job, plan: dict[str, Any]) -> Repetition:
+def _features(workload: Workload, plan: dict[str, Any]) -> Repetition:
     from pybridge.data import ImageSet
     from pybridge.features import FeatureExtractor
 
     node = pb.Node()
-    classifier = pb.ImageClassifier.load(job.folder / "run", node=node)
+    classifier = pb.ImageClassifier.load(workload.folder / "run", node=node)
     # What `fit` does before it trains: the features stay in Node.
     extractor, stages = FeatureExtractor(node.runner), classifier.programs()[:-1]
-    images = ImageSet(job.files(plan["images"]), job.labels(plan["images"]), tuple(job.facts["classes"]))
+    images = ImageSet(workload.files(plan["images"]), workload.labels(plan["images"]), tuple(workload.facts["classes"]))
 
     def run() -> dict[str, Any]:
         stores: list[int] = []
@@ -84,44 +84,44 @@ def _features(job: Job, plan: dict[str, Any]) -> Repetition:
         extractor.release(*stores)
         return {**answer, "check": float(values.mean())}
 
-    extractor.compute(stages, images.take(np.arange(min(len(images), 2 * job.batch))))
+    extractor.compute(stages, images.take(np.arange(min(len(images), 2 * workload.batch))))
     return run
 
 
-def _head(job: Job, plan: dict[str, Any]) -> Repetition:
+def _head(workload: Workload, plan: dict[str, Any]) -> Repetition:
     from pybridge.tfjs.layers_model import LayersModel
     from pybridge.training.engines import create_trainer
     from pybridge.training.loop import FitSettings, fit
     from pybridge.training.trainer import Examples, TrainerSettings
 
     node = pb.Node()
-    x, y = job.features()
+    x, y = workload.features()
     # What `fit` does behind the extraction: the features are in Node, where that has left them.
     examples = Examples(node.runner.call("features.put", {"values": x}), y)
 
-    trainer = create_trainer("auto", node.runner, LayersModel.read(job.folder / "head"), TrainerSettings(seed=SEED))
+    trainer = create_trainer("auto", node.runner, LayersModel.read(workload.folder / "head"), TrainerSettings(seed=SEED))
     start = trainer.state()
 
     def train(epochs: int) -> dict[str, Any]:
         trainer.restore(start)
-        length = FitSettings(epochs, job.batch, HEAD_RATE, seed=SEED, patience=None)
+        length = FitSettings(epochs, workload.batch, HEAD_RATE, seed=SEED, patience=None)
         return _timed(node, lambda: float(fit(trainer, examples, None, length).history.history["loss"][-1]))
 
     train(1)
     return lambda: train(plan["epochs"])
 
 
-def _partial(job: Job, plan: dict[str, Any]) -> Repetition:
+def _partial(workload: Workload, plan: dict[str, Any]) -> Repetition:
     node = pb.Node()
 
     def tune(epochs: int) -> dict[str, Any]:
-        classifier = pb.ImageClassifier.load(job.folder / "run", node=node)
+        classifier = pb.ImageClassifier.load(workload.folder / "run", node=node)
         classifier.set_params(patience=None)
 
         def fit() -> float:
             history = classifier.fine_tune(
-                job.folder / "partial",
-                unfreeze=job.facts["unfreeze"],
+                workload.folder / "partial",
+                unfreeze=workload.facts["unfreeze"],
                 epochs=epochs,
                 validation_split=0,
                 **_CONSTANT_RATE,
@@ -134,12 +134,12 @@ def _partial(job: Job, plan: dict[str, Any]) -> Repetition:
     return lambda: tune(plan["epochs"])
 
 
-def _full(job: Job, plan: dict[str, Any]) -> Repetition:
+def _full(workload: Workload, plan: dict[str, Any]) -> Repetition:
     node = pb.Node()
-    x, y = job.pixels(plan["images"]), np.array(job.facts["classes"])[job.labels(plan["images"])]
+    x, y = workload.pixels(plan["images"]), np.array(workload.facts["classes"])[workload.labels(plan["images"])]
 
     def train(count: int) -> dict[str, Any]:
-        classifier, clock = pb.ImageClassifier.load(job.folder / "run", node=node), _EpochClock(node)
+        classifier, clock = pb.ImageClassifier.load(workload.folder / "run", node=node), _EpochClock(node)
         classifier.set_params(patience=None)
         # The clock stops the second epoch: the first has TensorFlow's optimisation of the graph in it, which the others have
         # behind them, as they train one model in every repetition.
@@ -149,7 +149,7 @@ def _full(job: Job, plan: dict[str, Any]) -> Repetition:
         check = float(history.history["loss"][-2])
         return {"seconds": clock.seconds, "check": check, "computing": clock.computing}
 
-    train(min(job.batch, len(x)))
+    train(min(workload.batch, len(x)))
     return lambda: train(len(x))
 
 
@@ -173,52 +173,52 @@ class _EpochClock(pb.callbacks.Callback):
         self.computing = _computing(self._node) - self._computed
 
 
-def _latency(job: Job, plan: dict[str, Any]) -> Repetition:
+def _latency(workload: Workload, plan: dict[str, Any]) -> Repetition:
     node = pb.Node()
-    classifier = pb.ImageClassifier.load(job.folder / "run", node=node)
-    predict = one_by_one(job, plan["images"], classifier.predict_proba)
+    classifier = pb.ImageClassifier.load(workload.folder / "run", node=node)
+    predict = one_by_one(workload, plan["images"], classifier.predict_proba)
     return lambda: _timed(node, predict)
 
 
-def _throughput(job: Job, plan: dict[str, Any]) -> Repetition:
+def _throughput(workload: Workload, plan: dict[str, Any]) -> Repetition:
     node = pb.Node()
-    classifier = pb.ImageClassifier.load(job.folder / "run", node=node)
-    pixels = job.pixels(plan["images"])
-    classifier.predict_proba(pixels[: job.batch])
+    classifier = pb.ImageClassifier.load(workload.folder / "run", node=node)
+    pixels = workload.pixels(plan["images"])
+    classifier.predict_proba(pixels[: workload.batch])
     return lambda: _timed(node, lambda: float(classifier.predict_proba(pixels).max(axis=1).mean()))
 
 
-def _start(job: Job, plan: dict[str, Any]) -> Repetition:
+def _start(workload: Workload, plan: dict[str, Any]) -> Repetition:
     # Kept, with its Node.js, until the driver has looked at their memory.
     kept: list[pb.ImageClassifier] = []
 
     def run() -> dict[str, Any]:
-        classifier = pb.ImageClassifier.load(job.folder / "run")
+        classifier = pb.ImageClassifier.load(workload.folder / "run")
         kept.append(classifier)
-        return {"seconds": 0.0, "check": float(classifier.predict_proba(job.files(plan["images"])).max())}
+        return {"seconds": 0.0, "check": float(classifier.predict_proba(workload.files(plan["images"])).max())}
 
     return run
 
 
-def _upload(_job: Job, plan: dict[str, Any]) -> Repetition:
+def _upload(_workload: Workload, plan: dict[str, Any]) -> Repetition:
     # As arrays come to what predicts and extracts features: into memory that is used again.
     node, array = pb.Node(), numbers(plan["images"])
     return crossing(lambda: float(node.runner.call("echo.size", {"value": array})))
 
 
-def _upload_kept(job: Job, plan: dict[str, Any]) -> Repetition:
-    node, script, array = pb.Node(), job.folder / SCRIPT, numbers(plan["images"])
+def _upload_kept(workload: Workload, plan: dict[str, Any]) -> Repetition:
+    node, script, array = pb.Node(), workload.folder / SCRIPT, numbers(plan["images"])
     return crossing(lambda: float(node.call(script, "size", array)))
 
 
-def _download(job: Job, plan: dict[str, Any]) -> Repetition:
-    node, script = pb.Node(), job.folder / SCRIPT
+def _download(workload: Workload, plan: dict[str, Any]) -> Repetition:
+    node, script = pb.Node(), workload.folder / SCRIPT
     node.call(script, "make", plan["images"])
     return crossing(lambda: float(node.call(script, "give").size))
 
 
-def _call(job: Job, plan: dict[str, Any]) -> Repetition:
-    node, script = pb.Node(), job.folder / SCRIPT
+def _call(workload: Workload, plan: dict[str, Any]) -> Repetition:
+    node, script = pb.Node(), workload.folder / SCRIPT
     return calls(plan["images"], lambda number: int(node.call(script, "same", number)))
 
 

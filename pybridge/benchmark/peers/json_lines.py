@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pybridge.benchmark.job import Job
 from pybridge.benchmark.peers.answering import Repetition, serve
 from pybridge.benchmark.peers.timing import calls, crossing, numbers, one_by_one, timed
+from pybridge.benchmark.peers.workload import Workload
 
 
 def main() -> None:
@@ -42,9 +42,9 @@ class JsonBridge:
         return answer["value"]
 
 
-def _model(job: Job) -> JsonBridge:
+def _model(workload: Workload) -> JsonBridge:
     bridge = JsonBridge()
-    bridge.call("load", str(job.folder / "run" / "model" / "model.json"))
+    bridge.call("load", str(workload.folder / "run" / "model" / "model.json"))
     return bridge
 
 
@@ -52,35 +52,35 @@ def _predict(bridge: JsonBridge, x: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.array(bridge.call("predict", x.tolist()), np.float32)
 
 
-def _latency(job: Job, plan: dict[str, Any]) -> Repetition:
-    bridge = _model(job)
-    return timed(one_by_one(job, plan["images"], lambda pixels: _predict(bridge, job.scaled(pixels))))
+def _latency(workload: Workload, plan: dict[str, Any]) -> Repetition:
+    bridge = _model(workload)
+    return timed(one_by_one(workload, plan["images"], lambda pixels: _predict(bridge, workload.scaled(pixels))))
 
 
-def _throughput(job: Job, plan: dict[str, Any]) -> Repetition:
-    bridge, pixels = _model(job), job.pixels(plan["images"])
+def _throughput(workload: Workload, plan: dict[str, Any]) -> Repetition:
+    bridge, pixels = _model(workload), workload.pixels(plan["images"])
 
     def work() -> float:
-        starts = range(0, len(pixels), job.batch)
-        parts = [_predict(bridge, job.scaled(pixels[start : start + job.batch])).max(axis=1) for start in starts]
+        starts = range(0, len(pixels), workload.batch)
+        parts = [_predict(bridge, workload.scaled(pixels[start : start + workload.batch])).max(axis=1) for start in starts]
         return float(np.concatenate(parts).mean())
 
-    _predict(bridge, job.scaled(pixels[:1]))
+    _predict(bridge, workload.scaled(pixels[:1]))
     return timed(work)
 
 
-def _upload(_job: Job, plan: dict[str, Any]) -> Repetition:
+def _upload(_workload: Workload, plan: dict[str, Any]) -> Repetition:
     bridge, array = JsonBridge(), numbers(plan["images"])
     return crossing(lambda: float(bridge.call("size", array.tolist())))
 
 
-def _download(_job: Job, plan: dict[str, Any]) -> Repetition:
+def _download(_workload: Workload, plan: dict[str, Any]) -> Repetition:
     bridge = JsonBridge()
     bridge.call("make", plan["images"])
     return crossing(lambda: float(np.array(bridge.call("give", None), np.float32).size))
 
 
-def _call(_job: Job, plan: dict[str, Any]) -> Repetition:
+def _call(_workload: Workload, plan: dict[str, Any]) -> Repetition:
     bridge = JsonBridge()
     return calls(plan["images"], lambda number: int(bridge.call("same", number)))
 

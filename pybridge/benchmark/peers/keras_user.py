@@ -6,9 +6,9 @@ import platform
 import time
 from typing import Any
 
-from pybridge.benchmark.job import FINE_TUNING_RATE, HEAD_RATE, SEED, Job
 from pybridge.benchmark.peers.answering import Repetition, serve
 from pybridge.benchmark.peers.timing import one_by_one, timed
+from pybridge.benchmark.peers.workload import FINE_TUNING_RATE, HEAD_RATE, SEED, Workload
 
 
 def main() -> None:
@@ -38,17 +38,17 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _load(job: Job, name: str = "model.keras") -> Any:
+def _load(workload: Workload, name: str = "model.keras") -> Any:
     import keras
 
-    return keras.saving.load_model(job.folder / name, compile=False)
+    return keras.saving.load_model(workload.folder / name, compile=False)
 
 
-def _decoder(job: Job) -> Any:
+def _decoder(workload: Workload) -> Any:
     import tensorflow as tf
 
-    size = (job.facts["height"], job.facts["width"])
-    mean, std = job.facts["mean"], job.facts["std"]
+    size = (workload.facts["height"], workload.facts["width"])
+    mean, std = workload.facts["mean"], workload.facts["std"]
 
     def decode(file: Any) -> Any:
         pixels = tf.io.decode_jpeg(tf.io.read_file(file), channels=3)
@@ -57,11 +57,11 @@ def _decoder(job: Job) -> Any:
     return decode
 
 
-def _dataset(job: Job, count: int) -> Any:
+def _dataset(workload: Workload, count: int) -> Any:
     import tensorflow as tf
 
-    files = tf.data.Dataset.from_tensor_slices([str(file) for file in job.files(count)])
-    return files.map(_decoder(job), num_parallel_calls=tf.data.AUTOTUNE)
+    files = tf.data.Dataset.from_tensor_slices([str(file) for file in workload.files(count)])
+    return files.map(_decoder(workload), num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def _compile(model: Any, rate: float) -> Any:
@@ -79,61 +79,61 @@ def _reset(start: Any) -> None:
         variable.assign(value)
 
 
-def _features(job: Job, plan: dict[str, Any]) -> Repetition:
+def _features(workload: Workload, plan: dict[str, Any]) -> Repetition:
     import keras
     import tensorflow as tf
 
-    model = _load(job)
-    extractor = keras.Model(model.inputs, model.get_layer(job.facts["pooling"]).output)
+    model = _load(workload)
+    extractor = keras.Model(model.inputs, model.get_layer(workload.facts["pooling"]).output)
 
     def extract(count: int) -> Any:
-        return extractor.predict(_dataset(job, count).batch(job.batch).prefetch(tf.data.AUTOTUNE), verbose=0)
+        return extractor.predict(_dataset(workload, count).batch(workload.batch).prefetch(tf.data.AUTOTUNE), verbose=0)
 
     def run() -> dict[str, Any]:
         begun = time.perf_counter()
         values = extract(plan["images"])
         return {"seconds": time.perf_counter() - begun, "check": float(values.mean())}
 
-    extract(min(plan["images"], 2 * job.batch))
+    extract(min(plan["images"], 2 * workload.batch))
     return run
 
 
-def _head(job: Job, plan: dict[str, Any]) -> Repetition:
-    model = _load(job, "head.keras")
+def _head(workload: Workload, plan: dict[str, Any]) -> Repetition:
+    model = _load(workload, "head.keras")
     start = _compile(model, HEAD_RATE)
-    x, y = job.features()
+    x, y = workload.features()
 
     def run() -> dict[str, Any]:
         _reset(start)
         begun = time.perf_counter()
-        history = model.fit(x, y, batch_size=job.batch, epochs=plan["epochs"], verbose=0)
+        history = model.fit(x, y, batch_size=workload.batch, epochs=plan["epochs"], verbose=0)
         return {"seconds": time.perf_counter() - begun, "check": history.history["loss"][-1]}
 
-    model.fit(x[: job.batch], y[: job.batch], batch_size=job.batch, verbose=0)
+    model.fit(x[: workload.batch], y[: workload.batch], batch_size=workload.batch, verbose=0)
     return run
 
 
-def _partial(job: Job, plan: dict[str, Any]) -> Repetition:
-    return _partial_cached(job, plan) if plan["cached"] else _partial_guide(job, plan)
+def _partial(workload: Workload, plan: dict[str, Any]) -> Repetition:
+    return _partial_cached(workload, plan) if plan["cached"] else _partial_guide(workload, plan)
 
 
-def _partial_guide(job: Job, plan: dict[str, Any]) -> Repetition:
+def _partial_guide(workload: Workload, plan: dict[str, Any]) -> Repetition:
     """Frozen layers, and the base called in inference mode: https://keras.io/guides/transfer_learning (fine-tuning)."""
     import keras
     import tensorflow as tf
 
-    whole = _load(job)
-    frozen = set(job.facts["frozen"])
+    whole = _load(workload)
+    frozen = set(workload.facts["frozen"])
     for layer in whole.layers:
         layer.trainable = layer.name not in frozen
-    base = keras.Model(whole.inputs, whole.get_layer(job.facts["pooling"]).output)
+    base = keras.Model(whole.inputs, whole.get_layer(workload.facts["pooling"]).output)
     inputs = keras.Input(whole.inputs[0].shape[1:])
-    model = keras.Model(inputs, _head_of(whole, job, _in_inference_mode(base)(inputs)))
+    model = keras.Model(inputs, _head_of(whole, workload, _in_inference_mode(base)(inputs)))
     start = _compile(model, FINE_TUNING_RATE)
 
     def dataset(count: int) -> Any:
-        pictures = tf.data.Dataset.zip(_dataset(job, count), tf.data.Dataset.from_tensor_slices(job.labels(count)))
-        return pictures.cache().shuffle(count, seed=SEED).batch(job.batch).prefetch(tf.data.AUTOTUNE)
+        pictures = tf.data.Dataset.zip(_dataset(workload, count), tf.data.Dataset.from_tensor_slices(workload.labels(count)))
+        return pictures.cache().shuffle(count, seed=SEED).batch(workload.batch).prefetch(tf.data.AUTOTUNE)
 
     def run() -> dict[str, Any]:
         _reset(start)
@@ -141,35 +141,35 @@ def _partial_guide(job: Job, plan: dict[str, Any]) -> Repetition:
         history = model.fit(dataset(plan["images"]), epochs=plan["epochs"], verbose=0)
         return {"seconds": time.perf_counter() - begun, "check": history.history["loss"][-1]}
 
-    model.fit(dataset(min(plan["images"], job.batch)), verbose=0)
+    model.fit(dataset(min(plan["images"], workload.batch)), verbose=0)
     return run
 
 
-def _partial_cached(job: Job, plan: dict[str, Any]) -> Repetition:
+def _partial_cached(workload: Workload, plan: dict[str, Any]) -> Repetition:
     """What somebody does who knows that frozen layers need to run only once."""
     import keras
     import tensorflow as tf
 
-    whole = _load(job)
-    cut = whole.get_layer(job.facts["cut"]).output
+    whole = _load(workload)
+    cut = whole.get_layer(workload.facts["cut"]).output
     front = keras.Model(whole.inputs, cut)
-    base = keras.Model(cut, whole.get_layer(job.facts["pooling"]).output)
+    base = keras.Model(cut, whole.get_layer(workload.facts["pooling"]).output)
     inputs = keras.Input(cut.shape[1:])
-    model = keras.Model(inputs, _head_of(whole, job, _in_inference_mode(base)(inputs)))
+    model = keras.Model(inputs, _head_of(whole, workload, _in_inference_mode(base)(inputs)))
     start = _compile(model, FINE_TUNING_RATE)
-    labels = job.labels(plan["images"])
+    labels = workload.labels(plan["images"])
 
     def activations(count: int) -> Any:
-        return front.predict(_dataset(job, count).batch(job.batch).prefetch(tf.data.AUTOTUNE), verbose=0)
+        return front.predict(_dataset(workload, count).batch(workload.batch).prefetch(tf.data.AUTOTUNE), verbose=0)
 
     def run() -> dict[str, Any]:
         _reset(start)
         begun = time.perf_counter()
-        history = model.fit(activations(plan["images"]), labels, batch_size=job.batch, epochs=plan["epochs"], verbose=0)
+        history = model.fit(activations(plan["images"]), labels, batch_size=workload.batch, epochs=plan["epochs"], verbose=0)
         return {"seconds": time.perf_counter() - begun, "check": history.history["loss"][-1]}
 
-    few = min(plan["images"], job.batch)
-    model.fit(activations(few), labels[:few], batch_size=job.batch, verbose=0)
+    few = min(plan["images"], workload.batch)
+    model.fit(activations(few), labels[:few], batch_size=workload.batch, verbose=0)
     return run
 
 
@@ -192,23 +192,23 @@ def _in_inference_mode(base: Any) -> Any:
     return InInferenceMode()
 
 
-def _head_of(whole: Any, job: Job, features: Any) -> Any:
+def _head_of(whole: Any, workload: Workload, features: Any) -> Any:
     names = [layer.name for layer in whole.layers]
-    for layer in whole.layers[names.index(job.facts["pooling"]) + 1 :]:
+    for layer in whole.layers[names.index(workload.facts["pooling"]) + 1 :]:
         features = layer(features)
     return features
 
 
-def _full(job: Job, plan: dict[str, Any]) -> Repetition:
+def _full(workload: Workload, plan: dict[str, Any]) -> Repetition:
     import keras
 
-    whole = _load(job)
-    base = keras.Model(whole.inputs, whole.get_layer(job.facts["pooling"]).output)
+    whole = _load(workload)
+    base = keras.Model(whole.inputs, whole.get_layer(workload.facts["pooling"]).output)
     inputs = keras.Input(whole.inputs[0].shape[1:])
-    model = keras.Model(inputs, _head_of(whole, job, _in_inference_mode(base)(inputs)))
+    model = keras.Model(inputs, _head_of(whole, workload, _in_inference_mode(base)(inputs)))
     start = _compile(model, FINE_TUNING_RATE)
-    order = job.order(plan["images"])
-    x, y = job.scaled(job.pixels(plan["images"]))[order], job.labels(plan["images"])[order]
+    order = workload.order(plan["images"])
+    x, y = workload.scaled(workload.pixels(plan["images"]))[order], workload.labels(plan["images"])[order]
     moments: dict[str, float] = {}
     clock = keras.callbacks.LambdaCallback(
         on_epoch_begin=lambda _epoch, _logs: moments.update(begun=time.perf_counter()),
@@ -217,33 +217,33 @@ def _full(job: Job, plan: dict[str, Any]) -> Repetition:
 
     def run() -> dict[str, Any]:
         _reset(start)
-        history = model.fit(x, y, batch_size=job.batch, shuffle=False, verbose=0, callbacks=[clock])
+        history = model.fit(x, y, batch_size=workload.batch, shuffle=False, verbose=0, callbacks=[clock])
         return {"seconds": moments["ended"] - moments["begun"], "check": history.history["loss"][-1]}
 
-    model.fit(x[: job.batch], y[: job.batch], batch_size=job.batch, verbose=0)
+    model.fit(x[: workload.batch], y[: workload.batch], batch_size=workload.batch, verbose=0)
     return run
 
 
-def _latency(job: Job, plan: dict[str, Any]) -> Repetition:
-    model = _load(job)
-    return timed(one_by_one(job, plan["images"], lambda pixels: model.predict(job.scaled(pixels), verbose=0)))
+def _latency(workload: Workload, plan: dict[str, Any]) -> Repetition:
+    model = _load(workload)
+    return timed(one_by_one(workload, plan["images"], lambda pixels: model.predict(workload.scaled(pixels), verbose=0)))
 
 
-def _throughput(job: Job, plan: dict[str, Any]) -> Repetition:
-    model = _load(job)
-    pixels = job.pixels(plan["images"])
+def _throughput(workload: Workload, plan: dict[str, Any]) -> Repetition:
+    model = _load(workload)
+    pixels = workload.pixels(plan["images"])
 
     def work() -> float:
-        return float(model.predict(job.scaled(pixels), batch_size=job.batch, verbose=0).max(axis=1).mean())
+        return float(model.predict(workload.scaled(pixels), batch_size=workload.batch, verbose=0).max(axis=1).mean())
 
-    model.predict(job.scaled(pixels[: job.batch]), batch_size=job.batch, verbose=0)
+    model.predict(workload.scaled(pixels[: workload.batch]), batch_size=workload.batch, verbose=0)
     return timed(work)
 
 
-def _start(job: Job, plan: dict[str, Any]) -> Repetition:
+def _start(workload: Workload, plan: dict[str, Any]) -> Repetition:
     def run() -> dict[str, Any]:
-        image = _decoder(job)(str(job.files(plan["images"])[0]))
-        return {"seconds": 0.0, "check": float(_load(job).predict(image[None], verbose=0).max())}
+        image = _decoder(workload)(str(workload.files(plan["images"])[0]))
+        return {"seconds": 0.0, "check": float(_load(workload).predict(image[None], verbose=0).max())}
 
     return run
 

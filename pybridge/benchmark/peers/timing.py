@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pybridge.benchmark.job import Job
 from pybridge.benchmark.peers.answering import Repetition
+from pybridge.benchmark.peers.workload import Workload
 
 _CROSSINGS: Final = 9
 
@@ -62,9 +62,11 @@ def calls(count: int, call: Callable[[int], int]) -> Repetition:
     return run
 
 
-def one_by_one(job: Job, count: int, predict: Callable[[NDArray[np.uint8]], NDArray[np.float32]]) -> Callable[[], float]:
+def one_by_one(
+    workload: Workload, count: int, predict: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+) -> Callable[[], float]:
     """Predictions of one image at a time; gives the mean of the highest probabilities."""
-    pixels = job.pixels(min(count, 32))
+    pixels = workload.pixels(min(count, 32))
     predict(pixels[:1])
 
     def work() -> float:

@@ -1,8 +1,8 @@
-"""What a package's manifest says of its own model: an answer to compare with, and what a lower precision costs."""
+"""What a lower precision of the weights costs: how far probabilities drift, and how many labels change."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +13,10 @@ from pybridge.classifier.inputs import labelled, unlabelled
 from pybridge.data import ImageSet
 from pybridge.errors import ParityError
 
-CHECK_HEIGHT, CHECK_WIDTH = 96, 128
-
-CHECK_TOLERANCE = 1e-3
-"""Kernels of other TensorFlow.js backends add in another order; measured differences of probabilities are below 1e-4."""
-
 MAX_DRIFT = 0.01
 """What a lower precision may cost unless the user says otherwise: one image in a hundred."""
 
 _DRIFT_HINT = "Take a higher precision, or allow more with max_drift (--max-drift), or force it."
-
-
-def check_picture(class_names: Sequence[str]) -> ImageSet:
-    """A pattern of coloured waves, which the package makes too, to compare its probabilities at load.
-
-    Returns:
-        An image set of one image, uint8 of shape (1, 96, 128, 3).
-    """
-    y, x, channel = np.ogrid[:CHECK_HEIGHT, :CHECK_WIDTH, :3]
-    wave = (x * (3 + channel) + y * (5 - channel) + 40 * channel) % 510
-    pixels = np.where(wave < 256, wave, 510 - wave).astype(np.uint8)
-    return ImageSet(pixels[np.newaxis], np.zeros(1, np.int32), tuple(class_names))
 
 
 def image_set(images: Any, class_names: tuple[str, ...]) -> tuple[ImageSet, bool]:

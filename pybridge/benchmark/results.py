@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pybridge.benchmark.chart import chart, page
-from pybridge.benchmark.measuring import FORMAT
+from pybridge.benchmark.suite import FORMAT
 from pybridge.benchmark.table import markdown, section
 from pybridge.errors import DataError
 from pybridge.report.markup import write_page

@@ -12,9 +12,9 @@ from typing import Any
 from pybridge.benchmark.catalogue import PEER, PEERS, WORK, WORKS
 from pybridge.benchmark.driver import Limits, Measured, run_work
 from pybridge.benchmark.machine import describe_machine
+from pybridge.benchmark.preparation import make_workload
 from pybridge.benchmark.sizes import STANDARD, Sizes
 from pybridge.benchmark.summary import summarize
-from pybridge.benchmark.workload import make_workload
 from pybridge.errors import DataError
 from pybridge.progress import progress
 from pybridge.runtime import ensure
@@ -76,7 +76,7 @@ def bench(
             say(text)
 
         folder = Path(scratch)
-        job = make_workload(folder, sizes, base=base, images=None if images is None else Path(images).expanduser(), say=tell)
+        workload = make_workload(folder, sizes, base=base, images=None if images is None else Path(images).expanduser(), say=tell)
         limits = Limits.of_this_machine(seconds)
         for work in chosen_works:
             measured[work.name] = run_work(work, chosen_peers, sizes, folder, runtime, limits, say=tell, bar=bar)
@@ -84,8 +84,8 @@ def bench(
         "format": FORMAT,
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
         "machine": describe_machine(),
-        "sizes": job["sizes"],
-        "model": job["model"],
+        "sizes": workload["sizes"],
+        "model": workload["model"],
         "pictures": "crops of scikit-learn's photos" if images is None else "a folder of the user's",
         "works": {name: summarize(WORK[name], each) for name, each in measured.items()},
     }

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pybridge.benchmark.job import FINE_TUNING_RATE, HEAD_RATE, JOB_FILE, SCRIPT, Job
+from pybridge.benchmark.peers.workload import FINE_TUNING_RATE, HEAD_RATE, SCRIPT, WORKLOAD_FILE, Workload
 from pybridge.benchmark.pictures import cut_pictures, own_pictures
 from pybridge.benchmark.sizes import Sizes
 from pybridge.classifier import ImageClassifier
@@ -45,7 +45,7 @@ def make_workload(folder: Path, sizes: Sizes, *, base: str, images: Path | None,
         say: Told what is being done.
 
     Returns:
-        What ``job.json`` holds.
+        What ``workload.json`` holds.
 
     Raises:
         DataError: The pictures cannot be used.
@@ -74,7 +74,7 @@ def make_workload(folder: Path, sizes: Sizes, *, base: str, images: Path | None,
     shutil.copyfile(find_bundle().node_runner / "benchmark" / SCRIPT, folder / SCRIPT)
     _write_pixels(folder, files[: max(sizes.throughput, sizes.full)], preprocessing)
     _write_features(folder, features, labels[:256], sizes.head_rows)
-    job = {
+    workload = {
         "files": [str(file.relative_to(folder)) for file in files],
         "labels": labels.tolist(),
         "classes": list(found.class_names),
@@ -88,14 +88,14 @@ def make_workload(folder: Path, sizes: Sizes, *, base: str, images: Path | None,
         "cut": cut,
         "frozen": _frozen(model, cut),
         "unfreeze": UNFREEZE,
-        "order": Job(folder, {}).order(sizes.plan("full", "tfjs").images).tolist(),
+        "order": Workload(folder, {}).order(sizes.plan("full", "tfjs").images).tolist(),
         "headRate": HEAD_RATE,
         "fineTuningRate": FINE_TUNING_RATE,
         "sizes": asdict(sizes),
         "model": {"layers": len(layer_names(model)), "parameters": model.parameters, "base": Path(base).name},
     }
-    (folder / JOB_FILE).write_text(json.dumps(job), encoding="utf-8")
-    return job
+    (folder / WORKLOAD_FILE).write_text(json.dumps(workload), encoding="utf-8")
+    return workload
 
 
 def _frozen(model: LayersModel, cut: str | None) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-JOB_FILE = "job.json"
+WORKLOAD_FILE = "workload.json"
 SCRIPT = "crossing.js"
 HEAD_RATE = 1e-3
 FINE_TUNING_RATE = 1e-5
@@ -19,21 +19,21 @@ SEED = 0
 
 
 @dataclass(frozen=True)
-class Job:
+class Workload:
     """A workload's folder.
 
     Attributes:
         folder: Where it is.
-        facts: What its ``job.json`` says.
+        facts: What its ``workload.json`` says.
     """
 
     folder: Path
     facts: dict[str, Any]
 
     @classmethod
-    def read(cls, folder: Path) -> Job:
-        """Reads ``job.json``."""
-        return cls(folder, json.loads((folder / JOB_FILE).read_text("utf-8")))
+    def read(cls, folder: Path) -> Workload:
+        """Reads ``workload.json``."""
+        return cls(folder, json.loads((folder / WORKLOAD_FILE).read_text("utf-8")))
 
     @property
     def batch(self) -> int:

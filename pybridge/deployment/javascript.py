@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from pybridge.errors import SetupError
 from pybridge.runtime.bundle import find_bundle
@@ -73,12 +73,3 @@ def _resolve(folder: PurePosixPath, request: str, files: dict[str, bytes]) -> st
             parts.append(part)
     base = "/".join(parts)
     return next(name for name in (f"{base}.js", f"{base}/index.js") if name in files)
-
-
-def is_own(folder: Path) -> bool:
-    """Whether a folder holds a package of pybridge."""
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(manifest, dict) and manifest.get("format") == "pybridge-package"

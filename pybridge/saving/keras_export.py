@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pybridge.loading.keras_jobs import load_keras_file
+from pybridge.loading.keras_reader import load_keras_file
 from pybridge.models import to_keras
 from pybridge.tfjs.layers_model import LayersModel
 

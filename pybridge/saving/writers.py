@@ -23,7 +23,7 @@ from pybridge.runtime import ensure
 from pybridge.tfjs.layers_model import LayersModel, parse_model_json
 from pybridge.tfjs.weights import parse_manifest
 
-_JOBS = "pybridge.saving.jobs"
+_JOBS = "pybridge.saving.keras_export"
 
 
 def write_saved_model(model: LayersModel, folder: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import tiny
 from numpy.typing import NDArray
 
-from pybridge.deployment.equalizing import equalized
+from pybridge.deployment.weight_equalization import equalized
 from pybridge.saving.precision import rounded
 from pybridge.tfjs.layers_model import LayersModel
 
