@@ -9,7 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pybridge.parity.report import ParityReport, RuntimeResult
+    from pybridge.parity.findings import RuntimeResult
+    from pybridge.parity.report import ParityReport
     from pybridge.parity.runs import prove
     from pybridge.parity.runtimes import RUNTIMES
     from pybridge.parity.verification import verify
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "ParityReport": "report",
     "RUNTIMES": "runtimes",
-    "RuntimeResult": "report",
+    "RuntimeResult": "findings",
     "prove": "runs",
     "verify": "verification",
 }

@@ -194,8 +194,8 @@ class Bench:
         return Outputs(_joined(found.batches), found.seconds, precision, found.note)
 
     def job(self, name: str, folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Runs a function of `pybridge.parity.child` in the TensorFlow process."""
-        return self.tensorflow.run(folder, f"pybridge.parity.child:{name}", arguments)
+        """Runs a function of `pybridge.parity.tensorflow_jobs` in the TensorFlow process."""
+        return self.tensorflow.run(folder, f"pybridge.parity.tensorflow_jobs:{name}", arguments)
 
     def _as_graph(self, subject: Subject) -> Subject:
         folder = self.folder() / "graph"

@@ -46,6 +46,13 @@ _FLAGS = (
     "--ignore-gpu-blocklist",
     "--enable-unsafe-swiftshader",
 )
+_PAGE = """<!doctype html>
+<meta charset="utf-8">
+<title>pybridge</title>
+<script src="tfjs/dist/tf.min.js"></script>
+<script src="wasm/dist/tf-backend-wasm.min.js"></script>
+<script src="browser.js"></script>
+"""
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".json": "application/json", ".wasm": "application/wasm"}
 
 
@@ -106,7 +113,7 @@ class Browser:
         program = find_browser()
         if program is None:
             raise BridgeError("No Chromium or Chrome was found", hint="Install one, or name it in PYBRIDGE_BROWSER.")
-        state = _Job(self._files(), self._model, backend, kind, batches)
+        state = _Exchange(self._files(), self._model, backend, kind, batches)
         with contextlib.ExitStack() as stack:
             server = _Server(("127.0.0.1", 0), _handler(state))
             stack.callback(server.server_close)
@@ -141,7 +148,7 @@ class Browser:
             raise BridgeError(f"{program} does not start: {error.strerror or error}") from error
 
 
-class _Job:
+class _Exchange:
     """What the page asks for and answers; shared with the server's threads."""
 
     def __init__(
@@ -168,10 +175,12 @@ class _Job:
     def content(self, path: str) -> tuple[bytes, str] | None:
         """A file for the page and its type; None where there is none."""
         first, _, rest = path.partition("/")
-        if path == "job.json":
+        if path == "task.json":
             return json.dumps(self.description).encode(), "application/json"
-        if path in ("page.html", "page.js"):
-            return resources.files("pybridge.parity").joinpath(path).read_bytes(), _TYPES[Path(path).suffix]
+        if path == "page.html":
+            return _PAGE.encode(), "text/html"
+        if path == "browser.js":
+            return resources.files("pybridge.parity").joinpath(path).read_bytes(), _TYPES[".js"]
         if first == "inputs":
             number, position = (int(part) for part in rest.split("/"))
             value = self.batches[number][position]
@@ -209,13 +218,13 @@ class _Server(ThreadingHTTPServer):
         """A browser that is ended resets its connections, which is no news to anybody."""
 
 
-def _handler(job: _Job) -> type[BaseHTTPRequestHandler]:
+def _handler(exchange: _Exchange) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             try:
-                found = job.content(self._path().partition("?")[0])
+                found = exchange.content(self._path().partition("?")[0])
             except (ValueError, IndexError, OSError):
                 found = None
             if found is None:
@@ -231,16 +240,16 @@ def _handler(job: _Job) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(length)
             self._answer(200, b"", "text/plain")
             try:
-                job.take(path, body)
+                exchange.take(path, body)
             except (ValueError, KeyError, TypeError) as error:
-                job.error = f"the page posted what cannot be read: {error}"
-                job.finished.set()
+                exchange.error = f"the page posted what cannot be read: {error}"
+                exchange.finished.set()
 
         def log_message(self, *_: Any) -> None:
             return None
 
         def _path(self) -> str:
-            start = f"/{job.secret}/"
+            start = f"/{exchange.secret}/"
             return self.path[len(start) :] if self.path.startswith(start) else ""
 
         def _answer(self, status: int, body: bytes, kind: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pybridge.parity.options import differing
+from pybridge.parity.findings import differing_options
 from pybridge.parity.weight_causes import describe_weights
 
 Arrays = list[NDArray[Any]]
@@ -69,7 +69,7 @@ def guess(evidence: Evidence) -> list[str]:
 
 
 def _known(evidence: Evidence) -> Iterator[str]:
-    changed = differing(evidence.config, evidence.other_config)
+    changed = differing_options(evidence.config, evidence.other_config)
     for key, value in changed:
         if _explains(evidence, {key: value}):
             yield _option(evidence, key, value)

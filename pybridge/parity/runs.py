@@ -18,13 +18,14 @@ from pybridge.errors import DataError
 from pybridge.features import image_batches
 from pybridge.graphs import Program, TensorFlowProcess, run_reference, shared_tensorflow
 from pybridge.parity.bench import Bench, Outputs
+from pybridge.parity.comparison import compare
 from pybridge.parity.difference import max_ulp_diff
 from pybridge.parity.edge_cases import Cases
-from pybridge.parity.report import ParityReport, RuntimeResult
+from pybridge.parity.findings import RuntimeResult
+from pybridge.parity.report import ParityReport
 from pybridge.parity.runtimes import REFERENCE, choose
 from pybridge.parity.subjects import Subject
 from pybridge.parity.training import check_training
-from pybridge.parity.verification import compare
 from pybridge.progress import progress
 
 # Enough to find a difference; prepared images take 0.6 MB each.

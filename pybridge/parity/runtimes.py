@@ -6,7 +6,6 @@ import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,11 +13,9 @@ from pybridge.errors import BridgeError, DataError
 from pybridge.parity.bench import BROWSER_BACKENDS, NODE_BACKENDS, Bench, Outputs
 from pybridge.parity.browser import find_browser
 from pybridge.parity.edge_cases import Cases
+from pybridge.parity.findings import Status
 from pybridge.parity.subjects import Subject
 from pybridge.tfjs.graph import suggest
-
-if TYPE_CHECKING:
-    from pybridge.parity.report import Status
 
 REFERENCE = "TensorFlow in Python"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from pybridge.data import ImageSet
 from pybridge.features import FeatureExtractor
 from pybridge.graphs import TensorFlowProcess
 from pybridge.graphs.training.reference import train_reference
+from pybridge.parity.findings import TrainingCheck
 from pybridge.rpc.runner import Runner
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.training.engines import create_trainer
@@ -28,68 +29,6 @@ MOST_IMAGES = 64
 # TensorFlow.js alone takes a second for each image where convolutions train.
 _MOST_FOR_LAYERS = 16
 _STEPS_OF_AN_EPOCH = 2
-
-TOLERANCE = 1e-3
-"""By which share the losses of both engines may differ: they sum in another order, and Adam divides by small numbers."""
-
-
-@dataclass(frozen=True)
-class TrainingCheck:
-    """How the training of a run's trainable part compares.
-
-    Attributes:
-        images: How many were trained on.
-        epochs: How many epochs.
-        values: How many numbers all weights have.
-        different: How many of them differ between Node and Python after the training.
-        max_abs_diff: By how much at most.
-        worst_weight: The weight with the largest difference; None where there is none.
-        changed: How many of the numbers the training changed; where nothing changes, equality says nothing.
-        losses: The loss of each epoch, in ``node`` and in ``python``.
-        engine_images: How many of the images both engines were compared on, without dropout, whose masks they draw differently.
-        engine_losses: The loss of each epoch there, with ``compiled`` and with ``layers``.
-        max_loss_diff: The largest difference of these, as a share of the loss.
-        tolerance: The largest ``max_loss_diff`` that passes.
-    """
-
-    images: int
-    epochs: int
-    values: int
-    different: int
-    max_abs_diff: float
-    worst_weight: str | None
-    changed: int
-    losses: dict[str, list[float]]
-    engine_images: int
-    engine_losses: dict[str, list[float]]
-    max_loss_diff: float
-    tolerance: float = TOLERANCE
-
-    @property
-    def passed(self) -> bool:
-        """Whether the training changed weights, all are equal in Node and Python, and the engines agree."""
-        same_losses = self.losses["node"] == self.losses["python"]
-        return self.changed > 0 and not self.different and same_losses and self.max_loss_diff <= self.tolerance
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return {"passed": self.passed, **asdict(self)}
-
-    def __str__(self) -> str:
-        node, python = (", ".join(f"{loss:.6f}" for loss in self.losses[name]) for name in ("node", "python"))
-        found = "all equal to the last bit" if not self.different else f"differ by up to {self.max_abs_diff:.3g}"
-        worst = f", most in {self.worst_weight}" if self.worst_weight else ""
-        compiled, layers = (", ".join(f"{loss:.6f}" for loss in self.engine_losses[name]) for name in ENGINES)
-        return (
-            f"training           {self.epochs} epochs on {self.images} images: {self.different} of {self.values} weight values "
-            f"differ between Node and Python ({found}{worst}); {self.changed} changed\n"
-            f"  loss in Node     {node}\n"
-            f"  loss in Python   {python}\n"
-            f"engines            {self.engine_images} images: losses differ by {self.max_loss_diff:.2g} of themselves, allowed "
-            f"{self.tolerance:.2g}\n"
-            f"  loss, compiled   {compiled}\n"
-            f"  loss, layers     {layers}"
-        )
 
 
 def check_training(classifier: ImageClassifier, images: ImageSet, epochs: int, tensorflow: TensorFlowProcess) -> TrainingCheck:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,8 @@ from pybridge.parity.arrays import load_list, save_list
 from pybridge.parity.bench import NODE_BACKENDS, Bench
 from pybridge.parity.difference import difference
 from pybridge.parity.edge_cases import Cases
+from pybridge.parity.findings import LayerFinding, RuntimeResult
 from pybridge.parity.keras_steps import Step, find_layer, keras_steps, read_steps
-from pybridge.parity.options import differing
-from pybridge.parity.report import ParityReport, RuntimeResult
 from pybridge.parity.subjects import Subject
 from pybridge.parity.tolerance import accumulation_depth, derived, perturbed
 from pybridge.tfjs.structure import parse_structure, snake
@@ -26,72 +25,29 @@ from pybridge.tfjs.structure import parse_structure, snake
 Pairs = list[tuple[int, Step, Step]]
 
 
-@dataclass(frozen=True)
-class LayerFinding:
-    """Where a runtime parts from the reference.
+def walk_layers(
+    bench: Bench,
+    subject: Subject,
+    tested: Subject,
+    rows: Sequence[RuntimeResult],
+    cases: Cases,
+    *,
+    batch: int | None,
+    tolerance: float | None,
+) -> tuple[LayerFinding, ...]:
+    """Where each runtime that failed parts from the reference; where none failed, whether layers do.
 
-    Attributes:
-        runtime: Which runtime.
-        example: The example that was walked.
-        compared: How many layers have a counterpart on the other side.
-        layer: Path of the first layer beyond its tolerance; None where every one is within.
-        class_name: Its class.
-        difference: Its largest absolute difference; infinite where the shapes differ.
-        tolerance: How much would pass.
-        alone: Whether it differs too when both sides get the reference's inputs; None where it could not be run alone.
-        reference_config: Its options in the reference.
-        other_config: Its options in the runtime.
-        causes: Guesses that, tried on the layer alone, give what the runtime gave; the most likely one first.
-        remark: Why there is nothing to say.
+    Args:
+        bench: Runs both.
+        subject: The model that is right.
+        tested: The model that the runtimes ran.
+        rows: What they gave.
+        cases: The examples.
+        batch: How many examples the models take at once; None for any number.
+        tolerance: The one that was asked for, if any.
     """
-
-    runtime: str
-    example: str
-    compared: int = 0
-    layer: str | None = None
-    class_name: str | None = None
-    difference: float | None = None
-    tolerance: float | None = None
-    alone: bool | None = None
-    reference_config: dict[str, Any] = field(default_factory=dict)
-    other_config: dict[str, Any] = field(default_factory=dict)
-    causes: tuple[str, ...] = ()
-    remark: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        facts = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        apart = self.difference is not None and not np.isfinite(self.difference)
-        return {**facts, "causes": list(self.causes), "difference": None if apart else self.difference}
-
-    def __str__(self) -> str:
-        start = f"{self.runtime}, {self.example}: "
-        if self.layer is None:
-            return start + (self.remark or f"none of {self.compared} layers differs beyond its tolerance")
-        lines = [
-            f"{start}the first of {self.compared} layers that differs is {self.layer!r} ({self.class_name}), "
-            f"by {self.difference:.3g}; {self.tolerance:.2g} would pass"
-        ]
-        if self.alone is False:
-            lines.append("  given equal inputs, it does not differ: the difference builds up in the layers before it")
-        lines += [f"  {key}: {ours!r} in the reference, {theirs!r} here" for key, ours, theirs in self.changed_options()]
-        lines.append(f"  likely cause: {self.causes[0]}" if self.causes else "  no cause was found")
-        lines += [f"  or: {cause}" for cause in self.causes[1:]]
-        if self.remark:
-            lines.append(f"  {self.remark}")
-        return "\n".join(lines)
-
-    def changed_options(self) -> list[tuple[str, Any, Any]]:
-        """Options of the layer that both sides have with other values."""
-        return [(key, self.reference_config[key], value) for key, value in differing(self.reference_config, self.other_config)]
-
-
-def walk_rows(
-    bench: Bench, subject: Subject, tested: Subject, report: ParityReport, cases: Cases, batch: int | None
-) -> ParityReport:
-    """Adds to a report where each runtime that failed parts from the reference; where none failed, whether layers do."""
-    compared = [row for row in report.runtimes if row.status == "compared"]
-    failed = [row for row in compared if not row.passes(report.tolerance)]
+    compared = [row for row in rows if row.status == "compared"]
+    failed = [row for row in compared if not row.passes(tolerance)]
     findings: list[LayerFinding] = []
     walked: set[str] = set()
     for row in failed or [row for row in compared if row.name == "tfjs-node-layers"]:
@@ -101,7 +57,7 @@ def walk_rows(
         if runtime not in walked:
             walked.add(runtime)
             findings.append(_walk(bench, subject, tested, runtime, row, cases, batch))
-    return replace(report, layers=tuple(findings))
+    return tuple(findings)
 
 
 def _walk(

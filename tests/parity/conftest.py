@@ -11,11 +11,11 @@ import pybridge as pb
 from pybridge.graphs import TensorFlowProcess
 from pybridge.parity import ParityReport
 from pybridge.parity.bench import Bench
+from pybridge.parity.comparison import compare
 from pybridge.parity.edge_cases import edge_cases
 from pybridge.parity.inputs import given_cases
 from pybridge.parity.runtimes import choose
 from pybridge.parity.subjects import as_subject, input_specs
-from pybridge.parity.verification import compare
 from pybridge.tfjs.layers_model import LayersModel
 
 Compared = Callable[..., ParityReport]

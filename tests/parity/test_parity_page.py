@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pybridge.parity import ParityReport, RuntimeResult
-from pybridge.parity.html import render
-from pybridge.parity.walk import LayerFinding
+from pybridge.parity.findings import LayerFinding
+from pybridge.parity.page import render
 
 ROW = RuntimeResult(
     "tfjs-wasm",

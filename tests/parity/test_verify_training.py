@@ -13,7 +13,7 @@ import tiny
 import pybridge as pb
 from pybridge.cli import main
 from pybridge.errors import DataError
-from pybridge.parity.training import TrainingCheck
+from pybridge.parity.findings import TrainingCheck
 
 ALIKE = TrainingCheck(
     images=24,

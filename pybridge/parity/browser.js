@@ -11,17 +11,17 @@ const tf = /** @type {any} */ (globalThis).tf;
 main().catch((error) => post('error', new Blob([`${error.name}: ${error.message}`])));
 
 async function main() {
-  const job = await (await fetch('job.json')).json();
-  if (job.backend === 'wasm') tf.wasm.setWasmPaths('wasm/dist/');
-  if (!(await tf.setBackend(job.backend))) throw new Error(`the backend ${job.backend} does not start in this browser`);
+  const task = await (await fetch('task.json')).json();
+  if (task.backend === 'wasm') tf.wasm.setWasmPaths('wasm/dist/');
+  if (!(await tf.setBackend(task.backend))) throw new Error(`the backend ${task.backend} does not start in this browser`);
   await tf.ready();
-  if (job.layerClasses) await loadScript('model/pybridge-layers.js');
-  const model = job.kind === 'graph' ? await tf.loadGraphModel('model/model.json') : await tf.loadLayersModel('model/model.json');
+  if (task.layerClasses) await loadScript('model/pybridge-layers.js');
+  const model = task.kind === 'graph' ? await tf.loadGraphModel('model/model.json') : await tf.loadLayersModel('model/model.json');
   let seconds = 0;
-  for (const [number, inputs] of job.batches.entries()) {
+  for (const [number, inputs] of task.batches.entries()) {
     const tensors = await Promise.all(inputs.map((/** @type {any} */ spec, /** @type {number} */ i) => read(spec, `inputs/${number}/${i}`, model.inputs[i])));
     const started = performance.now();
-    const outputs = await compute(job.kind, model, tensors);
+    const outputs = await compute(task.kind, model, tensors);
     const values = await Promise.all(outputs.map((output) => output.data()));
     seconds += (performance.now() - started) / 1000;
     for (const [position, output] of outputs.entries()) {
@@ -31,7 +31,7 @@ async function main() {
     }
     tf.dispose([tensors, outputs]);
   }
-  await post('done', new Blob([JSON.stringify({ seconds, bits: bits(job.backend), note: note(job.backend) })]));
+  await post('done', new Blob([JSON.stringify({ seconds, bits: bits(task.backend), note: note(task.backend) })]));
 }
 
 /**

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 from importlib import resources
-from pathlib import Path
 
-from pybridge.parity.report import ParityReport, RuntimeResult
-from pybridge.parity.walk import LayerFinding
-from pybridge.report.markup import NONE, facts, name, number, percent, table, text, write_page
+from pybridge.parity.findings import LayerFinding, ParityFindings, RuntimeResult
+from pybridge.report.markup import NONE, facts, name, number, percent, table, text
 
 # The browser itself enforces that nothing is loaded from elsewhere.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -17,16 +15,7 @@ _MOST_CELLS = 1024
 _COLUMNS = 32
 
 
-def write_html(path: Path, report: ParityReport, title: str) -> None:
-    """Writes the page; a reader never sees half of it.
-
-    Raises:
-        DataError: The file cannot be written.
-    """
-    write_page(path, render(report, title))
-
-
-def render(report: ParityReport, title: str) -> str:
+def render(report: ParityFindings, title: str) -> str:
     """The page as text: verdict, table, heat map of examples by runtimes, outputs of the worst example, layers."""
     sections = [
         ("Runtimes", _runtimes(report)),
@@ -51,7 +40,7 @@ def render(report: ParityReport, title: str) -> str:
     )
 
 
-def _runtimes(report: ParityReport) -> str:
+def _runtimes(report: ParityFindings) -> str:
     head = [
         "runtime",
         "",
@@ -89,7 +78,7 @@ def _runtimes(report: ParityReport) -> str:
     return table(head, rows) + (facts(notes) if notes else "")
 
 
-def _heat_map(report: ParityReport) -> str:
+def _heat_map(report: ParityFindings) -> str:
     columns = [row for row in report.runtimes if row.status == "compared" and row.examples]
     if not columns:
         return ""
@@ -165,7 +154,7 @@ def _layer(finding: LayerFinding) -> str:
     )
 
 
-def _training(report: ParityReport) -> str:
+def _training(report: ParityFindings) -> str:
     check = report.training
     if check is None:
         return ""
@@ -191,7 +180,7 @@ def _training(report: ParityReport) -> str:
     return f'<p class="verdict {word}">{mark} {verdict}</p>{told}{table(head, rows)}'
 
 
-def _method(report: ParityReport) -> str:
+def _method(report: ParityFindings) -> str:
     values: dict[str, object] = {"compared with": report.reference}
     if report.tolerance is not None:
         values["allowed difference"] = report.tolerance
@@ -205,7 +194,7 @@ def _method(report: ParityReport) -> str:
     return facts(values)
 
 
-def _mark(row: RuntimeResult, report: ParityReport) -> str:
+def _mark(row: RuntimeResult, report: ParityFindings) -> str:
     if row.status in ("unavailable", "unsupported") and not row.asked:
         return NONE
     passed = row.passes(report.tolerance)
