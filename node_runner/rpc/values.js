@@ -7,14 +7,13 @@
  * @typedef {import('./ndarray').NDArray} NDArray
  */
 
-const { INVALID_PARAMS, MAX_DEPTH } = require('./protocol');
+const { INVALID_PARAMS, MAX_BIGINT_DIGITS, MAX_DEPTH } = require('./protocol');
 const { RpcError } = require('./errors');
 const { encodeIfTensor } = require('./tensors');
 
 const PLACEHOLDERS = new Set(['$tensor', '$number', '$bigint', '$literal']);
 /** @type {Record<string, number>} */
 const NUMBERS = { NaN, Infinity, '-Infinity': -Infinity, '-0': -0 };
-const MAX_BIGINT_DIGITS = 4000;
 
 /**
  * Split a value into what JSON can say and the tensors beside it. `undefined` and functions vanish from objects and become null

@@ -4,6 +4,9 @@ const fs = require('fs');
 const path = require('path');
 const { parseArgs } = require('util');
 
+// Python reads it too: the flags of `pybridge serve` and the limits of `pybridge.serve` come from there.
+const manifest = require('./options.json');
+
 /**
  * @typedef {object} Options
  * @property {{name: string, path: string}[]} models
@@ -33,39 +36,25 @@ const { parseArgs } = require('util');
 /** What the user can mend; `main` prints it as one line. */
 class UsageError extends Error {}
 
-/** @typedef {{name: string, initial: number, least: number, most: number, whole?: boolean, help: string}} NumberOption */
+/** @typedef {{name: string, default: number, minimum: number, maximum: number, whole: boolean, help: string}} NumberOption */
 
 /** @type {NumberOption[]} */
-const NUMBERS = [
-  { name: 'port', initial: 8501, least: 0, most: 65535, whole: true, help: '0 lets the system choose' },
-  { name: 'workers', initial: 1, least: 1, most: 64, whole: true, help: 'processes that compute, for each model' },
-  { name: 'max-batch', initial: 16, least: 1, most: 1024, whole: true, help: 'images in one call of the model' },
-  { name: 'batch-delay', initial: 5, least: 0, most: 1000, help: 'milliseconds that a busy model collects a batch' },
-  { name: 'max-queue', initial: 512, least: 1, most: 1e6, whole: true, help: 'images that wait; more are answered with 429' },
-  { name: 'max-body', initial: 32 * 2 ** 20, least: 1024, most: 2 ** 30, whole: true, help: 'bytes of one request' },
-  { name: 'max-memory', initial: 256 * 2 ** 20, least: 1024, most: 2 ** 36, whole: true, help: 'bytes of all requests under way' },
-  { name: 'max-images', initial: 64, least: 1, most: 10000, whole: true, help: 'images in one request' },
-  { name: 'max-pixels', initial: 50e6, least: 1, most: 178956970, whole: true, help: 'of one picture' },
-  { name: 'max-connections', initial: 1024, least: 1, most: 1e6, whole: true, help: 'open at the same time' },
-  { name: 'request-timeout', initial: 30, least: 0.01, most: 3600, help: 'seconds for an answer' },
-  { name: 'body-timeout', initial: 30, least: 0.1, most: 3600, help: 'seconds to send a request' },
-  { name: 'drain-timeout', initial: 30, least: 0, most: 3600, help: 'seconds for what is under way at the end' },
-  { name: 'reload', initial: 10, least: 0, most: 86400, help: 'seconds between looks for new versions; 0 never looks' },
-];
+const NUMBERS = manifest.numbers;
+
+/** What each number is where nothing else is asked for, by its name in `Options`. */
+const DEFAULTS = Object.freeze(Object.fromEntries(NUMBERS.map((option) => [camel(option.name), option.default])));
 
 const TEXTS = {
   model: 'NAME=FOLDER; several for several models',
   host: 'address to listen on (default 127.0.0.1, this machine only)',
-  runtime: 'auto, tfjs-node, wasm or cpu',
+  runtime: `${manifest.choices.runtime.values.join(', ')} (default ${manifest.choices.runtime.default})`,
   tensorflow: 'a module whose loadTensorflow() gives the TensorFlow.js to use',
   'token-file': 'file with the token that clients must send; or set PYBRIDGE_TOKEN',
-  'log-level': 'fatal, error, warn, info, debug or silent (default info)',
+  'log-level': `${manifest.choices['log-level'].values.join(', ')} (default ${manifest.choices['log-level'].default})`,
   lifeline: 'descriptor of a pipe; when it ends, so does the server',
 };
 
-const RUNTIMES = ['auto', 'tfjs-node', 'wasm', 'cpu'];
-const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'silent'];
-const MODEL_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+const MODEL_NAME = new RegExp(manifest.modelName);
 const TOKEN = /^[\x21-\x7e]{8,4096}$/;
 const PACKAGE = path.resolve(__dirname, '..');
 
@@ -81,7 +70,7 @@ function readOptions(argv, env) {
   /** @type {Record<string, number>} */
   const numbers = {};
   for (const option of NUMBERS) {
-    const fallback = option.name === 'port' && env.PORT ? env.PORT : String(option.initial);
+    const fallback = option.name === 'port' && env.PORT ? env.PORT : String(option.default);
     numbers[camel(option.name)] = readNumber(option, String(values[option.name] ?? fallback));
   }
   const { batchDelay, ...rest } = numbers;
@@ -90,10 +79,10 @@ function readOptions(argv, env) {
     batchDelayMs: batchDelay,
     models: readModels([...list(values.model), ...positionals]),
     host: String(values.host ?? env.HOST ?? '127.0.0.1'),
-    runtime: oneOf('runtime', String(values.runtime ?? 'auto'), RUNTIMES),
+    runtime: oneOf('runtime', values.runtime),
     tensorflow: values.tensorflow === undefined ? undefined : path.resolve(String(values.tensorflow)),
     token: readToken(values['token-file'], env.PYBRIDGE_TOKEN),
-    logLevel: oneOf('log-level', String(values['log-level'] ?? 'info'), LOG_LEVELS),
+    logLevel: oneOf('log-level', values['log-level']),
     json: Boolean(values.json),
     lifeline: values.lifeline === undefined ? undefined : Number(values.lifeline),
   }));
@@ -126,10 +115,10 @@ function list(value) {
  * @param {string} text
  * @returns {number}
  */
-function readNumber({ name, least, most, whole }, text) {
+function readNumber({ name, minimum, maximum, whole }, text) {
   const value = text.trim() === '' ? NaN : Number(text);
-  if (!(value >= least && value <= most) || (whole && !Number.isInteger(value))) {
-    throw new UsageError(`--${name} must be ${whole ? 'a whole number' : 'a number'} from ${least} to ${most}, not ${text.slice(0, 40)}`);
+  if (!(value >= minimum && value <= maximum) || (whole && !Number.isInteger(value))) {
+    throw new UsageError(`--${name} must be ${whole ? 'a whole number' : 'a number'} from ${minimum} to ${maximum}, not ${text.slice(0, 40)}`);
   }
   return value;
 }
@@ -187,12 +176,14 @@ function readToken(file, fromEnvironment) {
 }
 
 /**
- * @param {string} name
- * @param {string} value
- * @param {string[]} allowed
+ * @param {keyof typeof manifest.choices} name
+ * @param {unknown} given
+ * @returns {string}
  */
-function oneOf(name, value, allowed) {
-  if (!allowed.includes(value)) throw new UsageError(`--${name} must be ${allowed.join(', ')}, not ${value.slice(0, 40)}`);
+function oneOf(name, given) {
+  const { values, default: fallback } = manifest.choices[name];
+  const value = String(given ?? fallback);
+  if (!values.includes(value)) throw new UsageError(`--${name} must be ${values.join(', ')}, not ${value.slice(0, 40)}`);
   return value;
 }
 
@@ -204,7 +195,7 @@ function camel(name) {
 /** @returns {string} */
 function helpText() {
   const rows = [
-    ...NUMBERS.map(({ name, initial, help }) => [`--${name} N`, `${help} (default ${initial})`]),
+    ...NUMBERS.map((option) => [`--${option.name} N`, `${option.help} (default ${option.default})`]),
     ...Object.entries(TEXTS).map(([name, help]) => [`--${name} ${name.toUpperCase()}`, help]),
     ['--json', 'print one line of JSON when ready'],
   ];
@@ -217,4 +208,4 @@ function helpText() {
   ].join('\n');
 }
 
-module.exports = { UsageError, helpText, readOptions };
+module.exports = { DEFAULTS, UsageError, helpText, readOptions };

@@ -25,9 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 success, 1 the thing asked failed, 2 the user's mistake.
     """
-    options = _parser().parse_args(arguments)
-    _configure_logging(options.verbose)
     try:
+        options = _parser().parse_args(arguments)
+        _configure_logging(options.verbose)
         code: int = options.run(options)
     except KeyboardInterrupt:
         return _complain("Interrupted.", 130)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import selectors
 import signal
 import subprocess
@@ -21,28 +20,12 @@ from typing import IO, Any
 from pybridge.deployment.documents import package_name
 from pybridge.deployment.manifest import is_own
 from pybridge.deployment.package import deploy
+from pybridge.deployment.server_options import server_options
 from pybridge.errors import BridgeError, DataError, SetupError
 from pybridge.runtime import Runtime, ensure
 from pybridge.runtime.bundle import find_bundle
 from pybridge.training.run_directory import RUN_FILE
 
-LIMITS = (
-    "max_batch",
-    "batch_delay",
-    "max_queue",
-    "max_body",
-    "max_memory",
-    "max_images",
-    "max_pixels",
-    "max_connections",
-    "request_timeout",
-    "body_timeout",
-    "drain_timeout",
-    "reload",
-)
-"""What may be limited; ``pybridge serve --help`` says what each means."""
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _MISUSED = 2
 _TAIL_LINES = 40
 _CHUNK_BYTES = 64 * 1024
@@ -132,7 +115,7 @@ def serve(
         workers: Processes that compute, for each model.
         token: What clients must send as bearer token; anybody is answered without.
         token_file: A file with the token instead.
-        limits: Any of `LIMITS`, such as ``{"max_body": 1_000_000, "request_timeout": 5}``.
+        limits: Any of those that ``pybridge serve --help`` lists, such as ``{"max_body": 1_000_000, "request_timeout": 5}``.
         runtime: ``auto``, ``tfjs-node``, ``wasm`` or ``cpu``; by default the TensorFlow that Python imports.
         log_level: Of the JSON lines on stderr: ``info`` has one for each request.
         images: Of a run whose parity was never measured: see `deploy`.
@@ -148,11 +131,13 @@ def serve(
         >>> with pb.serve("run/") as server:
         ...     requests.post(f"{server.url}/classify", data=Path("photo.jpg").read_bytes()).json()
     """
-    arguments = ["--host", host, "--port", str(port), "--workers", str(workers), "--log-level", log_level, "--json"]
+    options = server_options()
+    arguments = ["--host", host, "--log-level", log_level, "--json"]
+    arguments += [*options.numbers["port"].arguments(port), *options.numbers["workers"].arguments(workers)]
     for name, value in (limits or {}).items():
-        if name not in LIMITS:
-            raise DataError(f"There is no limit {name!r}", hint=f"There are {', '.join(LIMITS)}.")
-        arguments += [f"--{name.replace('_', '-')}", f"{value:.17g}"]
+        if name not in options.limits:
+            raise DataError(f"There is no limit {name!r}", hint=f"There are {', '.join(options.limits)}.")
+        arguments += options.limits[name].arguments(value)
     if token_file is not None:
         arguments += ["--token-file", str(token_file)]
     found = ensure()
@@ -198,7 +183,7 @@ def _prepare(models: Models, stack: contextlib.ExitStack, images: Any, force: bo
     arguments = []
     place: Path | None = None
     for name, folder in models.items():
-        if not _NAME.fullmatch(name):
+        if not server_options().model_name.fullmatch(name):
             raise DataError(f"{name!r} is not a name for a model", hint="Use letters, digits, hyphens and dots.")
         source = Path(folder).absolute()
         if (source / RUN_FILE).is_file():

@@ -22,7 +22,7 @@ from pybridge.progress import progress
 from pybridge.runtime import Runtime, cache_dir
 from pybridge.tfjs.layers_model import LayersModel
 
-# Part of every key: raise it when tracing changes what a program computes or how its signatures look.
+# Part of every key, of trainings too: raise it when tracing changes what a program computes or how its signatures look.
 TRACING_VERSION = 6
 
 _SCRATCH = "tracing-"

@@ -9,12 +9,11 @@ from typing import Any, Final
 import numpy as np
 
 from pybridge.errors import DataError
-from pybridge.rpc.protocol import MAX_DEPTH, MAX_SAFE_INTEGER, ProtocolError
+from pybridge.rpc.protocol import MAX_BIGINT_DIGITS, MAX_DEPTH, MAX_SAFE_INTEGER, ProtocolError
 from pybridge.rpc.tensors import Array, EncodedTensor, encode_bytes, encode_tensor
 
 _PLACEHOLDERS: Final = frozenset({"$tensor", "$number", "$bigint", "$literal"})
 _NUMBERS: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf, "-0": -0.0}
-_MAX_BIGINT_DIGITS: Final = 4000
 
 
 def pack(value: Any, where: str = "params") -> tuple[Any, list[EncodedTensor]]:
@@ -75,7 +74,7 @@ def _pack_mapping(value: Mapping[Any, Any], where: str, tensors: list[EncodedTen
 
 def _pack_large(value: int, where: str) -> dict[str, str]:
     # Ten bits hold a little more than three decimal digits; larger numbers would hit Python's own digit limit.
-    if value.bit_length() > _MAX_BIGINT_DIGITS * 3:
+    if value.bit_length() > MAX_BIGINT_DIGITS * 3:
         raise DataError(f"{where} is an integer of {value.bit_length()} bits; that is too large to cross to Node.js.")
     return {"$bigint": str(value)}
 
@@ -121,7 +120,7 @@ def _unpack_placeholder(key: str, content: Any, tensors: list[Array], depth: int
         return tensors[content]
     if key == "$number" and isinstance(content, str) and content in _NUMBERS:
         return _NUMBERS[content]
-    if key == "$bigint" and isinstance(content, str) and len(content) <= _MAX_BIGINT_DIGITS:
+    if key == "$bigint" and isinstance(content, str) and len(content) <= MAX_BIGINT_DIGITS:
         digits = content.removeprefix("-")
         if digits.isascii() and digits.isdigit():
             return int(content)

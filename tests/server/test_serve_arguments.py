@@ -7,10 +7,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import pybridge as pb
+from pybridge.cli import main
 from pybridge.deployment.server import named_models
 from pybridge.runtime import ensure
 from pybridge.runtime.bundle import find_bundle
@@ -33,6 +35,33 @@ def test_what_is_no_run_and_no_package_is_refused(tmp_path: Path) -> None:
         pb.serve({"../x": tmp_path})
     with pytest.raises(pb.DataError, match="There is no limit 'speed'"):
         pb.serve(tmp_path, limits={"speed": 1})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"limits": {"max_body": 1}}, "max_body must be a whole number from 1024 to 1073741824, not 1"),
+        ({"limits": {"max_batch": 1.5}}, "max_batch must be a whole number"),
+        ({"limits": {"reload": float("nan")}}, "reload must be a number from 0 to 86400"),
+        ({"port": 70000}, "port must be a whole number from 0 to 65535"),
+        ({"workers": 0}, "workers must be"),
+    ],
+)
+def test_a_limit_that_the_server_would_refuse_is_refused_before_it_starts(
+    tmp_path: Path, arguments: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(pb.DataError, match=words):
+        pb.serve(tmp_path, **arguments)
+
+
+def test_python_and_the_server_list_the_same_options_with_the_same_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["serve", "--help"])
+    ours, theirs = " ".join(capsys.readouterr().out.split()), run_server("--help").stdout
+    defaults = re.findall(r"^ +(--[a-z-]+) N +(.*) \(default (.*)\)$", theirs, re.MULTILINE)
+    assert len(defaults) == 14
+    for flag, meaning, default in defaults:
+        assert f"{flag} N {meaning} (default {default})" in ours
 
 
 def run_server(*arguments: object, **env: str) -> subprocess.CompletedProcess[str]:

@@ -6,6 +6,7 @@ const path = require('path');
 const { setTimeout: sleep } = require('timers/promises');
 
 const { ServiceError, badInput, notFound } = require('../errors');
+const { DEFAULTS } = require('../options');
 const { Model } = require('./model');
 
 /**
@@ -22,12 +23,12 @@ const { Model } = require('./model');
  * @property {(details: object, message: string) => void} warn
  * @property {(details: object, message: string) => void} error
  *
- * @typedef {object} ModelsOptions
+ * @typedef {object} ModelsOptions where there is no default here, it is that of the server's option (`options.json`)
  * @property {{name: string, path: string}[]} models each path is a package, or a folder with packages named `1`, `2`, ...
- * @property {number} [workers] processes of each model, default 1: TensorFlow uses all cores in one
- * @property {number} [maxBatch] images computed together, default 16
- * @property {number} [batchDelayMs] longest wait for a fuller batch while requests come in numbers, default 5
- * @property {number} [maxQueue] images of a model that may wait, default 256
+ * @property {number} [workers] processes of each model; TensorFlow uses all cores in one
+ * @property {number} [maxBatch] images computed together
+ * @property {number} [batchDelayMs] longest wait for a fuller batch while requests come in numbers
+ * @property {number} [maxQueue] images of a model that may wait
  * @property {number} [maxQueueBytes] bytes of them, default 256 MiB
  * @property {number} [maxPixels] of an image
  * @property {number} [maxBytes] of an image
@@ -36,7 +37,7 @@ const { Model } = require('./model');
  * @property {string} [runtime] which TensorFlow.js the packages shall look for
  * @property {string} [tensorflow] a module whose `loadTensorflow()` gives the TensorFlow.js to use
  * @property {Logger} [logger]
- * @property {{intervalMs: number} | false} [reload] how often to look for new versions, default 5 s; false for never
+ * @property {{intervalMs: number} | false} [reload] how often to look for new versions; false for never
  *
  * @typedef {{version?: string | number, images: Uint8Array[]} | {version?: string | number, tensor: {shape: number[], data: Float32Array}}} Input
  * @typedef {{signal?: AbortSignal, deadline?: number}} InferOptions `deadline` in milliseconds since the epoch
@@ -56,19 +57,19 @@ class Models extends EventEmitter {
   #closing = false;
 
   /** @param {ModelsOptions} options */
-  constructor({ models, logger, reload = { intervalMs: 5000 }, ...given }) {
+  constructor({ models, logger, reload = { intervalMs: DEFAULTS.reload * 1000 }, ...given }) {
     super();
     this.#logger = logger;
     this.#reload = reload;
-    const workers = given.workers ?? 1;
+    const workers = given.workers ?? DEFAULTS.workers;
     const cores = typeof os.availableParallelism === 'function' ? os.availableParallelism() : os.cpus().length;
     /** @type {Settings} */
     const settings = {
       workers,
       threads: Math.max(Math.floor(cores / workers), 1),
-      maxBatch: given.maxBatch ?? 16,
-      batchDelayMs: given.batchDelayMs ?? 5,
-      maxQueue: given.maxQueue ?? 256,
+      maxBatch: given.maxBatch ?? DEFAULTS.maxBatch,
+      batchDelayMs: given.batchDelayMs ?? DEFAULTS.batchDelay,
+      maxQueue: given.maxQueue ?? DEFAULTS.maxQueue,
       maxQueueBytes: given.maxQueueBytes ?? 256 * 1024 * 1024,
       loadTimeoutMs: given.loadTimeoutMs ?? 120000,
       batchTimeoutMs: given.batchTimeoutMs ?? 60000,

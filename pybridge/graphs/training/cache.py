@@ -9,15 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from pybridge.errors import BridgeError, ModelFormatError
-from pybridge.graphs.cache import keep, tracing_folder
+from pybridge.graphs.cache import TRACING_VERSION, keep, tracing_folder
 from pybridge.graphs.tensorflow_process import TensorFlowProcess, shared_tensorflow
 from pybridge.graphs.training.program import TrainingProgram, TrainingRecipe
 from pybridge.runtime import Runtime, cache_dir
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.tfjs.weights import tfjs_dtype
-
-# Part of every key: raise it when tracing changes what a program computes or how its signatures look.
-TRACING_VERSION = 6
 
 
 def training_program_for(
