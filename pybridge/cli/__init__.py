@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 success, 1 the thing asked failed, 2 the user's mistake.
     """
     try:
-        options = _parser().parse_args(arguments)
+        options = build_parser().parse_args(arguments)
         _configure_logging(options.verbose)
         code: int = options.run(options)
     except KeyboardInterrupt:
@@ -46,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line, with each verb's own."""
     parser = argparse.ArgumentParser(
         prog="pybridge",
         description="Train image classifiers in Node.js from Python, and prove that both agree.",

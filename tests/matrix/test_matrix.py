@@ -37,16 +37,6 @@ def test_every_case_passes_or_is_refused_for_the_reason_that_is_written_down(out
     assert not wrong
 
 
-def test_no_case_fails_silently(outcomes: list[tuple[Case, Outcome]]) -> None:
-    silent = [case.name for case, outcome in outcomes if outcome.loads and not outcome.equal and not outcome.problem]
-    assert silent == []
-
-
-def test_of_those_with_an_exact_meaning_95_percent_pass(outcomes: list[tuple[Case, Outcome]]) -> None:
-    exact = [(case, outcome) for case, outcome in outcomes if not case.refused]
-    assert sum(outcome.passes(case) for case, outcome in exact) >= 0.95 * len(exact)
-
-
 def test_every_class_of_keras_layers_has_a_case() -> None:
     covered = {case.class_name for case in all_cases()} | set(ABSTRACT)
     classes = {name for name in dir(keras.layers) if isinstance(getattr(keras.layers, name), type)}
