@@ -16,9 +16,8 @@ from pybridge.benchmark.peers.workload import FINE_TUNING_RATE, HEAD_RATE, SCRIP
 from pybridge.benchmark.pictures import cut_pictures, own_pictures
 from pybridge.benchmark.sizes import Sizes
 from pybridge.classifier import ImageClassifier
-from pybridge.classifier.trained import without_head
+from pybridge.classifier.transfers import without_head
 from pybridge.data import ImageSet, Preprocessing
-from pybridge.graphs import programs_for
 from pybridge.node import Node
 from pybridge.node.conversion import convert
 from pybridge.runtime.bundle import find_bundle
@@ -62,15 +61,16 @@ def make_workload(folder: Path, sizes: Sizes, *, base: str, images: Path | None,
         ImageClassifier(base, epochs=_EPOCHS, dropout=0.0, batch_size=sizes.batch, seed=_SEED, node=node) as classifier,
     ):
         classifier.fit(photos, validation_split=0, run_dir=folder / "run")
-        model, preprocessing = classifier.layers_model(), classifier.preprocessing_
-        features, _ = classifier.activations(ImageSet(files[:256], labels[:256], found.class_names))
+        trained, preprocessing = classifier.trained_, classifier.preprocessing_
+        model = trained.model
+        features = trained.activations(ImageSet(files[:256], labels[:256], found.class_names))
         head = trainable_part(model, POOLING_LAYER, features.shape[1:])
         head.write(folder / "head")
         for source in ("run/model", "head"):
             convert(folder / source, folder / f"{Path(source).name}.keras", to="keras", node=node)
         cut = choose_cut(without_head(model), UNFREEZE)
         # Traced ahead of time, as whatever has been used once on a machine; `pybridge-cold` measures the other case.
-        programs_for([preprocessing, truncate(model, POOLING_LAYER), head], classifier.runtime())
+        trained.session.programs([preprocessing, truncate(model, POOLING_LAYER), head])
     shutil.copyfile(find_bundle().node_runner / "benchmark" / SCRIPT, folder / SCRIPT)
     _write_pixels(folder, files[: max(sizes.throughput, sizes.full)], preprocessing)
     _write_features(folder, features, labels[:256], sizes.head_rows)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,44 +12,27 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 
-from pybridge.classifier.inputs import (
-    Images,
-    class_values,
-    labelled,
-    part,
-    unlabelled,
-    weights_by_name,
-)
-from pybridge.classifier.job import new_record, prepare_run, train
-from pybridge.classifier.judging import measure
-from pybridge.classifier.trained import Judged, Trained, without_head
-from pybridge.data import Augmentation, ImageSet, Preprocessing
-from pybridge.features import FeatureExtractor, parse_memory
-from pybridge.graphs import Program
+from pybridge.classifier.evaluation import Evaluation
+from pybridge.classifier.inputs import Images, labelled, training_images, unlabelled
+from pybridge.classifier.settings import recorded
+from pybridge.classifier.trained import TrainedClassifier, TrainingResult
+from pybridge.classifier.training_run import choose_seed, new_record, prepare_run, train
+from pybridge.classifier.transfers import new_head, unfrozen_end, without_head
+from pybridge.data import Preprocessing
+from pybridge.features import parse_memory
 from pybridge.loading import BaseModel, Source, resolve
 from pybridge.node import Node
 from pybridge.progress import download_progress
-from pybridge.runtime import Runtime
 from pybridge.session import Session
-from pybridge.tfjs.cuts import choose_cut, fixed_layers
-from pybridge.tfjs.layers_model import LayersModel
 from pybridge.training.callbacks import Callback
-from pybridge.training.head import POOLING_LAYER, append_classifier, append_pooling
 from pybridge.training.history import History
-from pybridge.training.loop import FitSettings
 from pybridge.training.rate_finder import RateCurve, RateSearch
-from pybridge.training.run_directory import RunDirectory, RunRecord
-from pybridge.training.trainer import AUTO, TrainerSettings
-from pybridge.training.transfer import Transfer, classifier_programs, find_rate
-
-logger = logging.getLogger(__name__)
+from pybridge.training.run_directory import RunDirectory
+from pybridge.training.trainer import AUTO
+from pybridge.training.transfer import find_rate
 
 # What belongs to a running process; neither copied nor saved.
-_PROCESS = ("_own_session",)
-
-
-# Said elsewhere in the record, or not part of the model.
-_NOT_SETTINGS = ("allow_lambda", "base", "feature_memory", "input_shape", "node", "preprocessing")
+_PROCESS = ("_own_session", "_trained")
 
 
 class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -184,14 +165,21 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         run = prepare_run(run_dir, resume)
         if run is not None and run.is_finished():
-            return self._take(Trained.read(run))
-        seed = self._choose_seed(run)
-        with self._session().tensorflow():
-            transfer, base, classes = self._head_transfer(x, y, seed, validation_split, validation_data)
-            origin = {"name": base.name, **base.origin}
-            settings = self._settings(classes, transfer.training.class_names)
-            record = new_record(transfer, origin, settings, classes.dtype.kind, self.runtime())
-            return self._train(transfer, record, History(), callbacks, run)
+            return self._keep(TrainingResult.read(run))
+        seed = choose_seed(self.seed, run)
+        images = training_images(x, y, split=validation_split, validation=validation_data, seed=seed)
+        session, parameters = self.session, self.get_params()
+        with session.tensorflow():
+            base = self._load_base()
+            transfer = new_head(base, images, parameters, seed, session)
+            record = new_record(
+                transfer,
+                {"name": base.name, **base.origin},
+                recorded(parameters, images.classes, images.class_names),
+                images.classes.dtype.kind,
+                session.runtime,
+            )
+            return self._keep(train(transfer, record, session, run, callbacks=callbacks))
 
     def find_learning_rate(
         self,
@@ -224,11 +212,13 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             >>> curve = ImageClassifier(seed=0).find_learning_rate("photos/")
             >>> ImageClassifier(seed=0, learning_rate=curve.suggestion).fit("photos/")
         """
-        seed = self._choose_seed(None)
+        seed = choose_seed(self.seed)
         search = RateSearch(lowest, highest, steps, self.batch_size, seed, self.mixup)
-        with self._session().tensorflow():
-            transfer, _, _ = self._head_transfer(x, y, seed, 0, None)
-            return find_rate(transfer, self._session(), search)
+        images = training_images(x, y, split=0, validation=None, seed=seed)
+        session = self.session
+        with session.tensorflow():
+            transfer = new_head(self._load_base(), images, self.get_params(), seed, session)
+            return find_rate(transfer, session, search)
 
     def fine_tune(
         self,
@@ -274,44 +264,37 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             DataError: The images or labels cannot be used.
             ModelFormatError: There is no such layer.
         """
-        trained = self._fitted()
+        known = self._fitted()
         run = prepare_run(run_dir, resume)
         if run is not None and run.is_finished():
-            return self._take(Trained.read(run))
-        images = labelled(x, y, self.class_names_)
-        training, validation = part(images, validation_split, validation_data, self.seed_)
-        cut = choose_cut(without_head(trained.model), unfreeze)
-        _tell_of_fixed_layers(trained.model, cut)
-        transfer = Transfer(
-            model=trained.model,
-            cut=cut,
-            preprocessing=self.preprocessing_,
-            training=training,
-            validation=validation,
-            fit=replace(
-                self._fit_settings(self.seed_, epochs, learning_rate),
-                schedule=schedule,
-                warmup_epochs=warmup_epochs,
-                monitor=self.monitor or ("val_accuracy" if validation is not None else None),
-                keep_start=True,
-            ),
-            trainer=self._trainer_settings(self.seed_, learning_rate),
-            engine=self.engine,
-            augmentation=Augmentation.parse(self.augment),
-            class_weight=weights_by_name(self.class_weight, self.classes_, self.class_names_),
-            skip_unreadable=self.skip_unreadable,
-        )
-        settings = self._settings(self.classes_, self.class_names_)
-        record = new_record(transfer, trained.record.base, settings, self.classes_.dtype.kind, self.runtime())
-        record.data["fine_tuning"] = {
-            "unfreeze": unfreeze,
+            return self._keep(TrainingResult.read(run))
+        tuning = {
             "epochs": epochs,
             "learning_rate": learning_rate,
             "schedule": schedule,
             "warmup_epochs": warmup_epochs,
         }
-        with self._session().tensorflow():
-            return self._train(transfer, record, self.history_, callbacks, run)
+        images = training_images(
+            x,
+            y,
+            split=validation_split,
+            validation=validation_data,
+            seed=self.seed_,
+            classes=self.classes_,
+            class_names=self.class_names_,
+        )
+        session, parameters = self.session, self.get_params()
+        transfer = unfrozen_end(known.model, self.preprocessing_, unfreeze, images, {**parameters, **tuning}, self.seed_)
+        record = new_record(
+            transfer,
+            known.record.base,
+            recorded(parameters, images.classes, images.class_names),
+            images.classes.dtype.kind,
+            session.runtime,
+            fine_tuning={"unfreeze": unfreeze, **tuning},
+        )
+        with session.tensorflow():
+            return self._keep(train(transfer, record, session, run, before=self.history_, callbacks=callbacks))
 
     def predict_proba(self, x: Images) -> NDArray[np.float32]:
         """The probability of each class: float32 of shape (N, classes), in the order of ``classes_``.
@@ -322,8 +305,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             DataError: An image cannot be decoded.
         """
-        self._fitted()
-        return self.extractor().compute(self.programs(), unlabelled(x, self.class_names_))
+        return self.trained_.probabilities(unlabelled(x, self.class_names_))
 
     def predict(self, x: Images) -> NDArray[Any]:
         """The most probable class of each image, as an element of ``classes_``.
@@ -346,9 +328,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ``accuracy``, ``loss``, ``balanced_accuracy``, ``macro_f1``, ``images``, ``per_class`` (precision, recall, f1 and
             support by class) and ``confusion`` (true by predicted).
         """
-        self._fitted()
         images = labelled(x, y, self.class_names_)
-        return measure(images, self.extractor().compute(self.programs(), images))
+        return Evaluation(images, self.trained_.probabilities(images)).metrics()
 
     def save(self, path: str | Path) -> None:
         """Writes a run directory, whose ``model/`` is a TF.js layers model.
@@ -359,11 +340,10 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             BridgeError: The folder holds something.
         """
-        trained = self._fitted()
+        result = self._fitted()
         run = RunDirectory(path)
         run.check_vacant()
-        finished = replace(trained, record=replace(trained.record, status="finished"))
-        finished.write(run)
+        replace(result, record=replace(result.record, status="finished")).write(run)
 
     @classmethod
     def load(cls, path: str | Path, *, node: Node | None = None) -> ImageClassifier:
@@ -376,16 +356,16 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             ModelFormatError: There is no run, or its files were altered.
         """
-        trained = Trained.read(RunDirectory(path))
-        record = trained.record
+        result = TrainingResult.read(RunDirectory(path))
+        record = result.record
         known = cls().get_params()
         settings = {name: value for name, value in record.settings.items() if name in known}
         if "base" not in settings:
-            settings |= {"base": without_head(trained.model), "preprocessing": record.preprocessing}
+            settings |= {"base": without_head(result.model), "preprocessing": record.preprocessing}
         if record.base.get("preprocessing") == "given":
             settings["preprocessing"] = record.preprocessing
         classifier = cls(**{**settings, "node": node})
-        classifier._take(trained)
+        classifier._result = result
         return classifier
 
     @property
@@ -424,22 +404,29 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._fitted().record.cut
 
     @property
-    def judged_(self) -> Judged | None:
-        """What the training was judged by; None for a run that was loaded."""
-        return self._fitted().judged
+    def session(self) -> Session:
+        """The processes in which the classifier works: those of ``node``, or its own until `close`."""
+        session: Session | None = self.__dict__.get("_own_session")
+        if session is None or not (session.owns_runner if self.node is None else session.runner is self.node.runner):
+            self.close()
+            session = self._own_session = Session(None if self.node is None else self.node.runner)
+        session.extractor.memory.budget = parse_memory(self.feature_memory)
+        return session
 
-    def record_parity(self, parity: dict[str, Any], run_dir: str | Path) -> None:
-        """Adds a comparison of runtimes to the run that a training just wrote, and to its report.
-
-        Args:
-            parity: As `ParityReport.to_dict` gives it.
-            run_dir: The run.
-        """
-        self._trained = self._fitted().write_with_parity(RunDirectory(run_dir), parity)
+    @property
+    def trained_(self) -> TrainedClassifier:
+        """The trained classifier at work in this classifier's session: what parity and deployment build on."""
+        result, session = self._fitted(), self.session
+        trained: TrainedClassifier | None = self.__dict__.get("_trained")
+        if trained is None or trained.result is not result or trained.session is not session:
+            trained = self._trained = TrainedClassifier(result, session)
+        return trained
 
     def close(self) -> None:
         """Ends the Node.js process, if the classifier started one. It starts a new one when it needs it."""
-        session: Session | None = self.__dict__.pop("_own_session", None)
+        session: Session | None = self.__dict__.get("_own_session")
+        for name in _PROCESS:
+            self.__dict__.pop(name, None)
         if session is not None:
             session.close()
 
@@ -454,172 +441,26 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return {name: value for name, value in state.items() if name not in _PROCESS}
 
     def __sklearn_is_fitted__(self) -> bool:
-        return "_trained" in self.__dict__
+        return "_result" in self.__dict__
 
-    def _head_transfer(
-        self, x: Images, y: ArrayLike | None, seed: int, validation_split: float, validation_data: Any
-    ) -> tuple[Transfer, BaseModel, NDArray[Any]]:
-        """The training of a new head on the frozen base; the base; and the classes as the user knows them."""
-        images = labelled(x, y)
-        training, validation = part(images, validation_split, validation_data, seed)
+    def _load_base(self) -> BaseModel:
         with download_progress() as report:
-            base = resolve(
+            return resolve(
                 self.base,
                 preprocessing=self.preprocessing,
                 input_shape=self.input_shape,
                 allow_lambda=self.allow_lambda,
                 progress=report,
             )
-        features, session = append_pooling(base.model), self._session()
-        session.start_for([base.preprocessing, features])
-        channels = session.programs([base.preprocessing, features])[-1].output_shape[0]
-        classes = class_values(y, images)
-        transfer = Transfer(
-            model=append_classifier(
-                features,
-                channels,
-                len(images.class_names),
-                dropout=self.dropout,
-                hidden_units=self.hidden_units,
-                seed=seed,
-            ),
-            cut=POOLING_LAYER,
-            preprocessing=base.preprocessing,
-            training=training,
-            validation=validation,
-            fit=self._fit_settings(seed, self.epochs, self.learning_rate),
-            trainer=self._trainer_settings(seed, self.learning_rate),
-            engine=self.engine,
-            augmentation=Augmentation.parse(self.augment),
-            class_weight=weights_by_name(self.class_weight, classes, images.class_names),
-            skip_unreadable=self.skip_unreadable,
-        )
-        return transfer, base, classes
 
-    def _train(
-        self,
-        transfer: Transfer,
-        record: RunRecord,
-        before: History,
-        callbacks: Sequence[Callback],
-        run: RunDirectory | None,
-    ) -> History:
-        trained, interrupted = train(
-            transfer,
-            record,
-            before,
-            session=self._session(),
-            run=run,
-            callbacks=callbacks,
-        )
-        history = self._take(trained)
-        if interrupted:
+    def _keep(self, result: TrainingResult) -> History:
+        self._result = result
+        if result.record.status == "interrupted":
             raise KeyboardInterrupt
-        return history
+        return result.record.history
 
-    def _take(self, trained: Trained) -> History:
-        self._trained = trained
-        self.__dict__.pop("_stages", None)
-        return trained.record.history
-
-    def _fitted(self) -> Trained:
-        trained: Trained | None = self.__dict__.get("_trained")
-        if trained is None:
+    def _fitted(self) -> TrainingResult:
+        result: TrainingResult | None = self.__dict__.get("_result")
+        if result is None:
             raise NotFittedError("This ImageClassifier is not trained yet: call fit() or ImageClassifier.load() first.")
-        return trained
-
-    def _settings(self, classes: NDArray[Any], class_names: tuple[str, ...]) -> dict[str, Any]:
-        settings = {name: value for name, value in self.get_params().items() if name not in _NOT_SETTINGS}
-        augmentation = Augmentation.parse(self.augment)
-        settings["augment"] = augmentation.to_dict() if augmentation else False
-        if isinstance(self.class_weight, dict):
-            by_name = weights_by_name(self.class_weight, classes, class_names)
-            settings["class_weight"] = {name: float(weight) for name, weight in by_name.items()}
-        if isinstance(self.base, str | Path):
-            settings["base"] = str(self.base)
-        return settings
-
-    def _fit_settings(self, seed: int, epochs: int, learning_rate: float) -> FitSettings:
-        return FitSettings(
-            epochs,
-            self.batch_size,
-            learning_rate,
-            seed,
-            self.patience,
-            self.monitor,
-            schedule=self.schedule,
-            warmup_epochs=self.warmup_epochs,
-            mixup=self.mixup,
-        )
-
-    def _trainer_settings(self, seed: int, learning_rate: float) -> TrainerSettings:
-        return TrainerSettings(
-            optimizer=self.optimizer,
-            learning_rate=learning_rate,
-            momentum=0.9 if self.optimizer == "sgd" else 0.0,
-            weight_decay=self.weight_decay,
-            global_clipnorm=self.global_clipnorm,
-            label_smoothing=self.label_smoothing,
-            mixup=self.mixup > 0,
-            seed=seed,
-            hold_batch_normalization=True,
-        )
-
-    def trainer_settings(self) -> TrainerSettings:
-        """Optimizer, loss and learning rate of the last training."""
-        tuned = self._fitted().record.data.get("fine_tuning")
-        return self._trainer_settings(self.seed_, tuned["learning_rate"] if tuned else self.learning_rate)
-
-    def _choose_seed(self, run: RunDirectory | None) -> int:
-        if run is not None and run.exists():
-            return run.read()[0].seed
-        if self.seed is not None:
-            return int(self.seed)
-        return secrets.randbelow(2**31)
-
-    def runtime(self) -> Runtime:
-        """The Node.js side that the classifier works with; set up if need be."""
-        return self._session().runtime
-
-    def layers_model(self) -> LayersModel:
-        """The trained model, from preprocessed images to probabilities."""
-        return self._fitted().model
-
-    def activations(self, images: ImageSet) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """What Node computes for images: the activations where the frozen part ends, and the probabilities."""
-        stages, extractor = self.programs(), self.extractor()
-        return extractor.compute(stages[:-1], images, description="Features"), extractor.compute(stages, images)
-
-    def _session(self) -> Session:
-        """In the given Node.js process, or in one of its own."""
-        session: Session | None = self.__dict__.get("_own_session")
-        if session is None or not (session.owns_runner if self.node is None else session.runner is self.node.runner):
-            self.close()
-            session = self._own_session = Session(None if self.node is None else self.node.runner)
-        session.extractor.memory.budget = parse_memory(self.feature_memory)
-        return session
-
-    def extractor(self) -> FeatureExtractor:
-        """What runs programs over images in the classifier's Node.js process."""
-        extractor: FeatureExtractor = self._session().extractor
-        return extractor
-
-    def programs(self) -> list[Program]:
-        """The programs from images to probabilities: preprocessing, frozen part (if any), trained part."""
-        if "_stages" not in self.__dict__:
-            trained = self._fitted()
-            self._stages = classifier_programs(trained.model, trained.record.cut, trained.record.preprocessing, self._session())
-        return self._stages
-
-
-def _tell_of_fixed_layers(model: LayersModel, cut: str | None) -> None:
-    fixed = fixed_layers(model, cut)
-    if not fixed:
-        return
-    logger.warning(
-        "%d of the unfrozen layers are marked as not trainable and stay as they are: %s%s. If you froze them, unfreeze them "
-        "where the model comes from (layer.trainable = True) and train anew.",
-        len(fixed),
-        ", ".join(fixed[:5]),
-        ", ..." if len(fixed) > 5 else "",
-    )
+        return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,25 +56,62 @@ def unlabelled(x: Images, class_names: tuple[str, ...]) -> ImageSet:
     return ImageSet(images, np.zeros(len(images), np.int32), class_names)
 
 
-def part(images: ImageSet, split: float, given: Any, seed: int) -> tuple[ImageSet, ImageSet | None]:
-    """Training and validation images.
+@dataclass(frozen=True)
+class TrainingImages:
+    """What a training is given.
+
+    Attributes:
+        training: Images to train on.
+        validation: Images to judge by, or None.
+        classes: The classes as the user knows them: whole numbers, booleans or names.
+    """
+
+    training: ImageSet
+    validation: ImageSet | None
+    classes: NDArray[Any]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the probabilities."""
+        return self.training.class_names
+
+
+def training_images(
+    x: Images,
+    y: ArrayLike | None,
+    *,
+    split: float,
+    validation: Any,
+    seed: int,
+    classes: NDArray[Any] | None = None,
+    class_names: tuple[str, ...] | None = None,
+) -> TrainingImages:
+    """Lists what a user gave to train on, and parts it.
 
     Args:
-        images: All of them.
+        x: See `labelled`.
+        y: See `labelled`.
         split: Share for validation, by class; 0 for none.
-        given: Validation data that the user gave, a folder or ``(x, y)``; the split is then not made.
+        validation: Validation data that the user gave, a folder or ``(x, y)``; the split is then not made.
         seed: Of the split.
+        classes: The classes that a trained model knows, as the user knows them; None to learn them from the data.
+        class_names: Their names.
+
+    Raises:
+        DataError: The images or labels cannot be used.
     """
-    if given is not None:
-        x, y = given if isinstance(given, tuple) else (given, None)
-        return images, labelled(x, y, images.class_names)
+    images = labelled(x, y, class_names)
+    classes = _class_values(y, images) if classes is None else classes
+    if validation is not None:
+        x, y = validation if isinstance(validation, tuple) else (validation, None)
+        return TrainingImages(images, labelled(x, y, images.class_names), classes)
     if split == 0:
-        return images, None
-    training, validation = stratified_split(images.labels, split, seed)
-    return images.take(training), images.take(validation)
+        return TrainingImages(images, None, classes)
+    training, kept = stratified_split(images.labels, split, seed)
+    return TrainingImages(images.take(training), images.take(kept), classes)
 
 
-def class_values(y: ArrayLike | None, images: ImageSet) -> NDArray[Any]:
+def _class_values(y: ArrayLike | None, images: ImageSet) -> NDArray[Any]:
     """The classes as the user knows them: elements of ``y``, or folder names."""
     if y is None:
         return np.array(images.class_names)
@@ -82,7 +120,12 @@ def class_values(y: ArrayLike | None, images: ImageSet) -> NDArray[Any]:
 
 
 def parse_class_values(class_names: tuple[str, ...], kind: str | None) -> NDArray[Any]:
-    """The inverse of `class_values`: ``kind`` is the numpy kind of the values that the names stand for."""
+    """The classes as the user knows them, out of a run's record.
+
+    Args:
+        class_names: Their names.
+        kind: The numpy kind of the values that the names stand for.
+    """
     if kind == "b":
         return np.array([name == "True" for name in class_names])
     return np.array([int(name) for name in class_names]) if kind in ("i", "u") else np.array(class_names)

@@ -1,63 +1,45 @@
-"""What a training leaves, in memory and as a run directory."""
+"""What a training leaves: a result, in memory and as a run directory; and a trained classifier at work in a session."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pybridge.classifier.evaluation import Evaluation, report_data
 from pybridge.classifier.inputs import parse_class_values
-from pybridge.classifier.judging import measure, report_data
+from pybridge.classifier.settings import in_use, trainer_settings
 from pybridge.data import ImageSet
+from pybridge.graphs import Program
 from pybridge.report import render
+from pybridge.session import Session
 from pybridge.tfjs.layers_model import LayersModel
-from pybridge.tfjs.topology import layer_names, truncate
-from pybridge.training.head import POOLING_LAYER
 from pybridge.training.run_directory import REPORT_FILE, RunDirectory, RunRecord
+from pybridge.training.trainer import TrainerSettings
+from pybridge.training.transfer import classifier_programs
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Judged:
-    """The images that a training was judged by, and what its model gave for them.
-
-    Attributes:
-        images: With their true labels.
-        probabilities: float32 of shape (images, classes).
-    """
-
-    images: ImageSet
-    probabilities: NDArray[np.float32]
-
-    def metrics(self) -> dict[str, float]:
-        """The figures that the run's record keeps."""
-        measured = measure(self.images, self.probabilities)
-        return {name: measured[name] for name in ("accuracy", "loss", "balanced_accuracy", "macro_f1")}
-
-    def sample(self, limit: int) -> ImageSet:
-        """At most ``limit`` of the images, spread over all of them."""
-        count = min(limit, len(self.images))
-        return self.images.take(np.linspace(0, len(self.images) - 1, count).astype(np.int64))
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A trained classifier: its record and its model.
+@dataclass
+class TrainingResult:
+    """What a training leaves: its record and its model.
 
     Attributes:
         record: What ``run.json`` says.
         model: From preprocessed images to probabilities.
-        judged: What the training was judged by; None where the run was read from disk.
+        evaluation: Of the images that the training was judged by; None where the run was read from disk.
         report: The report as it was read from disk.
     """
 
     record: RunRecord
     model: LayersModel
-    judged: Judged | None = None
+    evaluation: Evaluation | None = None
     report: str | None = None
 
     @property
@@ -66,7 +48,7 @@ class Trained:
         return parse_class_values(self.record.class_names, self.record.data.get("label_dtype"))
 
     @classmethod
-    def read(cls, run: RunDirectory) -> Trained:
+    def read(cls, run: RunDirectory) -> TrainingResult:
         """Reads a run directory; while it is in training, with the best weights so far.
 
         Raises:
@@ -82,32 +64,95 @@ class Trained:
         """Writes the run directory with its model and report."""
         run.write(self.record, self.model, self._report(run.path.name))
 
-    def write_with_parity(self, run: RunDirectory, parity: dict[str, Any]) -> Trained:
-        """Adds a comparison of runtimes to the record and the report of a run that was just written."""
-        proved = replace(self, record=replace(self.record, data={**self.record.data, "parity": parity}))
-        run.write(proved.record, report=proved._report(run.path.name))
-        return proved
+    def record_parity(self, parity: dict[str, Any], run: RunDirectory) -> None:
+        """Adds a comparison of runtimes to the record, and to the record and report of the run that was just written.
+
+        Args:
+            parity: As `ParityReport.to_dict` gives it.
+            run: The run.
+        """
+        self.record = replace(self.record, data={**self.record.data, "parity": parity})
+        run.write(self.record, report=self._report(run.path.name))
 
     def _report(self, title: str) -> str | None:
-        if self.judged is None:
+        if self.evaluation is None:
             return self.report
         record = self.record
         counts = {part: sum(record.data[part].values()) for part in ("training", "validation")}
         settings = {
             "base model": record.base["name"],
             "trained on": f"{counts['training']} images",
-            "judged on": f"{len(self.judged.images)} {'validation' if counts['validation'] else 'training'} images",
+            "judged on": f"{len(self.evaluation.images)} {'validation' if counts['validation'] else 'training'} images",
             "frozen up to": record.cut or "nothing: every layer trained",
             **record.settings,
             "engine": record.history.engine,
             **record.data.get("fine_tuning", {}),
             "seed": record.seed,
         }
-        shown = report_data(title, self.judged.images, self.judged.probabilities, record.history, settings, record.versions)
+        shown = report_data(title, self.evaluation, record.history, settings, record.versions)
         return render(replace(shown, parity=record.data.get("parity")))
 
 
-def without_head(model: LayersModel) -> LayersModel:
-    """The base model of a classifier, up to its last feature map."""
-    names = layer_names(model)
-    return truncate(model, names[names.index(POOLING_LAYER) - 1])
+class TrainedClassifier:
+    """A trained classifier at work in a session: what predicts, and what parity and deployment are about.
+
+    Args:
+        result: What the training left.
+        session: Where it computes.
+
+    Attributes:
+        result: The same.
+        session: The same.
+
+    Example:
+        >>> with Session() as session:
+        ...     probabilities = TrainedClassifier.read("run/", session).probabilities(images)
+    """
+
+    def __init__(self, result: TrainingResult, session: Session) -> None:
+        self.result = result
+        self.session = session
+
+    @classmethod
+    def read(cls, run: str | Path, session: Session) -> TrainedClassifier:
+        """The classifier of a run directory.
+
+        Raises:
+            ModelFormatError: There is no run, or its files were altered.
+        """
+        return cls(TrainingResult.read(RunDirectory(run)), session)
+
+    @property
+    def record(self) -> RunRecord:
+        """What ``run.json`` says."""
+        return self.result.record
+
+    @property
+    def model(self) -> LayersModel:
+        """From preprocessed images to probabilities."""
+        return self.result.model
+
+    @cached_property
+    def programs(self) -> list[Program]:
+        """The programs from images to probabilities: preprocessing, frozen part (if any), trained part."""
+        return classifier_programs(self.model, self.record.cut, self.record.preprocessing, self.session)
+
+    def probabilities(self, images: ImageSet) -> NDArray[np.float32]:
+        """What the classifier gives for images: float32 of shape (images, classes).
+
+        Raises:
+            DataError: An image cannot be decoded.
+        """
+        return self.session.extractor.compute(self.programs, images)
+
+    def activations(self, images: ImageSet) -> NDArray[np.float32]:
+        """What its frozen part gives for images: float32 of shape (images, ...).
+
+        Raises:
+            DataError: An image cannot be decoded.
+        """
+        return self.session.extractor.compute(self.programs[:-1], images, description="Features")
+
+    def trainer_settings(self) -> TrainerSettings:
+        """Optimizer, loss and learning rate that it was trained with."""
+        return trainer_settings(in_use(self.record), self.record.seed)

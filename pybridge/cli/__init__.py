@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from pybridge._version import __version__
-from pybridge.cli import bench, exporting, judging, machine, serving, training
+from pybridge.cli import bench, evaluation, exporting, machine, serving, training
 from pybridge.cli.common import FAILED, MISUSED, Verbs, say
 from pybridge.errors import BridgeError, DataError, ModelFormatError
 
@@ -56,7 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"pybridge {__version__}")
     verbs = Verbs(parser)
-    for family in (machine, training, judging, exporting, serving, bench):
+    for family in (machine, training, evaluation, exporting, serving, bench):
         family.add(verbs)
     return parser
 

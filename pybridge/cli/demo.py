@@ -11,9 +11,7 @@ import numpy as np
 
 from pybridge.classifier import ImageClassifier
 from pybridge.data import load_digits_images, read_folder, stratified_split, write_folder
-from pybridge.graphs import shared_tensorflow
 from pybridge.parity import prove
-from pybridge.runtime import ensure
 from pybridge.training.callbacks import Callback
 from pybridge.training.run_directory import RunDirectory
 
@@ -43,10 +41,7 @@ def run_demo(out: Path | None, say: Callable[[str], None], callbacks: Sequence[C
     say(f"{len(digits)} pictures of handwritten digits in {len(digits.class_names)} classes, from scikit-learn, in {folder}")
     say("Training a head on efficientnet_lite0, in Node.js:")
 
-    with (
-        shared_tensorflow(ensure().environment()),
-        ImageClassifier(base="efficientnet_lite0", epochs=20, seed=SEED) as classifier,
-    ):
+    with ImageClassifier(base="efficientnet_lite0", epochs=20, seed=SEED) as classifier, classifier.session.tensorflow():
         classifier.fit(photos, run_dir=folder / "run", callbacks=callbacks)
         parity = prove(classifier, folder / "run")
         measured = classifier.evaluate(test_photos)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +74,6 @@ def _train(options: argparse.Namespace) -> int:
     from pybridge.classifier import ImageClassifier
 
     with (
-        _one_tensorflow() as ahead,
         ImageClassifier(
             base=options.base,
             input_shape=options.input_shape,
@@ -100,6 +97,8 @@ def _train(options: argparse.Namespace) -> int:
             skip_unreadable=options.skip_unreadable,
             seed=options.seed,
         ) as classifier,
+        # One for tracing and for the proof.
+        classifier.session.tensorflow() as tensorflow,
     ):
         if options.find_lr:
             return _find_rate(options, classifier)
@@ -109,7 +108,7 @@ def _train(options: argparse.Namespace) -> int:
             validation_data=options.validation,
             run_dir=options.out,
             resume=options.resume,
-            callbacks=[epoch_lines(), ahead],
+            callbacks=[epoch_lines(), _starting(tensorflow)],
         )
         return _prove_and_report(options, classifier)
 
@@ -119,7 +118,7 @@ def _fine_tune(options: argparse.Namespace) -> int:
     set_up()
     from pybridge.classifier import ImageClassifier
 
-    with _one_tensorflow() as ahead, ImageClassifier.load(options.run_dir) as classifier:
+    with ImageClassifier.load(options.run_dir) as classifier, classifier.session.tensorflow() as tensorflow:
         classifier.set_params(skip_unreadable=options.skip_unreadable or classifier.skip_unreadable)
         classifier.set_params(feature_memory=options.feature_memory)
         if options.augment is not None:
@@ -135,7 +134,7 @@ def _fine_tune(options: argparse.Namespace) -> int:
             validation_data=options.validation,
             run_dir=options.out,
             resume=options.resume,
-            callbacks=[epoch_lines(before=len(classifier.history_)), ahead],
+            callbacks=[epoch_lines(before=len(classifier.history_)), _starting(tensorflow)],
         )
         return _prove_and_report(options, classifier)
 
@@ -201,15 +200,11 @@ def epoch_lines(before: int = 0) -> Any:
     return LambdaCallback(on_epoch_end=show)
 
 
-@contextmanager
-def _one_tensorflow() -> Iterator[Any]:
-    """Holds one TensorFlow process for tracing and for the proof; the callback lets it start while Node.js trains."""
-    from pybridge.graphs import shared_tensorflow
-    from pybridge.runtime import ensure
+def _starting(tensorflow: Any) -> Any:
+    """Lets TensorFlow, which the proof needs, start while Node.js trains."""
     from pybridge.training.callbacks import LambdaCallback
 
-    with shared_tensorflow(ensure().environment()) as tensorflow:
-        yield LambdaCallback(on_train_begin=lambda _: tensorflow.start())
+    return LambdaCallback(on_train_begin=lambda _: tensorflow.start())
 
 
 def _prove_and_report(options: argparse.Namespace, classifier: Any) -> int:

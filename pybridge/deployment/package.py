@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybridge._version import __version__
-from pybridge.classifier import ImageClassifier
+from pybridge.classifier.trained import TrainedClassifier, TrainingResult
 from pybridge.deployment.documents import package_json, package_name, readme
 from pybridge.deployment.drift import MAX_DRIFT, check_drift, drift, image_set
 from pybridge.deployment.javascript import package_sources
@@ -31,12 +30,13 @@ from pybridge.deployment.manifest import (
 from pybridge.deployment.staging import check_destination, publish, staging
 from pybridge.deployment.weight_equalization import equalized
 from pybridge.errors import DataError, ParityError
-from pybridge.graphs import Program, programs_for, shared_tensorflow
+from pybridge.graphs import Program
 from pybridge.node import Node
 from pybridge.parity.runs import verify_run
+from pybridge.session import Session
 from pybridge.tfjs.custom_layers import FILE_NAME as LAYERS_FILE
 from pybridge.tfjs.layers_model import LayersModel
-from pybridge.training.run_directory import RunDirectory, RunRecord
+from pybridge.training.run_directory import RunDirectory
 
 PRECISIONS = ("float32", "float16", "uint8")
 
@@ -114,22 +114,21 @@ def deploy(
     name = package_name(dest.name) if name is None else name
     _check_arguments(precision, images, saved_model, name, version, max_drift, force)
     check_destination(dest)
-    record, model = RunDirectory(run).read()
-    with ExitStack() as stack:
-        node = node or stack.enter_context(Node())
-        classifier = ImageClassifier.load(run, node=node)
-        stack.enter_context(shared_tensorflow(classifier.runtime().environment()))
-        parity = _parity(classifier, record, images, run, force)
+    result = TrainingResult.read(RunDirectory(run))
+    record, model = result.record, result.model
+    with Session(None if node is None else node.runner) as session, session.tensorflow():
+        classifier = TrainedClassifier(result, session)
+        parity = _parity(classifier, images, run, force)
         with staging(dest) as folder:
             _write_sources(folder)
             (equalized(model) if precision == "uint8" else model).write(folder / "model", precision=precision)
             stored = LayersModel.read(folder / "model") if precision != "float32" else model
-            measured = _measure(classifier, record, stored, images, precision)
+            measured = _measure(classifier, stored, images, precision)
             if measured.drift is not None:
                 measured.drift["limit"] = max_drift
                 if not force:
                     check_drift(measured.drift, precision)
-            form = _write_saved_model(classifier.programs(), folder) if saved_model else None
+            form = _write_saved_model(classifier.programs, folder) if saved_model else None
             manifest = {
                 "format": FORMAT,
                 "version": 1,
@@ -143,7 +142,7 @@ def deploy(
                     "parameters": model.parameters,
                     "sha256": model.sha256(),
                 },
-                "saved_model": form and {"tensorflow": classifier.runtime().tensorflow_version, **form},
+                "saved_model": form and {"tensorflow": session.runtime.tensorflow_version, **form},
                 "metrics": record.metrics,
                 "parity": parity,
                 "precision_drift": measured.drift,
@@ -185,12 +184,12 @@ def _check_arguments(
         raise DataError(f"{version!r} is not a version such as 1.0.0")
 
 
-def _parity(classifier: ImageClassifier, record: RunRecord, images: Any, run: str | Path, force: bool) -> dict[str, Any] | None:
+def _parity(classifier: TrainedClassifier, images: Any, run: str | Path, force: bool) -> dict[str, Any] | None:
     if images is not None:
-        chosen, _ = image_set(images, classifier.class_names_)
+        chosen, _ = image_set(images, classifier.record.class_names)
         found: dict[str, Any] | None = verify_run(classifier, chosen, runtimes=["node"]).to_dict()
     else:
-        found = record.data.get("parity")
+        found = classifier.record.data.get("parity")
     if not force and found is None:
         raise ParityError(
             f"Nobody has compared Node and Python for {run}",
@@ -217,24 +216,22 @@ class _Measured:
 
 
 def _measure(
-    classifier: ImageClassifier,
-    record: RunRecord,
+    classifier: TrainedClassifier,
     stored: LayersModel,
     images: Any,
     precision: str,
 ) -> _Measured:
-    stages = classifier.programs()
+    record, session = classifier.record, classifier.session
     pattern = check_picture(record.class_names)
-    extractor = classifier.extractor()
     if precision == "float32":
-        return _Measured(extractor.compute(stages, pattern)[0], None)
-    lowered = programs_for([record.preprocessing, stored], classifier.runtime())
-    check = extractor.compute(lowered, pattern)[0]
+        return _Measured(classifier.probabilities(pattern)[0], None)
+    lowered = session.programs([record.preprocessing, stored])
+    check = session.extractor.compute(lowered, pattern)[0]
     if images is None:
         return _Measured(check, None)
     chosen, known = image_set(images, record.class_names)
     labels = chosen.labels if known else None
-    return _Measured(check, drift(extractor.compute(stages, chosen), extractor.compute(lowered, chosen), labels))
+    return _Measured(check, drift(classifier.probabilities(chosen), session.extractor.compute(lowered, chosen), labels))
 
 
 def _write_sources(folder: Path) -> None:

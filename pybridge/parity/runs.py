@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from numpy.typing import NDArray
 
 from pybridge.classifier import ImageClassifier
 from pybridge.classifier.inputs import unlabelled
+from pybridge.classifier.trained import TrainedClassifier
 from pybridge.data import ImageSet
 from pybridge.errors import DataError
 from pybridge.features import image_batches
-from pybridge.graphs import Program, TensorFlowProcess, run_reference, shared_tensorflow
+from pybridge.graphs import Program, TensorFlowProcess, run_reference
 from pybridge.parity.bench import Bench, Outputs
 from pybridge.parity.comparison import compare
 from pybridge.parity.difference import max_ulp_diff
@@ -27,13 +29,15 @@ from pybridge.parity.runtimes import REFERENCE, choose
 from pybridge.parity.subjects import Subject
 from pybridge.parity.training import check_training
 from pybridge.progress import progress
+from pybridge.session import Session
+from pybridge.training.run_directory import RunDirectory
 
 # Enough to find a difference; prepared images take 0.6 MB each.
 _MOST_FOR_OTHERS = 32
 
 
 def verify_run(
-    run: str | Path | ImageClassifier,
+    run: str | Path | ImageClassifier | TrainedClassifier,
     images: Any,
     *,
     runtimes: Sequence[str] | None = None,
@@ -47,7 +51,7 @@ def verify_run(
     The other runtimes run the model on at most 32 of the images, prepared by Python's TensorFlow.
 
     Args:
-        run: A run directory or a trained classifier.
+        run: A run directory, a trained classifier, or one at work in a session.
         images: Image files, a folder of images, uint8 images of shape (N, H, W, 3), or an image set.
         runtimes: See `pybridge.verify`.
         tolerance: See `pybridge.verify`.
@@ -60,36 +64,33 @@ def verify_run(
     """
     if images is None:
         raise DataError("A run is verified on images", hint="Give image files or a folder of images.")
-    classifier = run if isinstance(run, ImageClassifier) else ImageClassifier.load(run)
-    try:
-        chosen = images if isinstance(images, ImageSet) else unlabelled(images, classifier.class_names_)
-        subject = Subject("model", layers=classifier.layers_model())
+    with ExitStack() as stack:
+        classifier = _at_work(run, stack)
+        chosen = images if isinstance(images, ImageSet) else unlabelled(images, classifier.record.class_names)
+        subject = Subject("model", layers=classifier.model)
         wanted = choose(runtimes, subject, same=True)
-        with shared_tensorflow(classifier.runtime().environment()) as tensorflow:
+        with classifier.session.tensorflow() as tensorflow:
             # Node has work to do while it starts.
             tensorflow.start()
-            stages = classifier.programs()
+            stages = classifier.programs
             some = np.linspace(0, len(chosen) - 1, min(len(chosen), _MOST_FOR_OTHERS)).astype(np.int64)
             others = [each for each in wanted if each.name != "node"]
             # Node goes first, whether it is wanted or not: it names the files that are no images.
             started = time.perf_counter()
-            features, probabilities = classifier.activations(chosen)
+            features, probabilities = classifier.activations(chosen), classifier.probabilities(chosen)
             seconds = time.perf_counter() - started
             features_expected, expected = _in_python(stages, chosen, tensorflow)
             rows = []
             if len(others) < len(wanted):
                 pairs = (features, features_expected), (probabilities, expected)
                 rows.append(_node_row(chosen, seconds, *pairs, tolerance or 0.0))
-            training = None if training_epochs is None else check_training(classifier, chosen, training_epochs, tensorflow)
+            training = None if training_epochs is None else check_training(classifier, chosen, training_epochs)
             if not others:
                 return ParityReport(REFERENCE, tolerance or 0.0, len(chosen), tuple(rows), _names(chosen), training=training)
             with Bench(tensorflow=tensorflow) as bench:
                 cases = _prepared(stages[0], chosen.take(some), tensorflow)
                 reference = Outputs([expected[some]], 0.0)
                 report = compare(bench, subject, subject, others, cases, tolerance=tolerance, layers=layers, reference=reference)
-    finally:
-        if classifier is not run:
-            classifier.close()
     moved = [replace(row, examples={int(some[at]): value for at, value in row.examples.items()}) for row in report.runtimes]
     return replace(report, images=len(chosen), runtimes=(*rows, *moved), names=_names(chosen), training=training)
 
@@ -107,11 +108,19 @@ def prove(classifier: ImageClassifier, run_dir: str | Path, *, limit: int = 32) 
     Returns:
         The report, or None where the classifier was loaded from a run that was finished already.
     """
-    if classifier.judged_ is None:
+    result = classifier.trained_.result
+    if result.evaluation is None:
         return None
-    report = verify_run(classifier, classifier.judged_.sample(limit), runtimes=["node"])
-    classifier.record_parity(report.to_dict(), run_dir)
+    report = verify_run(classifier, result.evaluation.sample(limit), runtimes=["node"])
+    result.record_parity(report.to_dict(), RunDirectory(run_dir))
     return report
+
+
+def _at_work(run: str | Path | ImageClassifier | TrainedClassifier, stack: ExitStack) -> TrainedClassifier:
+    """The classifier where it works already, or in a session of the stack's own."""
+    if isinstance(run, TrainedClassifier):
+        return run
+    return run.trained_ if isinstance(run, ImageClassifier) else TrainedClassifier.read(run, stack.enter_context(Session()))
 
 
 def _prepared(stage: Program, images: ImageSet, tensorflow: TensorFlowProcess) -> Cases:

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pybridge.classifier import ImageClassifier
+from pybridge.classifier.settings import in_use
+from pybridge.classifier.trained import TrainedClassifier
 from pybridge.data import ImageSet
-from pybridge.features import FeatureExtractor
-from pybridge.graphs import TensorFlowProcess
 from pybridge.graphs.training.reference import train_reference
 from pybridge.parity.findings import TrainingCheck
 from pybridge.rpc.runner import Runner
+from pybridge.session import Session
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.training.engines import create_trainer
 from pybridge.training.preparation import EngineChoice, EnginePreparation
@@ -31,7 +31,7 @@ _MOST_FOR_LAYERS = 16
 _STEPS_OF_AN_EPOCH = 2
 
 
-def check_training(classifier: ImageClassifier, images: ImageSet, epochs: int, tensorflow: TensorFlowProcess) -> TrainingCheck:
+def check_training(classifier: TrainedClassifier, images: ImageSet, epochs: int) -> TrainingCheck:
     """Trains a run's trainable part for some epochs in Node and in Python, and by both engines in Node.
 
     Nothing of the run changes. Images in folders with the names of classes have these labels, others get one class after the
@@ -41,24 +41,22 @@ def check_training(classifier: ImageClassifier, images: ImageSet, epochs: int, t
         classifier: A trained classifier.
         images: At most 64 of them are trained on.
         epochs: How many.
-        tensorflow: The process that trains in Python.
 
     Raises:
         ModelFormatError: Keras cannot train this model, so that there is nothing to compare.
     """
     some = images.take(np.linspace(0, len(images) - 1, min(len(images), MOST_IMAGES)).astype(np.int64))
-    stages = classifier.programs()[:-1]
-    extractor = classifier.extractor()
-    settings = classifier.trainer_settings()
-    tail = trainable_part(classifier.layers_model(), classifier.cut_, stages[-1].output_shape)
-    with EnginePreparation("compiled", tail, settings, classifier.runtime(), tensorflow) as preparation:
-        store, _ = extractor.extract(stages, some, description="Features")
+    stages, session = classifier.programs[:-1], classifier.session
+    parameters, settings = in_use(classifier.record), classifier.trainer_settings()
+    tail = trainable_part(classifier.model, classifier.record.cut, stages[-1].output_shape)
+    with session.tensorflow(), EnginePreparation("compiled", tail, settings, session.runtime) as preparation:
+        store, _ = session.extractor.extract(stages, some, description="Features")
         try:
             choice = preparation.result()
-            course = _Course(Examples(store, _labels(some)), settings, epochs, classifier.mixup)
-            return _compare(extractor, tail, choice, course, tensorflow)
+            course = _Course(Examples(store, _labels(some)), settings, epochs, parameters["mixup"])
+            return _compare(session, tail, choice, course)
         finally:
-            extractor.release(store)
+            session.extractor.release(store)
 
 
 @dataclass(frozen=True)
@@ -118,33 +116,31 @@ class _Course:
         return means
 
 
-def _compare(
-    extractor: FeatureExtractor, tail: LayersModel, choice: EngineChoice, course: _Course, tensorflow: TensorFlowProcess
-) -> TrainingCheck:
+def _compare(session: Session, tail: LayersModel, choice: EngineChoice, course: _Course) -> TrainingCheck:
     assert choice.program is not None
-    runner = extractor.runner
-    trainer = create_trainer(choice, runner, tail, course.settings)
+    trainer = create_trainer(choice, session.runner, tail, course.settings)
     try:
         in_node = course.losses(trainer)
         weights = trainer.weights()
     finally:
         trainer.dispose()
-    reference = train_reference(
-        choice.program,
-        tail.weights,
-        extractor.read(course.examples.store, np.arange(len(course.examples.targets), dtype=np.int32)),
-        course.examples.targets,
-        course.orders,
-        batch_size=course.batch_size,
-        settings=course.settings,
-        tensorflow=tensorflow,
-        learning_rate=course.settings.learning_rate,
-        mixing=course.mixing,
-    )
+    with session.tensorflow() as tensorflow:
+        reference = train_reference(
+            choice.program,
+            tail.weights,
+            session.extractor.read(course.examples.store, np.arange(len(course.examples.targets), dtype=np.int32)),
+            course.examples.targets,
+            course.orders,
+            batch_size=course.batch_size,
+            settings=course.settings,
+            tensorflow=tensorflow,
+            learning_rate=course.settings.learning_rate,
+            mixing=course.mixing,
+        )
     gaps = {name: _gap(weights[name], reference.weights[name]) for name in choice.program.weights}
     worst = max(gaps, key=lambda name: gaps[name][1])
     few = replace(course, examples=replace(course.examples, order=course.used[:_MOST_FOR_LAYERS]))
-    by_engine = {engine: _losses(engine, runner, _without_dropout(tail), few, tensorflow) for engine in ENGINES}
+    by_engine = {engine: _losses(engine, session.runner, _without_dropout(tail), few) for engine in ENGINES}
     compiled, layers = (np.array(by_engine[engine]) for engine in ENGINES)
     return TrainingCheck(
         images=len(course.used),
@@ -161,8 +157,8 @@ def _compare(
     )
 
 
-def _losses(engine: str, runner: Runner, model: LayersModel, course: _Course, tensorflow: TensorFlowProcess) -> list[float]:
-    trainer = create_trainer(engine, runner, model, course.settings, tensorflow=tensorflow)
+def _losses(engine: str, runner: Runner, model: LayersModel, course: _Course) -> list[float]:
+    trainer = create_trainer(engine, runner, model, course.settings)
     try:
         return course.losses(trainer)
     finally:

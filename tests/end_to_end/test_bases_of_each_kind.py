@@ -122,7 +122,7 @@ def test_a_base_of_this_kind_trains_is_fine_tuned_and_comes_back(
     classifier.save(tmp_path / "run")
     loaded = pb.ImageClassifier.load(tmp_path / "run", node=node)
     np.testing.assert_array_equal(loaded.predict_proba(images), after)
-    assert loaded._fitted().record.base["kind"] == recorded
+    assert loaded.trained_.record.base["kind"] == recorded
 
 
 def test_the_channels_of_a_caffe_model_are_exchanged(node: pb.Node, pixels: Pictures) -> None:

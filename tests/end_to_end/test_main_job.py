@@ -106,7 +106,8 @@ def test_node_and_python_agree_to_the_last_bit_on_fifty_files(
     with pb.ImageClassifier("efficientnet_lite0" if base == "efficientnet_lite0" else small_base, epochs=1, seed=0) as classifier:
         classifier.fit(waste)
         report = verify(classifier, files, runtimes=["node"])
-        features, probabilities = classifier.activations(unlabelled(files, classifier.class_names_))
+        images = unlabelled(files, classifier.class_names_)
+        features, probabilities = classifier.trained_.activations(images), classifier.trained_.probabilities(images)
     (result,) = report.runtimes
     assert report.images == 50
     assert (result.identical, result.max_abs_diff, result.max_abs_diff_features, result.max_ulp_diff) == (True, 0, 0, 0)

@@ -47,7 +47,7 @@ def test_altered_weights_on_one_side_are_found(trained: pb.ImageClassifier, node
     """Node has loaded the program when its folder is replaced by one with other weights, which Python then reads."""
     trained.save(tmp_path / "run")
     classifier = pb.ImageClassifier.load(tmp_path / "run", node=node)
-    stages = classifier.programs()
+    stages = classifier.trained_.programs
     other = tiny.vector_classifier(4, 2)
     (altered,) = programs_for([other], ensure())
     shutil.copytree(stages[-1].folder, tmp_path / "program")

@@ -31,7 +31,7 @@ ALIKE = TrainingCheck(
 
 
 def test_a_head_ends_with_equal_weights_and_the_run_stays(trained: pb.ImageClassifier, pixels: Any, tmp_path: Path) -> None:
-    before = trained.layers_model().weights
+    before = trained.trained_.model.weights
     report = pb.verify(trained, pixels[0], runtimes=["node"], training=True)
     assert report.passed
     check = report.training
@@ -40,7 +40,7 @@ def test_a_head_ends_with_equal_weights_and_the_run_stays(trained: pb.ImageClass
     assert check.losses["node"] == check.losses["python"]
     assert 0 < check.changed <= check.values == 10
     assert check.max_loss_diff <= check.tolerance
-    assert trained.layers_model().weights is before
+    assert trained.trained_.model.weights is before
     assert json.loads(json.dumps(report.to_dict()))["training"]["passed"] is True
     report.write_html(tmp_path / "parity.html")
     assert "Node and Python train alike" in (tmp_path / "parity.html").read_text("utf-8")
@@ -59,7 +59,7 @@ def test_convolutions_and_batch_normalization_end_with_equal_weights(
     check = pb.verify(classifier, pixels[0], runtimes=["node"], training=True).training
     assert check is not None
     assert check.passed, str(check)
-    assert check.values == sum(value.size for value in classifier.layers_model().weights.values())
+    assert check.values == sum(value.size for value in classifier.trained_.model.weights.values())
 
 
 @pytest.mark.slow

@@ -156,9 +156,9 @@ def test_a_finished_run_says_which_engine_trained_it(node: pb.Node, photos: Path
 def test_fine_tuning_keeps_the_statistics_of_batch_normalization(node: pb.Node, pixels: Any, engine: str) -> None:
     tuned = classifier(node, engine=engine)
     tuned.fit(*pixels)
-    before = tuned.layers_model().weights
+    before = tuned.trained_.model.weights
     tuned.fine_tune(*pixels, unfreeze="all", epochs=2, learning_rate=1e-2)
-    after = tuned.layers_model().weights
+    after = tuned.trained_.model.weights
     same = {name for name in after if np.array_equal(before[name], after[name])}
     assert same == {"norm/moving_mean", "norm/moving_variance"}
 

@@ -16,7 +16,7 @@ import tiny
 from PIL import Image
 
 import pybridge as pb
-from pybridge.classifier.judging import report_data
+from pybridge.classifier.evaluation import Evaluation, report_data
 from pybridge.data import ImageSet, Preprocessing
 from pybridge.features import FeatureExtractor
 from pybridge.graphs import Program, programs_for
@@ -201,7 +201,7 @@ def _report(classes: int, images: int) -> str:
     spread = np.zeros((images, classes), np.float32)
     spread[:, :8] = probabilities
     history = History([{"epoch": i + 1, "loss": 1 / (i + 1), "accuracy": 0.5} for i in range(100)], 100)
-    return render(report_data("growth", ImageSet(pixels, labels, names), spread, history, {}, {}))
+    return render(report_data("growth", Evaluation(ImageSet(pixels, labels, names), spread), history, {}, {}))
 
 
 def test_a_report_does_not_grow_with_the_images() -> None:

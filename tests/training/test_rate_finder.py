@@ -111,7 +111,7 @@ def test_impossible_searches_are_refused(options: dict[str, Any]) -> None:
 def test_a_classifier_finds_a_rate_that_trains_it(node: pb.Node, pixels: Any) -> None:
     classifier = pb.ImageClassifier(tiny.convolution(), epochs=10, seed=0, node=node)
     curve = classifier.find_learning_rate(*pixels)
-    assert not hasattr(classifier, "_trained")
+    assert not hasattr(classifier, "classes_")
     classifier.set_params(learning_rate=curve.suggestion)
     classifier.fit(*pixels)
     assert classifier.metrics_["accuracy"] >= 0.75

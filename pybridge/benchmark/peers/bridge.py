@@ -63,13 +63,14 @@ def _computing(node: pb.Node) -> float:
 
 
 def _features(workload: Workload, plan: dict[str, Any]) -> Repetition:
+    from pybridge.classifier.trained import TrainedClassifier
     from pybridge.data import ImageSet
-    from pybridge.features import FeatureExtractor
+    from pybridge.session import Session
 
     node = pb.Node()
-    classifier = pb.ImageClassifier.load(workload.folder / "run", node=node)
+    classifier = TrainedClassifier.read(workload.folder / "run", Session(node.runner))
     # What `fit` does before it trains: the features stay in Node.
-    extractor, stages = FeatureExtractor(node.runner), classifier.programs()[:-1]
+    extractor, stages = classifier.session.extractor, classifier.programs[:-1]
     images = ImageSet(workload.files(plan["images"]), workload.labels(plan["images"]), tuple(workload.facts["classes"]))
 
     def run() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Verbs that use a trained run and judge it."""
+"""Verbs that evaluate a trained run: on labelled photos, on new ones, and in every runtime."""
 
 from __future__ import annotations
 

@@ -1,0 +1,78 @@
+"""What the parameters of a classifier mean for a training, and how a run records them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from pybridge.classifier.inputs import weights_by_name
+from pybridge.data import Augmentation
+from pybridge.training.loop import FitSettings
+from pybridge.training.run_directory import RunRecord
+from pybridge.training.trainer import TrainerSettings
+
+Parameters = Mapping[str, Any]
+"""The parameters of `ImageClassifier`, by name; for fine-tuning with what it does otherwise."""
+
+# Said elsewhere in the record, or not part of the model.
+_NOT_RECORDED = ("allow_lambda", "base", "feature_memory", "input_shape", "node", "preprocessing")
+
+# What runs did before there were these settings.
+_BEFORE = {"schedule": "constant", "warmup_epochs": 0.0, "mixup": 0.0, "global_clipnorm": None}
+
+
+def fit_settings(parameters: Parameters, seed: int) -> FitSettings:
+    """How long a training takes, in which portions, and at which rates."""
+    return FitSettings(
+        parameters["epochs"],
+        parameters["batch_size"],
+        parameters["learning_rate"],
+        seed,
+        parameters["patience"],
+        parameters["monitor"],
+        schedule=parameters["schedule"],
+        warmup_epochs=parameters["warmup_epochs"],
+        mixup=parameters["mixup"],
+    )
+
+
+def trainer_settings(parameters: Parameters, seed: int) -> TrainerSettings:
+    """Optimizer, loss and learning rate of a training."""
+    return TrainerSettings(
+        optimizer=parameters["optimizer"],
+        learning_rate=parameters["learning_rate"],
+        momentum=0.9 if parameters["optimizer"] == "sgd" else 0.0,
+        weight_decay=parameters["weight_decay"],
+        global_clipnorm=parameters["global_clipnorm"],
+        label_smoothing=parameters["label_smoothing"],
+        mixup=parameters["mixup"] > 0,
+        seed=seed,
+        hold_batch_normalization=True,
+    )
+
+
+def recorded(parameters: Parameters, classes: NDArray[Any], class_names: tuple[str, ...]) -> dict[str, Any]:
+    """The parameters as the run's record holds them: plain JSON values.
+
+    Args:
+        parameters: Those of the classifier.
+        classes: The classes as the user knows them.
+        class_names: Their names.
+    """
+    settings = {name: value for name, value in parameters.items() if name not in _NOT_RECORDED}
+    augmentation = Augmentation.parse(parameters["augment"])
+    settings["augment"] = augmentation.to_dict() if augmentation else False
+    if isinstance(parameters["class_weight"], dict):
+        by_name = weights_by_name(parameters["class_weight"], classes, class_names)
+        settings["class_weight"] = {name: float(weight) for name, weight in by_name.items()}
+    if isinstance(parameters["base"], str | Path):
+        settings["base"] = str(parameters["base"])
+    return settings
+
+
+def in_use(record: RunRecord) -> dict[str, Any]:
+    """The parameters that a run was trained with; for a fine-tuned one with what fine-tuning did otherwise."""
+    return {**_BEFORE, **record.settings, **record.data.get("fine_tuning", {})}

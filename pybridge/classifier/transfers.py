@@ -1,0 +1,114 @@
+"""The two transfers of a classifier: a new head on a frozen base, and the unfrozen end of a trained network."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from pybridge.classifier.inputs import TrainingImages, weights_by_name
+from pybridge.classifier.settings import Parameters, fit_settings, trainer_settings
+from pybridge.data import Augmentation, Preprocessing
+from pybridge.loading import BaseModel
+from pybridge.session import Session
+from pybridge.tfjs.cuts import choose_cut, fixed_layers
+from pybridge.tfjs.layers_model import LayersModel
+from pybridge.tfjs.topology import layer_names, truncate
+from pybridge.training.head import POOLING_LAYER, append_classifier, append_pooling
+from pybridge.training.transfer import Transfer
+
+logger = logging.getLogger(__name__)
+
+
+def new_head(base: BaseModel, images: TrainingImages, parameters: Parameters, seed: int, session: Session) -> Transfer:
+    """The training of a freshly initialised head on a base, all of which stays as it is.
+
+    Args:
+        base: The base model.
+        images: What to train on, and to judge by.
+        parameters: Of the classifier.
+        seed: Of the head's first weights, and of the training.
+        session: Where the base is traced, if it is not in the cache.
+    """
+    features = append_pooling(base.model)
+    session.start_for([base.preprocessing, features])
+    channels = session.programs([base.preprocessing, features])[-1].output_shape[0]
+    model = append_classifier(
+        features,
+        channels,
+        len(images.class_names),
+        dropout=parameters["dropout"],
+        hidden_units=parameters["hidden_units"],
+        seed=seed,
+    )
+    return _transfer(model, POOLING_LAYER, base.preprocessing, images, parameters, seed)
+
+
+def unfrozen_end(
+    model: LayersModel,
+    preprocessing: Preprocessing,
+    unfreeze: int | float | str,
+    images: TrainingImages,
+    parameters: Parameters,
+    seed: int,
+) -> Transfer:
+    """The further training of a classifier, with the last layers of its base.
+
+    Args:
+        model: The trained classifier.
+        preprocessing: What turns images into its input.
+        unfreeze: How much of the base trains; see `ImageClassifier.fine_tune`.
+        images: What to train on, and to judge by.
+        parameters: Of the classifier, with what fine-tuning does otherwise.
+        seed: Of the training.
+
+    Raises:
+        ModelFormatError: There is no such layer.
+    """
+    cut = choose_cut(without_head(model), unfreeze)
+    _tell_of_fixed_layers(model, cut)
+    transfer = _transfer(model, cut, preprocessing, images, parameters, seed)
+    # A fine-tuned network is right more often even where it has become too sure of itself, which the loss punishes.
+    monitor = parameters["monitor"] or ("val_accuracy" if images.validation is not None else None)
+    return replace(transfer, fit=replace(transfer.fit, monitor=monitor, keep_start=True))
+
+
+def without_head(model: LayersModel) -> LayersModel:
+    """The base model of a classifier, up to its last feature map."""
+    names = layer_names(model)
+    return truncate(model, names[names.index(POOLING_LAYER) - 1])
+
+
+def _transfer(
+    model: LayersModel,
+    cut: str | None,
+    preprocessing: Preprocessing,
+    images: TrainingImages,
+    parameters: Parameters,
+    seed: int,
+) -> Transfer:
+    return Transfer(
+        model=model,
+        cut=cut,
+        preprocessing=preprocessing,
+        training=images.training,
+        validation=images.validation,
+        fit=fit_settings(parameters, seed),
+        trainer=trainer_settings(parameters, seed),
+        engine=parameters["engine"],
+        augmentation=Augmentation.parse(parameters["augment"]),
+        class_weight=weights_by_name(parameters["class_weight"], images.classes, images.class_names),
+        skip_unreadable=parameters["skip_unreadable"],
+    )
+
+
+def _tell_of_fixed_layers(model: LayersModel, cut: str | None) -> None:
+    fixed = fixed_layers(model, cut)
+    if not fixed:
+        return
+    logger.warning(
+        "%d of the unfrozen layers are marked as not trainable and stay as they are: %s%s. If you froze them, unfreeze them "
+        "where the model comes from (layer.trainable = True) and train anew.",
+        len(fixed),
+        ", ".join(fixed[:5]),
+        ", ..." if len(fixed) > 5 else "",
+    )
