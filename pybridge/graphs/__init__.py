@@ -5,7 +5,7 @@ Python traces it in a process of its own, so that neither TensorFlow's start-up 
 """
 
 from pybridge.graphs.cache import are_cached, programs_for
-from pybridge.graphs.program import Program, Signature, TensorSpec
+from pybridge.graphs.program import Program, Signature
 from pybridge.graphs.reference import run_reference
 from pybridge.graphs.tensorflow_process import TensorFlowProcess, shared_tensorflow
 
@@ -13,7 +13,6 @@ __all__ = [
     "Program",
     "Signature",
     "TensorFlowProcess",
-    "TensorSpec",
     "are_cached",
     "programs_for",
     "run_reference",

@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pybridge.errors import ModelFormatError
+from pybridge.tfjs.port import Port
 
 MANIFEST = "program.json"
 _GRAPH = "saved_model.pb"
-
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """One input or output of a signature.
-
-    Attributes:
-        name: Its name for callers.
-        tensor: The graph tensor's name, such as ``"images:0"``.
-        dtype: A numpy dtype name, or ``"string"``.
-        shape: Its shape, with None where the size is free.
-    """
-
-    name: str
-    tensor: str
-    dtype: str
-    shape: tuple[int | None, ...]
 
 
 @dataclass(frozen=True)
@@ -40,14 +24,31 @@ class Signature:
         others: Further outputs, in order.
     """
 
-    inputs: tuple[TensorSpec, ...]
-    output: TensorSpec
-    others: tuple[TensorSpec, ...] = ()
+    inputs: tuple[Port, ...]
+    output: Port
+    others: tuple[Port, ...] = ()
 
     @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
+    def outputs(self) -> tuple[Port, ...]:
         """All outputs, in order."""
         return (self.output, *self.others)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the manifest holds it."""
+        return {
+            "inputs": [port.to_dict() for port in self.inputs],
+            "output": self.output.to_dict(),
+            "others": [port.to_dict() for port in self.others],
+        }
+
+    @classmethod
+    def from_dict(cls, description: dict[str, Any]) -> Signature:
+        """The inverse of ``to_dict``."""
+        return cls(
+            inputs=tuple(Port.from_dict(port) for port in description["inputs"]),
+            output=Port.from_dict(description["output"]),
+            others=tuple(Port.from_dict(port) for port in description.get("others", [])),
+        )
 
 
 @dataclass(frozen=True)
@@ -72,20 +73,13 @@ class Program:
         """The program as Node's ``program.load`` and the reference process take it."""
         return {
             "folder": str(self.folder),
-            "signatures": {name: asdict(signature) for name, signature in self.signatures.items()},
+            "signatures": {name: signature.to_dict() for name, signature in self.signatures.items()},
         }
 
     @classmethod
     def from_dict(cls, description: dict[str, Any]) -> Program:
         """The inverse of ``to_dict``."""
-        signatures = {
-            name: Signature(
-                inputs=tuple(tensor_spec(spec) for spec in signature["inputs"]),
-                output=tensor_spec(signature["output"]),
-                others=tuple(tensor_spec(spec) for spec in signature.get("others", [])),
-            )
-            for name, signature in description["signatures"].items()
-        }
+        signatures = {name: Signature.from_dict(signature) for name, signature in description["signatures"].items()}
         return cls(Path(description["folder"]), signatures)
 
     @classmethod
@@ -108,16 +102,6 @@ class Program:
         """Writes ``program.json`` beside the SavedModel, whose size it keeps to notice a damaged cache."""
         manifest = {"bytes": (self.folder / _GRAPH).stat().st_size, "signatures": self.to_dict()["signatures"]}
         (self.folder / MANIFEST).write_text(json.dumps(manifest, indent=1), "utf-8")
-
-
-def tensor_spec(description: dict[str, Any]) -> TensorSpec:
-    """A tensor's description out of a manifest."""
-    return TensorSpec(
-        name=description["name"],
-        tensor=description["tensor"],
-        dtype=description["dtype"],
-        shape=tuple(description["shape"]),
-    )
 
 
 def read_manifest(folder: Path, name: str) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from pybridge.converters.to_keras import to_keras
 from pybridge.data.preprocessing import Preprocessing
 from pybridge.graphs.folding import fold_affine
 from pybridge.graphs.portions import gains_by_portions, in_portions
-from pybridge.graphs.program import Program, Signature, TensorSpec
+from pybridge.graphs.program import Program, Signature
 from pybridge.tfjs.layers_model import LayersModel
+from pybridge.tfjs.port import Port
 
 
 def trace_preprocessing(preprocessing: Preprocessing, folder: Path) -> Program:
@@ -171,10 +172,5 @@ def _by_portions(whole: Any, definition: Any, spec: tf.TensorSpec) -> tuple[Any,
     return function, function.graph.as_graph_def()
 
 
-def _spec(signature_name: str, name: str, tensor: tf.Tensor) -> TensorSpec:
-    return TensorSpec(
-        name=name,
-        tensor=f"{signature_name}/{tensor.name}",
-        dtype=tensor.dtype.name,
-        shape=tuple(tensor.shape.as_list()),
-    )
+def _spec(signature_name: str, name: str, tensor: tf.Tensor) -> Port:
+    return Port(name, tuple(tensor.shape.as_list()), tensor.dtype.name, f"{signature_name}/{tensor.name}")

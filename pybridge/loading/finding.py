@@ -17,7 +17,7 @@ from pybridge.loading.applications import application_names, find_application
 from pybridge.loading.keras_files import application_model, keras_file_model
 from pybridge.loading.saved_model import SavedModel, is_saved_model, read_saved_model
 from pybridge.tfjs.graph import suggest
-from pybridge.tfjs.graph_model import is_graph_model_file
+from pybridge.tfjs.graph_model import GraphModel, is_graph_model_file
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.tfjs.topology import input_shape as shape_of_input
 from pybridge.zoo.download import fetch_model, redacted
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 Source = Union[str, Path, LayersModel, "keras.Model", "torch.nn.Module"]
 """What a model can come from; `find_model` says more."""
 
-OpenedModel = LayersModel | Path | SavedModel
-"""A model of layers; the ``model.json`` of a TF.js graph model; or a SavedModel."""
+OpenedModel = LayersModel | GraphModel | SavedModel
+"""A model of layers, a TF.js graph model, or a SavedModel."""
 
 _FORMATS = (
     "Known are a model.json or its folder, .keras and .h5 files, SavedModel folders, .onnx files, "
@@ -192,7 +192,7 @@ def _from_tfjs(path: Path, kind: str, location: str) -> FoundModel:
     if not file.is_file():
         raise ModelFormatError(f"{path} holds no model", hint=_FORMATS)
     if is_graph_model_file(file):
-        return FoundModel(kind, name, location, file)
+        return FoundModel(kind, name, location, GraphModel.read(file))
     model = LayersModel.read(file)
     metadata = _teachable_machine_metadata(file.parent)
     if metadata is None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from pybridge.graphs import TensorFlowProcess
 from pybridge.loading.finding import OpenedModel
 from pybridge.loading.keras_files import run_job
+from pybridge.tfjs.graph_model import GraphModel
 from pybridge.tfjs.layers_model import LayersModel
 
 
@@ -24,7 +25,7 @@ def lift(model: OpenedModel, tensorflow: TensorFlowProcess | None = None) -> Lay
     """
     if isinstance(model, LayersModel):
         return model
-    if isinstance(model, Path):
+    if isinstance(model, GraphModel):
         from pybridge.converters.tensorflow.graph import from_graph_model
 
         return from_graph_model(model)

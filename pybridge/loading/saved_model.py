@@ -7,13 +7,14 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pybridge.errors import ModelFormatError
 from pybridge.loading.protobuf import fields, integer, messages, text
 from pybridge.tfjs.graph import suggest
+from pybridge.tfjs.port import Port
 
 GRAPH_FILE = "saved_model.pb"
 
@@ -60,23 +61,6 @@ _UNSAFE_OPERATIONS = frozenset(
 
 
 @dataclass(frozen=True)
-class SignaturePort:
-    """One input or output of a signature.
-
-    Attributes:
-        name: Its name for callers.
-        tensor: The graph tensor's name, such as ``"serving_default_images:0"``.
-        dtype: As numpy names it, or ``"string"``.
-        shape: With None where the size is free; ``(None,)`` too for an output of which nothing is known.
-    """
-
-    name: str
-    tensor: str
-    dtype: str
-    shape: tuple[int | None, ...]
-
-
-@dataclass(frozen=True)
 class SavedModel:
     """A SavedModel with the signature to call.
 
@@ -84,21 +68,21 @@ class SavedModel:
         folder: Absolute.
         signature: The signature's name.
         inputs: Sorted by name; ``a2`` goes before ``a10``.
-        outputs: Sorted like the inputs.
+        outputs: Sorted like the inputs; of the shape ``(None,)`` where nothing is known of one.
     """
 
     folder: Path
     signature: str
-    inputs: tuple[SignaturePort, ...]
-    outputs: tuple[SignaturePort, ...]
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """As Node's ``model.loadSavedModel`` and the jobs of the TensorFlow process take it."""
         return {
             "folder": str(self.folder),
             "signature": self.signature,
-            "inputs": [asdict(port) for port in self.inputs],
-            "outputs": [asdict(port) for port in self.outputs],
+            "inputs": [port.to_dict() for port in self.inputs],
+            "outputs": [port.to_dict() for port in self.outputs],
         }
 
 
@@ -236,7 +220,7 @@ def _choose(names: list[str], wanted: str | None, folder: Path) -> str:
     return names[0]
 
 
-def _ports(signature: memoryview, number: int, *, known_rank: bool = False) -> tuple[SignaturePort, ...]:
+def _ports(signature: memoryview, number: int, *, known_rank: bool = False) -> tuple[Port, ...]:
     ports = []
     for name, info in _entries(signature, number):
         tensor, dtype = text(info, 1), integer(info, 2)
@@ -245,7 +229,7 @@ def _ports(signature: memoryview, number: int, *, known_rank: bool = False) -> t
         shape = _shape(info)
         if shape is None and known_rank:
             raise ValueError(f"the input {name!r} does not say how many dimensions it has")
-        ports.append(SignaturePort(name, tensor, _DTYPES[dtype], (None,) if shape is None else shape))
+        ports.append(Port(name, (None,) if shape is None else shape, _DTYPES[dtype], tensor))
     return tuple(sorted(ports, key=lambda port: _natural_key(port.name)))
 
 

@@ -19,7 +19,9 @@ from pybridge.progress import download_progress, progress
 from pybridge.rpc.runner import Runner, RunnerRuntime
 from pybridge.saving import SaveReport, save_model
 from pybridge.tfjs.graph import parse_nested
+from pybridge.tfjs.graph_model import GraphModel
 from pybridge.tfjs.layers_model import LayersModel
+from pybridge.tfjs.port import Port
 from pybridge.tfjs.structure import check_topology
 from pybridge.training.callbacks import Callback
 from pybridge.training.engines import create_trainer
@@ -31,21 +33,6 @@ _INTEGERS = ("int32", "int64", "uint8")
 
 # Layers behind the one whose activation says what the outputs are.
 _CHANGE_NO_VALUES = {"Dropout", "Flatten", "Reshape"}
-
-
-@dataclass(frozen=True)
-class Port:
-    """An input or output of a model.
-
-    Attributes:
-        name: Its name.
-        shape: With None where the size is free.
-        dtype: As TensorFlow.js names it.
-    """
-
-    name: str
-    shape: tuple[int | None, ...]
-    dtype: str
 
 
 @dataclass(frozen=True)
@@ -426,8 +413,8 @@ class Model:
         runner.start()
         if self._generation == runner.generation:
             return
-        if isinstance(self._source, Path):
-            loaded = runner.call("model.loadGraph", {"path": str(self._source.resolve())})
+        if isinstance(self._source, GraphModel):
+            loaded = runner.call("model.loadGraph", {"path": str(self._source.file.resolve())})
         elif isinstance(self._source, SavedModel):
             loaded = runner.call("model.loadSavedModel", self._source.to_dict())
         else:

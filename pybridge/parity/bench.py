@@ -22,6 +22,7 @@ from pybridge.parity.keras_steps import keras_outputs
 from pybridge.parity.subjects import Subject
 from pybridge.parity.tolerance import Precision
 from pybridge.runtime import Runtime, ensure
+from pybridge.tfjs.graph_model import GraphModel
 
 Arrays = list[NDArray[Any]]
 
@@ -183,7 +184,7 @@ class Bench:
         """TensorFlow.js in a browser without a window."""
         folder = self.folder()
         if subject.graph is not None:
-            folder = subject.graph.parent
+            folder = subject.graph.folder
         else:
             assert subject.layers is not None
             subject.layers.write(folder)
@@ -201,7 +202,7 @@ class Bench:
         folder = self.folder() / "graph"
         with self.loaded(subject) as (model, _):
             model.save(folder, format="tfjs_graph")
-        return Subject(subject.name, graph=folder / "model.json")
+        return Subject(subject.name, graph=GraphModel.read(folder / "model.json"))
 
     def _program(self, subject: Subject) -> Program:
         if id(subject) not in self._programs:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pybridge.data.preprocessing import Preprocessing
 from pybridge.errors import ModelFormatError
-from pybridge.loading import SavedModel, find_model, lift
+from pybridge.loading import OpenedModel, SavedModel, find_model, lift
 from pybridge.node import Model
 from pybridge.parity.edge_cases import InputSpec
+from pybridge.tfjs.graph_model import GraphModel
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.tfjs.structure import parse_structure, snake
 
@@ -25,7 +25,7 @@ class Subject:
         keras: The Keras model in memory, if that was given.
         layers: As a model of layers, if it is one or could be converted; of a graph model, what its graph was lifted to.
         refusal: Why it could not be converted.
-        graph: The ``model.json`` of a TF.js graph model.
+        graph: A TF.js graph model.
         saved: A SavedModel.
         preprocessing: What turns a photo into its input, where that is known.
     """
@@ -34,12 +34,12 @@ class Subject:
     keras: Any = None
     layers: LayersModel | None = None
     refusal: str | None = None
-    graph: Path | None = None
+    graph: GraphModel | None = None
     saved: SavedModel | None = None
     preprocessing: Preprocessing | None = None
 
     @property
-    def in_node(self) -> LayersModel | Path | SavedModel:
+    def in_node(self) -> OpenedModel:
         """What Node loads.
 
         Raises:
@@ -94,15 +94,15 @@ def input_specs(subject: Subject, node_model: Model | None) -> list[InputSpec]:
     return specs
 
 
-def _subject(name: str, model: LayersModel | Path | SavedModel, **known: Any) -> Subject:
+def _subject(name: str, model: OpenedModel, **known: Any) -> Subject:
     if isinstance(model, LayersModel):
         return Subject(name, layers=model, **known)
-    if isinstance(model, Path):
+    if isinstance(model, GraphModel):
         return Subject(name, layers=_lifted(model), graph=model, **known)
     return Subject(name, saved=model, **known)
 
 
-def _lifted(graph: Path) -> LayersModel | None:
+def _lifted(graph: GraphModel) -> LayersModel | None:
     """The graph as layers, which Python can run too; None where it has operations that no layer has."""
     try:
         layers = lift(graph)

@@ -17,6 +17,7 @@ from pybridge.loading import OpenedModel, SavedModel, lift
 from pybridge.loading.saved_model import read_saved_model
 from pybridge.saving import writers
 from pybridge.saving.precision import PRECISIONS, largest_error, rounded
+from pybridge.tfjs.graph_model import GraphModel
 from pybridge.tfjs.layers_model import LayersModel
 
 FORMATS = ("tfjs_layers", "tfjs_graph", "saved_model", "keras")
@@ -123,7 +124,7 @@ def _write_and_answer(
 ) -> tuple[float | None, Arrays]:
     if format_ == "tfjs_graph":
         writers.write_graph(model, made, precision)
-        return None, answer(made / "model.json", inputs)
+        return None, answer(GraphModel.read(made / "model.json"), inputs)
     if format_ == "saved_model" and isinstance(model, SavedModel):
         _refuse_rounding(precision)
         writers.copy_saved_model(model, made)
@@ -161,7 +162,7 @@ def _is_same_program(model: OpenedModel, format_: str) -> bool:
     if format_ == "tfjs_layers":
         return isinstance(model, LayersModel)
     if format_ == "tfjs_graph":
-        return isinstance(model, Path)
+        return isinstance(model, GraphModel)
     return format_ == "saved_model" and isinstance(model, SavedModel)
 
 

@@ -20,8 +20,8 @@ from pybridge.graphs import TensorFlowProcess
 from pybridge.loading import OpenedModel, SavedModel
 from pybridge.loading.saved_model import content_files
 from pybridge.runtime import ensure
-from pybridge.tfjs.layers_model import LayersModel, parse_model_json
-from pybridge.tfjs.weights import parse_manifest
+from pybridge.tfjs.graph_model import GraphModel
+from pybridge.tfjs.layers_model import LayersModel
 
 _JOBS = "pybridge.saving.keras_export"
 
@@ -72,12 +72,12 @@ def write_graph(model: OpenedModel, folder: Path, precision: str) -> None:
         SetupError: ``tensorflowjs`` is not installed.
         ModelFormatError: It cannot convert the model.
     """
-    if isinstance(model, Path):
+    if isinstance(model, GraphModel):
         if precision != "float32":
             raise ModelFormatError(
                 "the weights of a graph model are copied as they are", hint="Save it as tfjs_layers in that precision."
             )
-        copy_graph(model, folder)
+        model.copy_to(folder)
         return
     _need_tensorflowjs()
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".graph-") as name:
@@ -89,23 +89,6 @@ def write_graph(model: OpenedModel, folder: Path, precision: str) -> None:
             write_saved_model(model, source)
         _run_converter(source, signature, scratch / "graph", precision)
         (scratch / "graph").replace(folder)
-
-
-def copy_graph(file: Path, folder: Path) -> None:
-    """Copy a graph model: its ``model.json`` and the weight files that this names, nothing else.
-
-    Raises:
-        ModelFormatError: A weight file lies out of its folder.
-    """
-    groups = parse_manifest(parse_model_json(file.read_bytes(), str(file)).get("weightsManifest"), str(file))
-    home = file.resolve().parent
-    folder.mkdir()
-    for path in [path for group in groups for path in group.paths]:
-        if not (file.parent / path).resolve().is_relative_to(home):
-            raise ModelFormatError(f"{path} is a link out of the model's folder", hint="Copy the model with cp -rL first.")
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file.parent / path, folder / path)
-    shutil.copyfile(file, folder / "model.json")
 
 
 def copy_saved_model(model: SavedModel, folder: Path) -> None:

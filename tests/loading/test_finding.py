@@ -14,6 +14,7 @@ import pybridge as pb
 from pybridge.errors import ModelFormatError
 from pybridge.loading import find_model, lift, resolve
 from pybridge.loading.applications import application_names, find_application
+from pybridge.tfjs.graph_model import GraphModel
 from pybridge.tfjs.layers_model import LayersModel
 
 
@@ -114,7 +115,7 @@ def test_a_keras_model_in_memory_is_loaded(node: pb.Node, keras_model: Any, imag
 def test_a_graph_model_is_lifted_into_layers_that_answer_the_same(node: pb.Node, tmp_path: Path) -> None:
     file = graph_files.image_classifier(tmp_path)
     images = np.random.default_rng(0).normal(size=(3, 16, 16, 3)).astype(np.float32)
-    layers = lift(file)
+    layers = lift(GraphModel.read(file))
     classes = [layer["class_name"] for layer in layers.topology["config"]["layers"]]
     assert classes[:5] == ["InputLayer", "Conv2D", "ReLU", "DepthwiseConv2D", "Add"]
     assert {"conv/kernel", "conv/bias", "deep/depthwise_kernel", "deep/bias"} <= set(layers.weights)
@@ -158,7 +159,7 @@ def test_a_damaged_graph_is_refused(tmp_path: Path, change: Any, message: str) -
     change(document["modelTopology"]["node"])
     file.write_text(json.dumps(document))
     with pytest.raises(ModelFormatError, match=message):
-        lift(file)
+        lift(GraphModel.read(file))
 
 
 def test_a_layers_model_stays_as_it_is() -> None:

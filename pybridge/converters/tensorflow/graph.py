@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,17 +13,18 @@ from pybridge.converters.building.values import BATCH, Constant, Operand, Refuse
 from pybridge.converters.tensorflow.nodes import GraphNode, fold_constants, fold_scales, parse_nodes, tensor_name
 from pybridge.converters.tensorflow.operations import FOLDED, OPERATIONS
 from pybridge.errors import ModelFormatError
-from pybridge.tfjs.layers_model import MODEL_JSON_LIMIT, LayersModel, parse_model_json
+from pybridge.tfjs.graph_model import GraphModel, read_document
+from pybridge.tfjs.layers_model import LayersModel
 from pybridge.tfjs.weights import parse_manifest, read_weights
 
 _ALTERNATIVE = "The model still predicts (node.load_model), but cannot be a base or be trained; give its layers or Keras version."
 
 
-def from_graph_model(file: Path) -> LayersModel:
+def from_graph_model(model: GraphModel) -> LayersModel:
     """Lift a TF.js graph model into layers.
 
     Args:
-        file: Its ``model.json``.
+        model: The graph model.
 
     Returns:
         A model of layers with the same outputs up to rounding. Batch normalization was folded into the convolutions when the
@@ -34,28 +34,19 @@ def from_graph_model(file: Path) -> LayersModel:
         ModelFormatError: It is damaged, or has operations without a counterpart; all are named.
 
     Example:
-        >>> from_graph_model(Path("mobilenet_v2_graph/model.json")).topology["class_name"]
+        >>> from_graph_model(GraphModel.read(Path("mobilenet_v2_graph/model.json"))).topology["class_name"]
         'Functional'
     """
-    where = str(file)
-    if file.stat().st_size > MODEL_JSON_LIMIT:
-        raise ModelFormatError(f"{where}: more than {MODEL_JSON_LIMIT} bytes", hint="Give the model.json, not a weight file.")
-    document = parse_model_json(file.read_bytes(), where)
+    where = str(model.file)
+    document = read_document(model.file)
     topology = document.get("modelTopology")
     nodes = parse_nodes(topology.get("node") if isinstance(topology, dict) else None, where)
-    weights = read_weights(parse_manifest(document.get("weightsManifest"), where), file.parent)
-    signature = document.get("signature") or (document.get("userDefinedMetadata") or {}).get("signature") or {}
-    ends: dict[str, list[str]] = {}
-    for side in ("inputs", "outputs"):
-        listed = signature.get(side) if isinstance(signature, dict) else None
-        named = (
-            [str(entry.get("name")) for entry in listed.values() if isinstance(entry, dict)] if isinstance(listed, dict) else []
-        )
-        ends[side] = named
-    inputs = ends["inputs"] or [name for name, node in nodes.items() if node.op.startswith("Placeholder")]
+    weights = read_weights(parse_manifest(document.get("weightsManifest"), where), model.folder)
+    placeholders = [name for name, node in nodes.items() if node.op.startswith("Placeholder")]
     used = {source for node in nodes.values() for source, _ in node.inputs}
-    outputs = ends["outputs"] or [name for name in nodes if name not in used]
-    return from_graph(file.parent.name or "model", nodes, weights, inputs, outputs)
+    inputs = [port.tensor for port in model.inputs] or placeholders
+    outputs = [port.tensor for port in model.outputs] or [name for name in nodes if name not in used]
+    return from_graph(model.folder.name or "model", nodes, weights, inputs, outputs)
 
 
 def from_graph(

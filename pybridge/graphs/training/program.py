@@ -73,7 +73,7 @@ class TrainingProgram:
             "weights": list(self.weights),
             "updated": list(self.updated),
             "slots": [list(shape) for shape in self.slots],
-            "signatures": {name: asdict(signature) for name, signature in self.signatures.items()},
+            "signatures": {name: signature.to_dict() for name, signature in self.signatures.items()},
         }
 
     @classmethod

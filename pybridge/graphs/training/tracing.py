@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 from pybridge.converters.to_keras import to_keras
 from pybridge.errors import ModelFormatError
 from pybridge.graphs.portions import gains_by_portions, in_portions
-from pybridge.graphs.program import Signature, TensorSpec
+from pybridge.graphs.program import Signature
 from pybridge.graphs.training import losses as training_losses
 from pybridge.graphs.training import updates as training_updates
 from pybridge.graphs.training.gradients import quicken_depthwise
 from pybridge.graphs.training.normalization import hold_batch_normalization
 from pybridge.graphs.training.program import TrainingProgram, TrainingRecipe
 from pybridge.tfjs.layers_model import LayersModel
+from pybridge.tfjs.port import Port
 
 # A random layer may draw several times in a step, each draw adding one to its seed.
 _DRAWS = 16
@@ -326,6 +327,6 @@ def _save(folder: Path, functions: dict[str, tuple[Any, list[tf.TensorSpec]]]) -
     return signatures
 
 
-def _described(prefix: str, name: str, tensor: tf.Tensor) -> TensorSpec:
+def _described(prefix: str, name: str, tensor: tf.Tensor) -> Port:
     shape = tuple(tensor.shape.as_list()) if tensor.shape.rank is not None else ()
-    return TensorSpec(name=name, tensor=f"{prefix}/{tensor.name}", dtype=tensor.dtype.name, shape=shape)
+    return Port(name, shape, tensor.dtype.name, f"{prefix}/{tensor.name}")
