@@ -4,6 +4,8 @@ const js = require('@eslint/js');
 const globals = require('globals');
 
 module.exports = [
+  // Made by `npm run build`.
+  { ignores: ['node_runner/package/browser.js'] },
   js.configs.recommended,
   {
     files: ['**/*.js'],

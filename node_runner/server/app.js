@@ -6,17 +6,17 @@ const path = require('path');
 
 const { createAdmission } = require('./admission');
 const { checkToken } = require('./authorization');
+const { HIDDEN, describe } = require('./description');
 const { ServiceError, badInput, notFound } = require('./errors');
-const { modelsOf } = require('./inference');
 const { quote } = require('./json');
 const { createMetrics } = require('./metrics');
-const { openapi } = require('./openapi');
 const { discardRest, wasAnswered } = require('./refused_body');
 const { createRouter } = require('./router');
-const { addClassify } = require('./routes/classify');
-const { addKserve, isReady } = require('./routes/kserve');
+const classify = require('./routes/classify');
+const kserve = require('./routes/kserve');
 const { addPage } = require('./routes/page');
-const { addTensorflowServing } = require('./routes/tensorflow_serving');
+const { addStatus } = require('./routes/status');
+const tensorflowServing = require('./routes/tensorflow_serving');
 
 /**
  * @typedef {import('./inference').Service} Service
@@ -44,7 +44,7 @@ const CLIENT_ERRORS = /** @type {Record<string, [number, string]>} */ ({
  * @param {NodeJS.WritableStream} log
  * @returns {{app: App, modelsLoaded: () => void}} `modelsLoaded` is to be called once the service has its models
  */
-function createApp(service, { fastify, LogController, multipart, prometheus }, log) {
+function createApp(service, { fastify, LogController, multipart, swagger, prometheus }, log) {
   const { options } = service;
   const app = /** @type {App} */ (
     /** @type {unknown} */ (
@@ -68,7 +68,10 @@ function createApp(service, { fastify, LogController, multipart, prometheus }, l
   addHooks(app, service, metrics);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
-  addRoutes(app, service, metrics, multipart);
+  const version = ownVersion();
+  const schemas = [...classify.SCHEMAS, ...tensorflowServing.SCHEMAS, ...kserve.SCHEMAS];
+  describe(app, swagger, { version, secured: options.token !== undefined, schemas });
+  addRoutes(app, service, metrics, { multipart, version });
   app.setErrorHandler((error, request, reply) => {
     const found = isGone(request) ? new ServiceError('BAD_INPUT', 'The client closed the connection', { status: 499 }) : error;
     if (statusOf(found) >= 500) request.log.error({ err: found }, 'request failed');
@@ -126,26 +129,16 @@ function checkHeaders({ raw, headers }, reply) {
  * @param {App} app
  * @param {Service} service
  * @param {import('./metrics').Metrics} metrics
- * @param {any} multipart
+ * @param {{multipart: any, version: string}} parts
  */
-function addRoutes(app, service, metrics, multipart) {
-  const version = ownVersion();
+function addRoutes(app, service, metrics, { multipart, version }) {
   app.register(async (scope) => {
     const router = createRouter(scope);
-    router.add('GET', '/healthz', () => ({ status: 'alive' }));
-    router.add('GET', '/readyz', (_request, reply) => {
-      reply.code(isReady(service) ? 200 : 503);
-      return { status: isReady(service) ? 'ready' : service.draining ? 'ending' : 'loading' };
-    });
-    router.add('GET', '/metrics', async (_request, reply) => {
-      reply.type(metrics.contentType);
-      return metrics.text();
-    });
-    router.add('GET', '/models', () => ({ models: modelsOf(service).list().map(withoutErrors) }));
-    router.add('GET', '/openapi.json', () => openapi(version, service.options.token !== undefined));
+    addStatus(router, service, metrics);
+    router.add('GET', '/openapi.json', HIDDEN, () => /** @type {any} */ (app).swagger());
     addPage(router);
-    addTensorflowServing(router, service);
-    addKserve(router, service, version);
+    tensorflowServing.addTensorflowServing(router, service);
+    kserve.addKserve(router, service, version);
     router.refuseOthers();
   });
   app.register(async (scope) => {
@@ -153,18 +146,9 @@ function addRoutes(app, service, metrics, multipart) {
     const limits = { fileSize: maxBody, files: maxImages, parts: maxImages + 10, fields: 10, fieldSize: 1000, fieldNameSize: 200, headerPairs: 20 };
     await scope.register(multipart, { limits });
     const router = createRouter(scope);
-    addClassify(router, service);
+    classify.addClassify(router, service);
     router.refuseOthers();
   });
-}
-
-/**
- * Why a version could not be loaded may name paths; that is for the log.
- *
- * @param {{name: string, versions: import('./inference').VersionState[]}} model
- */
-function withoutErrors({ name, versions }) {
-  return { name, versions: versions.map(({ version, state }) => ({ version: String(version), state })) };
 }
 
 /** @returns {string} of the pybridge that this server belongs to */
@@ -184,7 +168,7 @@ function ownVersion() {
  * @returns {string} the pattern and not the address, of which there are without end
  */
 function routeOf(request) {
-  return request.routeOptions.url ?? 'none';
+  return (request.routeOptions.url ?? 'none').replace(/\(.*?\)/g, '').replace('::', ':');
 }
 
 /**

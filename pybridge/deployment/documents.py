@@ -12,7 +12,7 @@ from pybridge.deployment.drift import describe_drift
 # tfjs 4.10 is the first whose layers read the weights of a model as they are written today; 5 does not exist yet.
 _TENSORFLOW_JS = ">=4.10.0 <5"
 # Only `npm install` inside the package gives these: a service that requires the classifier does without, or has another Fastify.
-_SERVER = {"@fastify/multipart": "^10.1.9", "fastify": "^5.12.8", "prom-client": "^15.1.3"}
+_SERVER = {"@fastify/multipart": "^10.1.9", "@fastify/swagger": "^9.9.3", "fastify": "^5.12.8", "prom-client": "^15.1.3"}
 _SERVED_ON = {"@tensorflow/tfjs": "^4.22.0", "@tensorflow/tfjs-backend-wasm": "^4.22.0"}
 _PEERS = ("@tensorflow/tfjs", "@tensorflow/tfjs-backend-wasm", "@tensorflow/tfjs-node")
 
@@ -118,8 +118,9 @@ curl --data-binary @photo.jpg http://127.0.0.1:8501/classify
 
 It also answers as TensorFlow Serving does (`/v1/models/NAME:predict`, `:classify`, with images as `{{"b64": ...}}`) and as
 KServe's protocol v2 (`/v2/models/NAME/infer`), and has a page for people at `/`, `/healthz`, `/readyz`, `/metrics` and
-`/openapi.json`. In a project that has this package installed, `npm install fastify @fastify/multipart prom-client` once, then
-`npx {name}`. `--help` lists the options: limits, workers, a bearer token, several models.
+`/openapi.json`. In a project that has this package installed,
+`npm install fastify @fastify/multipart @fastify/swagger prom-client` once, then `npx {name}`. `--help` lists the options: limits,
+workers, a bearer token, several models.
 
 ## Errors
 

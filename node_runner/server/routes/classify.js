@@ -1,5 +1,6 @@
 'use strict';
 
+const { INFERENCE_REFUSALS, array, file, json, number, object, operation, reference, text } = require('../description');
 const { ServiceError, badInput } = require('../errors');
 const { checkCount, infer, metadataOf, modelsOf, ranking } = require('../inference');
 const { quote } = require('../json');
@@ -10,6 +11,34 @@ const PARAMETERS = ['model', 'topK', 'version'];
 // curl calls whatever it is given a form, unless it is told otherwise.
 const RAW = /^(image\/[\w.+-]+|application\/octet-stream|application\/x-www-form-urlencoded)?$/;
 
+const ANSWER = object({ label: text, probability: number });
+const CLASSIFIED = {
+  $id: 'Classified',
+  ...object({
+    model: text,
+    version: text,
+    results: array(object({ file: text, ...ANSWER.properties, answers: array(ANSWER) }, ['label', 'probability', 'answers'])),
+  }),
+};
+
+const CLASSIFY = operation({
+  id: 'classify',
+  summary: 'Classify the image that is the body, or the images of a form.',
+  querystring: object(
+    {
+      model: { ...text, description: 'Which model; needed where there are several.' },
+      version: { ...text, pattern: '^[0-9]+$', description: 'Which of its versions.' },
+      topK: { type: 'integer', minimum: 1, description: 'How many answers; all by default.' },
+    },
+    [],
+  ),
+  body: {
+    content: { 'image/*': { schema: file }, 'application/octet-stream': { schema: file }, 'multipart/form-data': { schema: object({ file: array(file) }) } },
+  },
+  content: json(reference('Classified')),
+  refusals: [...INFERENCE_REFUSALS, 415],
+});
+
 /**
  * `POST /classify`: the bytes of one image as the body, or several as the files of a form. Each is answered with its labels, the most
  * probable first.
@@ -18,7 +47,7 @@ const RAW = /^(image\/[\w.+-]+|application\/octet-stream|application\/x-www-form
  * @param {Service} service
  */
 function addClassify(router, service) {
-  router.add('POST', '/classify', async (request, reply) => {
+  router.add('POST', '/classify', CLASSIFY, async (request, reply) => {
     const { model, version, topK } = readQuery(/** @type {Record<string, unknown>} */ (request.query), service);
     // An unknown model is refused before its images are read.
     const metadata = metadataOf(service, model, version);
@@ -109,4 +138,4 @@ async function readParts(request, { options: { maxBody } }, files) {
   }
 }
 
-module.exports = { addClassify };
+module.exports = { SCHEMAS: [CLASSIFIED], addClassify };

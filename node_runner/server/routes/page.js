@@ -3,6 +3,8 @@
 const fs = require('fs');
 const path = require('path');
 
+const { HIDDEN } = require('../description');
+
 /** @type {[string, string, string][]} */
 const FILES = [
   ['/', 'page.html', 'text/html; charset=utf-8'],
@@ -19,7 +21,7 @@ const POLICY = "default-src 'self'; img-src blob: data:; object-src 'none'; base
 function addPage(router) {
   for (const [url, name, type] of FILES) {
     const content = fs.readFileSync(path.join(__dirname, '..', 'page', name));
-    router.add('GET', url, (_request, reply) => {
+    router.add('GET', url, HIDDEN, (_request, reply) => {
       reply.type(type).header('content-security-policy', POLICY).header('cache-control', 'no-cache');
       return content;
     });

@@ -9,10 +9,12 @@
  */
 
 const { LENGTH_HEADER, splitBody, takeBytes, writeElements } = require('./binary_tensors');
+const { INFERENCE_REFUSALS, PARAMETERS, file, json, object, operation, reference } = require('../../description');
 const { badInput } = require('../../errors');
 const { infer, metadataOf, modelsOf, ranking } = require('../../inference');
 const { field, isObject, kindOf, parseObject, quote } = require('../../json');
 const { readInput } = require('./inputs');
+const { SCHEMAS } = require('./schemas');
 
 /**
  * @typedef {import('../../inference').Service} Service
@@ -30,19 +32,48 @@ const EXTENSIONS = ['binary_tensor_data', 'classification'];
  * @param {string} version of the server
  */
 function addKserve(router, service, version) {
-  router.add('GET', '/v2', () => ({ name: 'pybridge', version, extensions: EXTENSIONS }));
-  router.add('GET', '/v2/health/live', () => ({ live: true }));
-  router.add('GET', '/v2/health/ready', (_request, reply) => answerReady(reply, isReady(service)));
-  for (const base of ['/v2/models/:name', '/v2/models/:name/versions/:version']) {
-    router.add('GET', base, (request) => metadata(service, request));
-    router.add('GET', `${base}/ready`, (request, reply) => {
-      const { name } = address(request);
-      const known = modelsOf(service).list().some((model) => model.name === name);
-      if (known && service.models?.ready(name)) metadata(service, request);
-      return answerReady(reply, known && !service.draining && modelsOf(service).ready(name), known ? 503 : 404);
-    });
-    router.add('POST', `${base}/infer`, (request, reply) => ask(service, request, reply));
-  }
+  router.add('GET', '/v2', operation({ id: 'server', summary: 'Name and extensions.', refusals: [401] }), () => ({
+    name: 'pybridge',
+    version,
+    extensions: EXTENSIONS,
+  }));
+  const live = operation({ id: 'live', summary: 'Whether the process is alive.', security: [] });
+  const ready = operation({ id: 'ready', summary: 'Whether requests are answered.', security: [], refusals: [503] });
+  router.add('GET', '/v2/health/live', live, () => ({ live: true }));
+  router.add('GET', '/v2/health/ready', ready, (_request, reply) => answerReady(reply, isReady(service)));
+  addModel(router, service, '/v2/models/:name', '', ['name']);
+  addModel(router, service, '/v2/models/:name/versions/:version', 'OfVersion', ['name', 'version']);
+}
+
+/**
+ * @param {import('../../router').Router} router
+ * @param {Service} service
+ * @param {string} base address of the model
+ * @param {string} suffix of the names of its operations
+ * @param {('name' | 'version')[]} parameters of the address
+ */
+function addModel(router, service, base, suffix, parameters) {
+  const params = object(Object.fromEntries(parameters.map((name) => [name, PARAMETERS[name]])));
+  const refusals = [401, 404, 503];
+  const described = operation({ id: `describe${suffix}`, summary: 'Inputs, outputs and labels.', params, refusals });
+  const ready = operation({ id: `modelReady${suffix}`, summary: 'Whether it answers.', params, refusals });
+  const infers = operation({
+    id: `infer${suffix}`,
+    summary: 'Probabilities and labels.',
+    params,
+    headers: object({ 'Inference-Header-Content-Length': { type: 'integer', minimum: 0, description: 'Bytes of the JSON, where tensors follow it in binary.' } }, []),
+    body: { content: { ...json(reference('InferRequest')), 'application/octet-stream': { schema: file } } },
+    content: { ...json(reference('InferResponse')), 'application/octet-stream': { schema: file } },
+    refusals: INFERENCE_REFUSALS,
+  });
+  router.add('GET', base, described, (request) => metadata(service, request));
+  router.add('GET', `${base}/ready`, ready, (request, reply) => {
+    const { name } = address(request);
+    const known = modelsOf(service).list().some((model) => model.name === name);
+    if (known && service.models?.ready(name)) metadata(service, request);
+    return answerReady(reply, known && !service.draining && modelsOf(service).ready(name), known ? 503 : 404);
+  });
+  router.add('POST', `${base}/infer`, infers, (request, reply) => ask(service, request, reply));
 }
 
 /** @param {Service} service */
@@ -100,8 +131,8 @@ function metadata(service, request) {
 async function ask(service, request, reply) {
   const { name, version } = address(request);
   const size = metadataOf(service, name, version);
-  const { json, rest } = splitBody(/** @type {Buffer} */ (request.body ?? Buffer.alloc(0)), request.headers[LENGTH_HEADER]);
-  const body = parseObject(json);
+  const { json: head, rest } = splitBody(/** @type {Buffer} */ (request.body ?? Buffer.alloc(0)), request.headers[LENGTH_HEADER]);
+  const body = parseObject(head);
   const inputs = field(body, 'inputs');
   if (!Array.isArray(inputs) || inputs.length !== 1) {
     throw badInput(`'inputs' must be an array of one input (image_bytes, pixels or preprocessed), not ${kindOf(inputs)}`);
@@ -174,9 +205,9 @@ function write(reply, wanted, result, head) {
     parts.push(bytes);
     return { ...output, parameters: { binary_data_size: bytes.length } };
   });
-  const json = { ...head, outputs };
-  if (parts.length === 0) return json;
-  const header = Buffer.from(JSON.stringify(json));
+  const answer = { ...head, outputs };
+  if (parts.length === 0) return answer;
+  const header = Buffer.from(JSON.stringify(answer));
   reply.header(LENGTH_HEADER, String(header.length)).type('application/octet-stream');
   return Buffer.concat([header, ...parts]);
 }
@@ -195,4 +226,4 @@ function outputOf(name, classes, { labels, rows }) {
   return { name, datatype: 'BYTES', shape: [rows.length, count], values: rows.flatMap(best) };
 }
 
-module.exports = { addKserve, isReady };
+module.exports = { SCHEMAS, addKserve, isReady };

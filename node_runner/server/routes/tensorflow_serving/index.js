@@ -8,63 +8,125 @@
  * Without `signature_name`, rows of numbers are taken for `preprocessed`. All give `probabilities`.
  */
 
-const { badInput, notFound } = require('../errors');
-const { fromBase64, pixels, preprocessed } = require('../inputs');
-const { infer, checkCount, metadataOf, modelsOf, ranking } = require('../inference');
-const { field, isObject, kindOf, parseObject, quote } = require('../json');
+const { HIDDEN, INFERENCE_REFUSALS, PARAMETERS, json, object, operation, reference } = require('../../description');
+const { badInput, notFound } = require('../../errors');
+const { fromBase64, pixels, preprocessed } = require('../../inputs');
+const { infer, checkCount, metadataOf, modelsOf, ranking } = require('../../inference');
+const { field, isObject, kindOf, parseObject, quote } = require('../../json');
+const { SCHEMAS } = require('./schemas');
 
 /**
- * @typedef {import('../inference').Service} Service
- * @typedef {import('../inputs').Content} Content
+ * @typedef {import('../../inference').Service} Service
+ * @typedef {import('../../inputs').Content} Content
  * @typedef {'serving_default' | 'preprocessed' | 'pixels'} Signature
  */
 
 /** @type {Record<Signature, string>} */
 const INPUTS = { serving_default: 'image_bytes', preprocessed: 'preprocessed', pixels: 'pixels' };
 const SIGNATURES = /** @type {Signature[]} */ (Object.keys(INPUTS));
-const MODEL = /^([^/:]+)(?:\/versions\/(\d{1,19}))?$/;
-const VERBS = ['predict', 'classify', 'regress'];
+// A colon ends a name: what follows is the verb.
+const NAME = ':name(^[^/:]+)';
+const VERSION = ':version(^\\d{1,19})';
 
 /**
- * @param {import('../router').Router} router
+ * @param {import('../../router').Router} router
  * @param {Service} service
  */
 function addTensorflowServing(router, service) {
-  router.add('GET', '/v1/models/*', (request) => {
-    const place = pathOf(request);
-    const wanted = place.endsWith('/metadata') ? place.slice(0, -'/metadata'.length) : place;
-    const { name, version } = address(wanted);
-    return wanted === place ? status(service, name, version) : metadata(service, name, version);
+  addModel(router, service, `/v1/models/${NAME}`, '', ['name']);
+  addModel(router, service, `/v1/models/${NAME}/versions/${VERSION}`, 'OfVersion', ['name', 'version']);
+  router.add('GET', '/v1/models/*', HIDDEN, () => {
+    throw notFound('The address is not of the form /v1/models/NAME or /v1/models/NAME/versions/NUMBER');
   });
-  router.add('POST', '/v1/models/*', async (request, reply) => {
-    const [, model, verb] = /^(.*):([a-z]+)$/.exec(pathOf(request)) ?? [];
-    if (!VERBS.includes(verb)) throw notFound('POST asks a model: /v1/models/NAME:predict or /v1/models/NAME:classify');
-    const { name, version } = address(model);
-    const size = metadataOf(service, name, version);
-    if (verb === 'regress') throw badInput(`The model ${quote(name)} classifies; it has no regression signature. Use :predict or :classify`);
-    const body = parseObject(/** @type {Buffer} */ (request.body ?? Buffer.alloc(0)));
-    const signature = signatureOf(body);
-    const ask = (/** @type {Content} */ content) => infer(service, reply, { name, version, content });
-    if (verb === 'classify') return { result: labelled(await ask(examplesOf(body, size, service, signature))) };
-    const { key, rows } = rowsOf(body, signature);
-    const { rows: predictions } = await ask(contentOf(rows, signature, size, service, key));
-    return { [key === 'instances' ? 'predictions' : 'outputs']: predictions };
+  router.add('POST', '/v1/models/*', HIDDEN, () => {
+    throw notFound('POST asks a model: /v1/models/NAME:predict or /v1/models/NAME:classify');
   });
 }
 
 /**
- * @param {import('fastify').FastifyRequest} request
- * @returns {string} what stands for the `*`, decoded
+ * @param {import('../../router').Router} router
+ * @param {Service} service
+ * @param {string} base address of the model
+ * @param {string} suffix of the names of its operations
+ * @param {('name' | 'version')[]} parameters of the address
  */
-function pathOf(request) {
-  return String(/** @type {Record<string, string>} */ (request.params)['*']);
+function addModel(router, service, base, suffix, parameters) {
+  const params = object(Object.fromEntries(parameters.map((name) => [name, PARAMETERS[name]])));
+  const asked = { params, refusals: [401, 404, 503] };
+  const predicts = operation({
+    id: `predict${suffix}`,
+    summary: 'Probabilities, in the order of the labels.',
+    params,
+    body: { content: json(reference('PredictRequest')) },
+    content: json(reference('PredictResponse')),
+    refusals: INFERENCE_REFUSALS,
+  });
+  const classifies = operation({
+    id: `classifyExamples${suffix}`,
+    summary: 'Labels with probabilities, the best first.',
+    params,
+    body: { content: json(reference('ClassifyRequest')) },
+    content: json(reference('ClassifyResponse')),
+    refusals: INFERENCE_REFUSALS,
+  });
+  router.add('GET', base, operation({ id: `status${suffix}`, summary: 'States of the versions.', ...asked }), (request) => {
+    const { name, version } = address(request);
+    return status(service, name, version);
+  });
+  router.add('GET', `${base}/metadata`, operation({ id: `metadata${suffix}`, summary: 'Signatures and labels.', ...asked }), (request) => {
+    const { name, version } = address(request);
+    return metadata(service, name, version);
+  });
+  router.add('POST', `${base}::predict`, predicts, (request, reply) => predict(service, request, reply));
+  router.add('POST', `${base}::classify`, classifies, (request, reply) => classify(service, request, reply));
+  router.add('POST', `${base}::regress`, HIDDEN, (request) => {
+    const { name, version } = address(request);
+    metadataOf(service, name, version);
+    throw badInput(`The model ${quote(name)} classifies; it has no regression signature. Use :predict or :classify`);
+  });
 }
 
-/** @param {string} text */
-function address(text) {
-  const found = MODEL.exec(text);
-  if (!found) throw notFound('The address is not of the form /v1/models/NAME or /v1/models/NAME/versions/NUMBER');
-  return { name: found[1], version: found[2] };
+/**
+ * @param {Service} service
+ * @param {import('../../inference').Request} request
+ * @param {import('../../inference').Reply} reply
+ */
+async function predict(service, request, reply) {
+  const { name, version, size, body, signature } = questionOf(service, request);
+  const { key, rows } = rowsOf(body, signature);
+  const { rows: predictions } = await infer(service, reply, { name, version, content: contentOf(rows, signature, size, service, key) });
+  return { [key === 'instances' ? 'predictions' : 'outputs']: predictions };
+}
+
+/**
+ * @param {Service} service
+ * @param {import('../../inference').Request} request
+ * @param {import('../../inference').Reply} reply
+ */
+async function classify(service, request, reply) {
+  const { name, version, size, body, signature } = questionOf(service, request);
+  const found = await infer(service, reply, { name, version, content: examplesOf(body, size, service, signature) });
+  return { result: labelled(found) };
+}
+
+/**
+ * @param {Service} service
+ * @param {import('../../inference').Request} request
+ */
+function questionOf(service, request) {
+  const { name, version } = address(request);
+  // An unknown model is refused before its body is parsed.
+  const size = metadataOf(service, name, version);
+  const body = parseObject(/** @type {Buffer} */ (request.body ?? Buffer.alloc(0)));
+  return { name, version, size, body, signature: signatureOf(body) };
+}
+
+/**
+ * @param {import('../../inference').Request} request
+ * @returns {{name: string, version?: string}}
+ */
+function address(request) {
+  return /** @type {{name: string, version?: string}} */ (request.params);
 }
 
 /**
@@ -164,7 +226,7 @@ function asRows(value, name) {
 /**
  * @param {unknown[]} rows
  * @param {Signature | undefined} wanted
- * @param {import('../inputs').Size} size
+ * @param {import('../../inputs').Size} size
  * @param {Service} service
  * @param {string} key
  * @returns {Content}
@@ -211,7 +273,7 @@ function file(value, what) {
  * The examples of `:classify`, each with the features of `context` unless it has its own.
  *
  * @param {Record<string, unknown>} body
- * @param {import('../inputs').Size} size
+ * @param {import('../../inputs').Size} size
  * @param {Service} service
  * @param {Signature | undefined} signature
  * @returns {Content}
@@ -235,4 +297,4 @@ function labelled({ labels, rows }) {
   return rows.map((row) => ranking(row).map((i) => [labels[i], row[i]]));
 }
 
-module.exports = { addTensorflowServing };
+module.exports = { SCHEMAS, addTensorflowServing };

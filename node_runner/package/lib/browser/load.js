@@ -1,8 +1,8 @@
 'use strict';
 
-const { Classifier, selfCheck } = require('./classifier');
-const { DeployError, ImageError, IntegrityError } = require('./errors');
-const { checkManifest, modelHandler, parse } = require('./manifest');
+const { Classifier, selfCheck } = require('../classifier');
+const { DeployError, ImageError, IntegrityError } = require('../errors');
+const { checkManifest, modelHandler, parse } = require('../manifest');
 
 /**
  * The counterpart of `load` for a web page: fetches the package's model, compares hashes, and answers with the same
