@@ -45,7 +45,7 @@ class Metrics:
 def metrics_from_confusion(confusion: ArrayLike) -> Metrics:
     """Work out the usual figures.
 
-    Precision, recall, F1, balanced accuracy and macro F1 are those of scikit-learn with ``zero_division=0``.
+    They are those of `sklearn.metrics` with ``zero_division=0``; only the interval is not in there.
 
     Args:
         confusion: Counts of shape (classes, classes), true class by predicted class.
@@ -57,24 +57,30 @@ def metrics_from_confusion(confusion: ArrayLike) -> Metrics:
         >>> metrics_from_confusion([[8, 2], [1, 9]]).accuracy
         0.85
     """
+    # Imported here: who only draws a page need not wait for it.
+    from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support, recall_score
+
     matrix = check_confusion(confusion)
-    support, predicted, right = matrix.sum(axis=1), matrix.sum(axis=0), np.diag(matrix)
-    total = int(support.sum())
-    precision = right / np.maximum(predicted, 1)
-    recall = right / np.maximum(support, 1)
-    f1 = 2 * right / np.maximum(support + predicted, 1)
-    known, present = support > 0, (support + predicted) > 0
-    correct = int(right.sum())
+    classes, support = np.arange(len(matrix)), matrix.sum(axis=1)
+    total, correct = int(support.sum()), int(np.trace(matrix))
+    if not total:
+        none = np.zeros(len(matrix))
+        return Metrics(none, none, none, support, 0.0, wilson_interval(0, 0), 0.0, 0.0, 0.0)
+    # Each cell is one pair of labels that counts as often as it was seen.
+    true, said = np.nonzero(matrix)
+    pairs = {"y_true": true, "y_pred": said, "sample_weight": matrix[true, said]}
+    precision, recall, f1, _ = precision_recall_fscore_support(**pairs, labels=classes, zero_division=0)
+    known, present = classes[support > 0], np.union1d(true, said)
     return Metrics(
         precision=precision,
         recall=recall,
         f1=f1,
         support=support,
-        accuracy=correct / total if total else 0.0,
-        accuracy_interval=_wilson(correct, total),
-        balanced_accuracy=float(recall[known].mean()) if known.any() else 0.0,
-        macro_f1=float(f1[present].mean()) if present.any() else 0.0,
-        majority=float(support.max() / total) if total else 0.0,
+        accuracy=float(accuracy_score(**pairs)),
+        accuracy_interval=wilson_interval(correct, total),
+        balanced_accuracy=float(recall_score(**pairs, labels=known, average="macro", zero_division=0)),
+        macro_f1=float(f1_score(**pairs, labels=present, average="macro", zero_division=0)),
+        majority=float(support.max() / total),
     )
 
 
@@ -92,7 +98,22 @@ def check_confusion(confusion: ArrayLike) -> NDArray[np.int64]:
     return matrix.astype(np.int64)
 
 
-def _wilson(correct: int, total: int) -> tuple[float, float]:
+def wilson_interval(correct: int, total: int) -> tuple[float, float]:
+    """The 95 % interval of a share, for draws at random.
+
+    E. B. Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", J. Am. Stat. Assoc. 22, 1927.
+
+    Args:
+        correct: How many were right.
+        total: How many there were.
+
+    Returns:
+        Lower and upper end, 0 to 1; everything is possible where there were none.
+
+    Example:
+        >>> wilson_interval(8, 10)
+        (0.4901624715366418, 0.9433178485456248)
+    """
     if not total:
         return 0.0, 1.0
     share, z2 = correct / total, _Z95 * _Z95
