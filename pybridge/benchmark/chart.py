@@ -8,7 +8,7 @@ from typing import Any
 
 from pybridge.benchmark.catalogue import PEER
 from pybridge.benchmark.table import shown
-from pybridge.report.markup import number, text
+from pybridge.report.pages import Markup, escape, number, render_page
 
 _WIDTH, _LEFT, _RIGHT = 960, 330, 150
 _BAR, _GAP, _TOP, _BOTTOM = 16, 26, 30, 34
@@ -53,7 +53,7 @@ def chart(document: Mapping[str, Any]) -> str:
     parts.append(f'<text x="{_LEFT}" y="14">times as long as pybridge takes (logarithmic; less is better)</text>')
     y = _TOP
     for work, ratios in works:
-        parts.append(f'<text class="title" x="8" y="{y + 10}">{text(work["title"])}</text>')
+        parts.append(f'<text class="title" x="8" y="{y + 10}">{escape(work["title"])}</text>')
         y += _GAP - _BAR + 6
         for name, ratio in ratios.items():
             parts += _bar(name, work, ratio, x(min(1.0, ratio)), x(max(1.0, ratio)), y)
@@ -67,22 +67,17 @@ def chart(document: Mapping[str, Any]) -> str:
 
 def page(document: Mapping[str, Any], tables: str) -> str:
     """One HTML file with the drawing and, below, all figures as text."""
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>pybridge bench</title>'
-        '<meta name="viewport" content="width=device-width"><style>body{font:15px system-ui,sans-serif;max-width:1100px;'
-        "margin:2rem auto;padding:0 1rem}pre{white-space:pre-wrap;background:#f6f6f6;padding:1rem}</style>"
-        f"<h1>pybridge bench</h1>{chart(document)}<pre>{text(tables)}</pre></html>\n"
-    )
+    return render_page("bench.html", chart=Markup(chart(document)), tables=tables)
 
 
 def _bar(name: str, work: Mapping[str, Any], ratio: float, start: float, end: float, y: float) -> list[str]:
     label, told = PEER[name].title, shown(work, work["peers"][name]["median"])
     width = max(end - start, 2.0)
     return [
-        f'<text x="{_LEFT - 8}" y="{y + 12}" text-anchor="end">{text(label)}</text>',
+        f'<text x="{_LEFT - 8}" y="{y + 12}" text-anchor="end">{escape(label)}</text>',
         f'<rect x="{start}" y="{y + 2}" width="{width:.1f}" height="{_BAR - 4}" fill="{_COLOURS[name]}">'
-        f"<title>{text(label)}: {told}, {number(ratio)} times as long</title></rect>",
-        f'<text class="value" x="{start + width + 6:.1f}" y="{y + 12}">{text(told)}</text>',
+        f"<title>{escape(label)}: {told}, {number(ratio)} times as long</title></rect>",
+        f'<text class="value" x="{start + width + 6:.1f}" y="{y + 12}">{escape(told)}</text>',
     ]
 
 

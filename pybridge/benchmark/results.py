@@ -11,7 +11,7 @@ from pybridge.benchmark.chart import chart, page
 from pybridge.benchmark.suite import FORMAT
 from pybridge.benchmark.table import markdown, section
 from pybridge.errors import DataError
-from pybridge.report.markup import write_page
+from pybridge.report.pages import write_page
 
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 

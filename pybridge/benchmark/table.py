@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pybridge.benchmark.catalogue import PEER, WORK
-from pybridge.report.markup import NONE
+from pybridge.report.pages import NONE
 
 _COLUMNS = ("pybridge", "keras-onednn", "keras", "tfjs", "json")
 _MEMORY_WORKS = ("features", "head", "partial", "full", "throughput")

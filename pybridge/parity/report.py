@@ -8,7 +8,7 @@ from pathlib import Path
 from pybridge.errors import ParityError
 from pybridge.parity.findings import ParityFindings
 from pybridge.parity.page import render
-from pybridge.report.markup import write_page
+from pybridge.report.pages import write_page
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from pybridge.report.markup import NONE, number, percent, table, text
+from pybridge.report.pages import NONE, Markup, escape, number, percent
 
 _WIDTH, _HEIGHT = 520, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 16, 16, 40
@@ -13,23 +13,25 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 16, 16, 40
 Point = tuple[float, float]
 
 
-def curves(history: Sequence[Mapping[str, float]], best_epoch: int | None) -> str:
-    """Loss and accuracy over the epochs, and the same as a table of numbers.
+def curves(history: Sequence[Mapping[str, float]], best_epoch: int | None) -> Markup:
+    """Loss and accuracy over the epochs, as two figures with SVG drawings.
 
     Args:
         history: As in `ReportData`.
         best_epoch: Marked in the drawings.
-
-    Returns:
-        HTML.
     """
-    if not history:
-        return "<p>No epoch was finished.</p>"
-    charts = "".join(_chart(history, key, title, best_epoch) for key, title in (("loss", "Loss"), ("accuracy", "Accuracy")))
-    validation = '<span><i class="val"></i>validation</span>' if any("val_loss" in entry for entry in history) else ""
-    mark = "" if best_epoch is None else '<span><i class="mark"></i>epoch that was kept</span>'
-    legend = f'<p class="legend"><span><i class="train"></i>training</span>{validation}{mark}</p>'
-    return f'<div class="charts">{charts}</div>{legend}{_numbers(history, best_epoch)}'
+    return Markup("").join(_chart(history, key, title, best_epoch) for key, title in (("loss", "Loss"), ("accuracy", "Accuracy")))
+
+
+def numbers(history: Sequence[Mapping[str, float]], best_epoch: int | None) -> list[list[str]]:
+    """The same as a table of text: a row of headings, and one for each epoch."""
+    keys = [key for key in ("loss", "val_loss", "accuracy", "val_accuracy") if any(key in entry for entry in history)]
+    rows = [["epoch", *(key.replace("val_", "validation ") for key in keys)]]
+    for i, entry in enumerate(history):
+        epoch = int(entry.get("epoch", i + 1))
+        kept = " (kept)" if epoch == best_epoch else ""
+        rows.append([f"{epoch}{kept}", *(_cell(key, entry.get(key)) for key in keys)])
+    return rows
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
@@ -48,10 +50,10 @@ def _series(history: Sequence[Mapping[str, float]], key: str) -> list[Point]:
     return [(epoch, float(value)) for epoch, value in points if value is not None and math.isfinite(value)]
 
 
-def _chart(history: Sequence[Mapping[str, float]], key: str, title: str, best_epoch: int | None) -> str:
+def _chart(history: Sequence[Mapping[str, float]], key: str, title: str, best_epoch: int | None) -> Markup:
     train, validation = _series(history, key), _series(history, f"val_{key}")
     if not train and not validation:
-        return ""
+        return Markup("")
     values = [value for _, value in train + validation]
     epochs = [epoch for epoch, _ in train + validation]
     marks = ticks(min(values), max(values))
@@ -70,7 +72,7 @@ def _chart(history: Sequence[Mapping[str, float]], key: str, title: str, best_ep
     for mark in marks:
         label = percent(mark, 0 if marks[1] - marks[0] >= 0.00999 else 1) if key == "accuracy" else number(mark)
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(mark)}" y2="{y(mark)}"/>')
-        parts.append(f'<text class="tick" x="{_LEFT - 8}" y="{y(mark) + 4}" text-anchor="end">{text(label)}</text>')
+        parts.append(f'<text class="tick" x="{_LEFT - 8}" y="{y(mark) + 4}" text-anchor="end">{escape(label)}</text>')
     parts += [f'<text class="tick" x="{x(mark)}" y="{_HEIGHT - 20}" text-anchor="middle">{int(mark)}</text>' for mark in x_marks]
     parts.append(f'<text class="tick" x="{(_LEFT + _WIDTH) / 2}" y="{_HEIGHT - 3}" text-anchor="middle">epoch</text>')
     if best_epoch is not None and first <= best_epoch <= last:
@@ -82,7 +84,7 @@ def _chart(history: Sequence[Mapping[str, float]], key: str, title: str, best_ep
             parts.append(f'<polyline class="{kind}" points="{path}"/>')
         for epoch, value in points:
             radius = 4 if len(points) == 1 or epoch == best_epoch else 2.5 if len(points) <= 60 else 1.2
-            told = text(f"epoch {int(epoch)}, {label}: {say(value)}")
+            told = escape(f"epoch {int(epoch)}, {label}: {say(value)}")
             dot = f'<circle class="{kind}" cx="{x(epoch)}" cy="{y(value)}" r="{radius}">'
             parts.append(f"{dot}<title>{told}</title></circle>")
     summary = "; ".join(
@@ -90,21 +92,10 @@ def _chart(history: Sequence[Mapping[str, float]], key: str, title: str, best_ep
         for points, label in ((train, "training"), (validation, "validation"))
         if points
     )
-    return (
+    return Markup(
         f'<figure class="chart"><figcaption>{title}</figcaption><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
-        f'aria-label="{text(f"{title} by epoch: {summary}")}">{"".join(parts)}</svg></figure>'
+        f'aria-label="{escape(f"{title} by epoch: {summary}")}">{"".join(parts)}</svg></figure>'
     )
-
-
-def _numbers(history: Sequence[Mapping[str, float]], best_epoch: int | None) -> str:
-    keys = [key for key in ("loss", "val_loss", "accuracy", "val_accuracy") if any(key in entry for entry in history)]
-    rows = []
-    for i, entry in enumerate(history):
-        epoch = int(entry.get("epoch", i + 1))
-        kept = " (kept)" if epoch == best_epoch else ""
-        rows.append([f"{epoch}{kept}", *(_cell(key, entry.get(key)) for key in keys)])
-    numbers = table(["epoch", *(key.replace("val_", "validation ") for key in keys)], rows)
-    return f"<details><summary>Numbers of all epochs</summary>{numbers}</details>"
 
 
 def _cell(key: str, value: float | None) -> str:

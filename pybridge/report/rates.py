@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 
 from pybridge.report.curves import ticks
-from pybridge.report.markup import facts, number, table, text, write_page
+from pybridge.report.pages import Markup, escape, number, render_page, write_page
 
 _WIDTH, _HEIGHT = 640, 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 16, 44
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def rates_svg(rates: Sequence[float], losses: Sequence[float], smoothed: Sequence[float], suggestion: float) -> str:
@@ -42,7 +40,7 @@ def rates_svg(rates: Sequence[float], losses: Sequence[float], smoothed: Sequenc
 
     parts = [
         f'<path d="M{_LEFT} {y(mark)}H{_WIDTH - _RIGHT}" stroke="currentColor" stroke-opacity=".15"/>'
-        f'<text x="{_LEFT - 8}" y="{y(mark) + 4}" text-anchor="end">{text(number(mark))}</text>'
+        f'<text x="{_LEFT - 8}" y="{y(mark) + 4}" text-anchor="end">{escape(number(mark))}</text>'
         for mark in marks
     ]
     parts += [
@@ -60,12 +58,12 @@ def rates_svg(rates: Sequence[float], losses: Sequence[float], smoothed: Sequenc
         at = x(suggestion)
         parts.append(
             f'<line x1="{at}" x2="{at}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}" stroke="#d9531e" stroke-width="2"/>'
-            f'<text x="{at + 6}" y="{_TOP + 12}" style="fill:#d9531e">{text(f"{suggestion:.2g}")}</text>'
+            f'<text x="{at + 6}" y="{_TOP + 12}" style="fill:#d9531e">{escape(f"{suggestion:.2g}")}</text>'
         )
     label = f"Loss by learning rate from {rates[0]:.2g} to {rates[-1]:.2g}; {suggestion:.2g} is suggested"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" role="img" '
-        f'aria-label="{text(label)}" font-family="system-ui, sans-serif" font-size="12" fill="currentColor">'
+        f'aria-label="{escape(label)}" font-family="system-ui, sans-serif" font-size="12" fill="currentColor">'
         f"{''.join(parts)}</svg>"
     )
 
@@ -82,18 +80,8 @@ def rates_page(
     Raises:
         DataError: The file cannot be written.
     """
-    style = resources.files("pybridge.report").joinpath("report.css").read_text("utf-8")
     rows = [[f"{a:.3g}", f"{b:.5f}", f"{c:.5f}"] for a, b, c in zip(rates, losses, smoothed, strict=True)]
     lowest = rates[min(range(len(rates)), key=lambda i: smoothed[i])]
-    told = facts({"suggested learning rate": suggestion, "where the loss is lowest": lowest, "steps": len(rates)})
-    write_page(
-        path,
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta name="color-scheme" content="light dark"><title>Learning rates · pybridge</title>\n'
-        f"<style>\n{style}</style></head>\n<body><main>\n<header><h1>Learning rates</h1></header>\n<section>"
-        f"{rates_svg(rates, losses, smoothed, suggestion)}"
-        f"{told}<details><summary>All steps</summary>{table(['learning rate', 'loss', 'smoothed'], rows)}</details></section>\n"
-        "</main></body></html>\n",
-    )
+    told = {"suggested learning rate": suggestion, "where the loss is lowest": lowest, "steps": len(rates)}
+    chart = Markup(rates_svg(rates, losses, smoothed, suggestion))
+    write_page(path, render_page("rates.html", chart=chart, told=told, rows=rows))

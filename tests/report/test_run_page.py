@@ -1,7 +1,9 @@
 import dataclasses
 import io
 import math
+import os
 import re
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,9 +13,10 @@ from PIL import Image
 
 from pybridge.data import read_folder
 from pybridge.errors import DataError
+from pybridge.parity.browser import find_browser
 from pybridge.report import Prediction, ReportData, thumbnail, write_report
 from pybridge.report.curves import ticks
-from pybridge.report.html import MAX_WRONG_SHOWN, render
+from pybridge.report.run_page import MAX_WRONG_SHOWN, render
 
 VOID = {"meta", "img", "br", "link", "input", "line", "circle", "polyline"}
 HISTORY = [
@@ -117,6 +120,36 @@ def test_a_cell_with_pictures_is_a_button_that_finds_them() -> None:
     assert len(shown) == 1
     assert "hidden" not in shown[0]
     assert "hidden" in page.all("figure", data_true="0", data_said="0")[0]
+
+
+def in_browser(page: Path, script: str, profile: Path) -> str:
+    """The page's content after a script ran in it."""
+    page.write_text(page.read_text("utf-8").replace("</body>", f"<script>{script}</script></body>"), "utf-8")
+    browser = find_browser()
+    if browser is None:
+        pytest.skip("there is no browser")
+    root = ["--no-sandbox"] if os.geteuid() == 0 else []
+    command = [browser, "--headless=new", *root, f"--user-data-dir={profile}", "--dump-dom", page.as_uri()]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+
+
+def visible(source: str) -> list[tuple[str | None, str | None]]:
+    return [
+        (each["data-true"], each["data-said"])
+        for each in Page(source).all("figure")
+        if "data-true" in each and "hidden" not in each
+    ]
+
+
+@pytest.mark.slow
+def test_a_click_on_a_cell_shows_its_images_and_a_button_all_wrong_ones_again(tmp_path: Path) -> None:
+    write_report(tmp_path / "report.html", small())
+    click = "document.querySelector('table.matrix button[data-true=\"0\"]').click();"
+    clicked = in_browser(tmp_path / "report.html", click, tmp_path / "profile")
+    assert visible(clicked) == [("0", "0")]
+    assert "true paper, said paper: 9" in Page(clicked).text
+    again = in_browser(tmp_path / "report.html", "document.getElementById('all-wrong').click();", tmp_path / "profile")
+    assert visible(again) == [("1", "0")]
 
 
 def test_every_picture_has_a_description_and_every_table_headers() -> None:
