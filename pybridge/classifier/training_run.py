@@ -115,7 +115,7 @@ def train(
     Raises:
         DataError: The images cannot be used, or a resumed training is not the one that was begun.
     """
-    before = before or History()
+    before = History() if before is None else before
     checkpoint = None if run is None else checkpoint_to_resume(run, record)
     if checkpoint is not None:
         assert checkpoint.history.engine is not None

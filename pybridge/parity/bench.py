@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pybridge.graphs import Program, TensorFlowProcess
+from pybridge.graphs import Program
 from pybridge.node import Model, Node
 from pybridge.parity.arrays import load_list, save_list
 from pybridge.parity.browser import Browser
@@ -21,7 +21,7 @@ from pybridge.parity.edge_cases import Cases
 from pybridge.parity.keras_steps import keras_outputs
 from pybridge.parity.subjects import Subject
 from pybridge.parity.tolerance import Precision
-from pybridge.runtime import Runtime, ensure
+from pybridge.session import Session
 from pybridge.tfjs.graph_model import GraphModel
 
 Arrays = list[NDArray[Any]]
@@ -55,39 +55,27 @@ class Outputs:
 
 
 class Bench:
-    """Holds a Node.js process, a TensorFlow process, and a folder.
+    """Holds a session and a folder.
 
     Args:
         node: A Node.js process to use; by default one is started.
-        tensorflow: A TensorFlow process to use; by default one is started.
+
+    Attributes:
+        node: The same.
+        session: Works in it.
+        tensorflow: The TensorFlow process, which starts with its first job.
     """
 
-    def __init__(self, node: Node | None = None, tensorflow: TensorFlowProcess | None = None) -> None:
+    def __init__(self, node: Node | None = None) -> None:
         self._stack = ExitStack()
-        self._node = node
-        self._tensorflow = tensorflow
+        self.node = node or Node()
+        if node is None:
+            self._stack.callback(self.node.close)
+        self.session = Session(self.node.runner)
+        self.tensorflow = self._stack.enter_context(self.session.tensorflow())
         self._programs: dict[int, Program] = {}
         self._folders = 0
         self._root = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="pybridge-parity-")))
-
-    @property
-    def runtime(self) -> Runtime:
-        """Which Node.js and packages are in use."""
-        return ensure()
-
-    @property
-    def node(self) -> Node:
-        """The Node.js process."""
-        if self._node is None:
-            self._node = self._stack.enter_context(Node())
-        return self._node
-
-    @property
-    def tensorflow(self) -> TensorFlowProcess:
-        """The TensorFlow process."""
-        if self._tensorflow is None:
-            self._tensorflow = self._stack.enter_context(TensorFlowProcess(self.runtime.environment()))
-        return self._tensorflow
 
     def __enter__(self) -> Bench:
         return self
@@ -189,7 +177,7 @@ class Bench:
             assert subject.layers is not None
             subject.layers.write(folder)
         kind = "layers" if subject.graph is None else "graph"
-        browser = Browser(self.runtime.node_modules, folder, self.folder())
+        browser = Browser(self.session.runtime.node_modules, folder, self.folder())
         found = browser.run(BROWSER_BACKENDS[name], kind, _batches(cases, batch))
         precision = Precision(found.bits, 4.0 if name == "browser-webgl" else 1.0)
         return Outputs(_joined(found.batches), found.seconds, precision, found.note)

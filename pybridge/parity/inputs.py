@@ -14,7 +14,7 @@ from pybridge.data import ImageSet
 from pybridge.data.preprocessing import Preprocessing
 from pybridge.errors import DataError
 from pybridge.features import image_batches
-from pybridge.graphs import TensorFlowProcess, programs_for, run_reference
+from pybridge.graphs import run_reference
 from pybridge.parity.bench import Bench
 from pybridge.parity.edge_cases import Cases, InputSpec
 from pybridge.parity.subjects import Subject
@@ -52,11 +52,11 @@ def given_cases(inputs: Any, specs: Sequence[InputSpec], subject: Subject, bench
     return Cases(arrays, tuple(f"array[{position}]" for position in range(counts.pop())))
 
 
-def image_cases(images: ImageSet, preprocessing: Preprocessing, tensorflow: TensorFlowProcess, bench: Bench) -> Cases:
+def image_cases(images: ImageSet, preprocessing: Preprocessing, bench: Bench) -> Cases:
     """Images as the model takes them, prepared by Python's TensorFlow."""
-    stages = programs_for([preprocessing], bench.runtime, tensorflow)
+    stages = bench.session.programs([preprocessing])
     batches = (batch.inputs for batch in image_batches(images))
-    (values,) = run_reference(stages, "pixels" if images.is_array else "files", batches, tensorflow, keep=[0])
+    (values,) = run_reference(stages, "pixels" if images.is_array else "files", batches, bench.tensorflow, keep=[0])
     return Cases([values], tuple(images.source(position) for position in range(len(images))))
 
 
@@ -68,7 +68,7 @@ def _from_images(inputs: Any, specs: Sequence[InputSpec], subject: Subject, benc
         # What the pixels mean does not matter to parity; [-1, 1] is what most models are trained with.
         height, width, _ = specs[0].example_shape
         preprocessing = Preprocessing(height, width, mean=(127.5,), std=(127.5,))
-    return image_cases(unlabelled(inputs, ("",)), preprocessing, bench.tensorflow, bench)
+    return image_cases(unlabelled(inputs, ("",)), preprocessing, bench)
 
 
 def _are_files(inputs: Any) -> bool:

@@ -87,7 +87,7 @@ def verify_run(
             training = None if training_epochs is None else check_training(classifier, chosen, training_epochs)
             if not others:
                 return ParityReport(REFERENCE, tolerance or 0.0, len(chosen), tuple(rows), _names(chosen), training=training)
-            with Bench(tensorflow=tensorflow) as bench:
+            with Bench() as bench:
                 cases = _prepared(stages[0], chosen.take(some), tensorflow)
                 reference = Outputs([expected[some]], 0.0)
                 report = compare(bench, subject, subject, others, cases, tolerance=tolerance, layers=layers, reference=reference)

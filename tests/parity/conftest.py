@@ -23,7 +23,7 @@ Compared = Callable[..., ParityReport]
 
 @pytest.fixture(scope="session")
 def bench(node: pb.Node, tensorflow: TensorFlowProcess) -> Iterator[Bench]:
-    with Bench(node, tensorflow) as shared:
+    with Bench(node) as shared:
         yield shared
 
 

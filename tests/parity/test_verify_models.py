@@ -134,8 +134,9 @@ def test_what_a_browser_cannot_do_is_told(bench: Any, tmp_path: Path) -> None:
 
     (tmp_path / "model").mkdir()
     (tmp_path / "profile").mkdir()
+    browser = Browser(bench.session.runtime.node_modules, tmp_path / "model", tmp_path / "profile")
     with pytest.raises(BridgeError, match="in chrom"):
-        Browser(bench.runtime.node_modules, tmp_path / "model", tmp_path / "profile").run("wasm", "layers", [[np.zeros((1, 2))]])
+        browser.run("wasm", "layers", [[np.zeros((1, 2))]])
 
 
 @pytest.mark.slow
