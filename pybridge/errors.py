@@ -5,6 +5,9 @@ Each message says what happened and where; ``hint`` says what to do next and is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class BridgeError(Exception):
     """Base class of all errors raised by pybridge.
@@ -61,19 +64,48 @@ class RemoteError(BridgeError):
     Attributes:
         name: The JavaScript error's name, such as ``"TypeError"``.
         remote_message: The JavaScript error's message.
-        remote_stack: The JavaScript stack.
+        remote_stack: The JavaScript stack, without pybridge's own frames.
+        properties: The error's own members, such as ``{"code": "ENOENT"}``; of a thrown object, its members.
         code: The JSON-RPC error code.
+
+    What JavaScript names as the error's ``cause`` is its ``__cause__`` too, so that Python shows both.
     """
 
-    def __init__(self, name: str, message: str, *, stack: str = "", code: int = 0, hint: str | None = None) -> None:
-        described = f"{name} in Node.js: {message}"
-        if stack:
-            described += "\n\nJavaScript stack:\n" + stack
-        super().__init__(described, hint=hint)
+    def __init__(
+        self,
+        name: str,
+        message: str,
+        *,
+        stack: str = "",
+        code: int = 0,
+        hint: str | None = None,
+        properties: Mapping[str, Any] | None = None,
+        cause: RemoteError | None = None,
+    ) -> None:
+        super().__init__(f"{name} in Node.js: {message}", hint=hint)
         self.name = name
         self.remote_message = message
         self.remote_stack = stack
         self.code = code
+        self.properties = dict(properties or {})
+        self.__cause__ = cause
+
+    @property
+    def cause(self) -> RemoteError | None:
+        """The JavaScript error that this one came from, or None."""
+        return self.__cause__ if isinstance(self.__cause__, RemoteError) else None
+
+    def __str__(self) -> str:
+        members = ", ".join(f"{name}: {value!r:.200}" for name, value in self.properties.items())
+        parts = [self.message, f"  ({members})" if members else "", f"  {self.hint}" if self.hint else ""]
+        text = "\n".join(part for part in parts if part)
+        if self.remote_stack:
+            text += "\n\nJavaScript stack:\n" + self.remote_stack
+        cause = self.cause
+        while cause is not None:
+            text += f"\nCaused by: {cause.name}: {cause.remote_message}"
+            cause = cause.cause
+        return text
 
 
 class CallTimeoutError(BridgeError, TimeoutError):

@@ -1,6 +1,15 @@
 'use strict';
 
+const path = require('node:path');
+const { inspect } = require('node:util');
 const { JAVASCRIPT_ERROR } = require('./protocol');
+
+const MOST_CAUSES = 10;
+const MOST_MEMBERS = 50;
+const MOST_CHARACTERS = 10_000;
+// Between a caller and the function that was called lie only frames of the pipe and of Node.js.
+const RUNNER = path.dirname(__dirname);
+const OWN_FRAME = [path.join(RUNNER, 'rpc'), path.join(RUNNER, 'methods', 'script.js'), path.join(RUNNER, 'main.js'), 'node:internal/'];
 
 /** An error with a JSON-RPC code, and a hint that says what the caller can do about it. */
 class RpcError extends Error {
@@ -41,36 +50,80 @@ function toErrorObject(thrown) {
 
 /**
  * @param {unknown} thrown
+ * @param {number} [depth]  how many errors this one is the cause of
  * @returns {import('./protocol').ErrorObject}
  */
-function describe(thrown) {
-  if (!(thrown instanceof Error) && Object.prototype.toString.call(thrown) !== '[object Error]') {
-    return {
-      code: JAVASCRIPT_ERROR,
-      message: `a value that is no Error was thrown: ${String(thrown)}`,
-      data: { name: 'Error', stack: '' },
-    };
-  }
-  const error = /** @type {Error & {hint?: unknown}} */ (thrown);
-  const hint = typeof error.hint === 'string' ? error.hint : undefined;
+function describe(thrown, depth = 0) {
+  if (!isError(thrown)) return describeValue(thrown);
+  const error = /** @type {Error & {hint?: unknown, errors?: unknown}} */ (thrown);
+  /** @type {import('./protocol').ErrorData} */
+  const data = { name: String(error.name), stack: ownFramesCut(String(error.stack ?? '')) };
+  if (typeof error.hint === 'string') data.hint = error.hint;
+  const properties = propertiesOf(error);
+  if (properties) data.properties = properties;
+  if (error.cause !== undefined && depth < MOST_CAUSES) data.cause = describe(error.cause, depth + 1);
+  return { code: JAVASCRIPT_ERROR, message: String(error.message), data };
+}
+
+/**
+ * A value that was thrown and is no Error: a text is its own message, an object is shown, and its members are kept.
+ *
+ * @param {unknown} thrown
+ * @returns {import('./protocol').ErrorObject}
+ */
+function describeValue(thrown) {
+  const shown = typeof thrown === 'string' ? thrown : inspect(thrown, { depth: 3, breakLength: Infinity }).slice(0, MOST_CHARACTERS);
+  const properties = thrown !== null && typeof thrown === 'object' ? propertiesOf(thrown) : undefined;
   return {
     code: JAVASCRIPT_ERROR,
-    message: String(error.message),
-    data: { name: String(error.name), stack: stackWithCauses(error), hint },
+    message: `a value that is no Error was thrown: ${shown}`,
+    data: { name: 'Error', stack: '', ...(properties && { properties }) },
   };
 }
 
-/** @param {Error} error */
-function stackWithCauses(error) {
-  let text = String(error.stack ?? '');
-  /** @type {unknown} */
-  let cause = error.cause;
-  for (let depth = 0; depth < 10 && cause !== undefined; depth += 1) {
-    if (!(cause instanceof Error)) return `${text}\nCaused by: ${String(cause)}`;
-    text += `\nCaused by: ${cause.stack ?? cause.message}`;
-    cause = cause.cause;
+/** @param {unknown} thrown */
+function isError(thrown) {
+  return thrown instanceof Error || Object.prototype.toString.call(thrown) === '[object Error]';
+}
+
+/**
+ * The own members of what was thrown, such as `code`, as JSON can say them: what it cannot say is shown as text.
+ *
+ * @param {object} thrown
+ * @returns {Record<string, unknown>|undefined} undefined where there are none
+ */
+function propertiesOf(thrown) {
+  const names = new Set(Object.keys(thrown));
+  if (Object.hasOwn(thrown, 'errors')) names.add('errors');
+  for (const said of ['name', 'message', 'stack', 'cause', 'hint']) if (isError(thrown)) names.delete(said);
+  /** @type {[string, unknown][]} */
+  const members = [...names].slice(0, MOST_MEMBERS).map((name) => [name, plain(/** @type {any} */ (thrown)[name])]);
+  return members.length ? Object.fromEntries(members) : undefined;
+}
+
+/**
+ * @param {unknown} value
+ * @returns {unknown}
+ */
+function plain(value) {
+  if (value === null || ['string', 'boolean'].includes(typeof value)) return value;
+  if (typeof value === 'number' && Number.isFinite(value)) return value;
+  try {
+    const text = JSON.stringify(value, (_key, member) => (isError(member) ? String(member) : member));
+    if (text !== undefined && text.length <= MOST_CHARACTERS) return JSON.parse(text);
+  } catch {
+    // Contains itself, or a BigInt: shown below.
   }
-  return text;
+  return inspect(value, { depth: 2, breakLength: Infinity }).slice(0, MOST_CHARACTERS);
+}
+
+/** @param {string} stack */
+function ownFramesCut(stack) {
+  const isOwn = (/** @type {string} */ line) => /^\s+at /.test(line) && OWN_FRAME.some((place) => line.includes(place));
+  return stack
+    .split('\n')
+    .filter((line) => !isOwn(line))
+    .join('\n');
 }
 
 module.exports = { RpcError, toErrorObject };

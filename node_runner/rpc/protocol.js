@@ -21,7 +21,8 @@
  *
  * @typedef {{dtype: DType, shape: number[], nbytes: number}} TensorDescriptor
  *
- * @typedef {{name: string, stack: string, hint?: string}} ErrorData
+ * @typedef {{name: string, stack: string, hint?: string, properties?: Record<string, unknown>, cause?: ErrorObject}} ErrorData
+ *   `properties`: the error's own members, such as `code`; `cause`: the error that it came from
  *
  * @typedef {{code: number, message: string, data?: ErrorData}} ErrorObject
  *

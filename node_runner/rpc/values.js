@@ -15,9 +15,12 @@ const PLACEHOLDERS = new Set(['$tensor', '$number', '$bigint', '$literal']);
 /** @type {Record<string, number>} */
 const NUMBERS = { NaN, Infinity, '-Infinity': -Infinity, '-0': -0 };
 
+// Kinds of JavaScript itself whose content is no member: even where a script has added some, the rest would be lost.
+const BUILT_IN = new Set(['Boolean', 'Number', 'String', 'Symbol', 'RegExp', 'Date', 'WeakMap', 'WeakSet', 'WeakRef', 'Atomics', 'Math', 'JSON']);
+
 /**
- * Split a value into what JSON can say and the tensors beside it. `undefined` and functions vanish from objects and become null
- * in lists, as in JSON.
+ * Split a value into what JSON can say and the tensors beside it. `undefined` vanishes from objects and becomes null in lists, as in
+ * JSON; what else JSON would lose in silence is refused by name.
  *
  * @param {unknown} value
  * @param {string} where  names the value in errors
@@ -40,9 +43,8 @@ function pack(value, where) {
 function packValue(value, where, tensors, depth) {
   if (typeof value === 'number') return packNumber(value);
   if (typeof value === 'bigint') return packBigInt(value, where);
-  if (value === null || typeof value !== 'object') {
-    return typeof value === 'function' || typeof value === 'symbol' ? undefined : value;
-  }
+  if (typeof value === 'function' || typeof value === 'symbol') throw unsendable(where, nameOf(value), 'return what it stands for instead');
+  if (value === null || typeof value !== 'object') return value;
   const tensor = encodeIfTensor(value);
   if (tensor) return { $tensor: tensors.push(tensor) - 1 };
   if (depth >= MAX_DEPTH) {
@@ -79,15 +81,42 @@ function packBigInt(value, where) {
 }
 
 /**
- * @param {object} value
+ * What would arrive as an empty object, or without what it is made of: Map, RegExp, Error, generators, streams, objects that hide
+ * all that they hold. Other objects cross as their own enumerable members, whatever their class.
+ *
+ * @param {any} value
  * @param {string} where
  */
 function refuseUnsendable(value, where) {
-  for (const kind of [Map, Set, WeakMap, WeakSet, Promise]) {
-    if (!(value instanceof kind)) continue;
-    const advice = value instanceof Promise ? 'await it first' : 'return a list or a plain object instead';
-    throw new TypeError(`${where} is a ${kind.name}, which cannot cross to Python; ${advice}`);
+  const tag = Object.prototype.toString.call(value).slice(8, -1);
+  const prototype = Object.getPrototypeOf(value);
+  const plain = prototype === null || Object.getPrototypeOf(prototype) === null;
+  if (tag === 'Object' && plain) return;
+  const kind = tag === 'Object' ? String(prototype.constructor?.name || 'object') : tag;
+  if (tag === 'Promise' || typeof value.then === 'function') throw unsendable(where, kind, 'await it first');
+  if (tag === 'Error' || value instanceof Error) throw unsendable(where, kind, 'throw it, or return its message');
+  if (typeof value.pipe === 'function' || typeof value.getReader === 'function') {
+    throw unsendable(where, `${kind}, a stream`, 'read it to its end, and return what it gave');
   }
+  if (Symbol.iterator in value || Symbol.asyncIterator in value) {
+    throw unsendable(where, kind === 'Map' || kind === 'Set' ? kind : `${kind}, which is iterated over`, 'return a list instead');
+  }
+  if (BUILT_IN.has(tag) || Object.keys(value).length === 0) throw unsendable(where, kind, 'return a plain object instead');
+}
+
+/**
+ * @param {string} where
+ * @param {string} kind
+ * @param {string} advice
+ */
+function unsendable(where, kind, advice) {
+  return new TypeError(`${where} is a ${kind}, which cannot cross to Python; ${advice}`);
+}
+
+/** @param {Function|symbol} value */
+function nameOf(value) {
+  if (typeof value === 'symbol') return `symbol (${String(value)})`;
+  return value.name ? `function (${value.name})` : 'function';
 }
 
 /** @param {Record<string, unknown>} object */

@@ -17,6 +17,7 @@ from pybridge.errors import DataError, ModelFormatError
 from pybridge.loading import OpenedModel, SavedModel, Source, lift, open_model
 from pybridge.progress import download_progress, progress
 from pybridge.rpc.runner import Runner, RunnerRuntime
+from pybridge.rpc.values import Arguments
 from pybridge.saving import SaveReport, save_model
 from pybridge.tfjs.graph import parse_nested
 from pybridge.tfjs.graph_model import GraphModel
@@ -230,7 +231,7 @@ class Node:
         """
         # Path.resolve() would look at each folder on the way, a quarter of what the call takes; Node.js follows links itself.
         path = os.path.abspath(os.path.expanduser(script))  # noqa: PTH100, PTH111
-        return self.runner.call("script.call", {"path": path, "function": function, "args": list(args)}, timeout=timeout)
+        return self.runner.call("script.call", {"path": path, "function": function, "args": Arguments(args)}, timeout=timeout)
 
     def close(self) -> None:
         """Ends the process; models that it held are gone."""

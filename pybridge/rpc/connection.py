@@ -34,6 +34,7 @@ _WHOLE_FRAME_BYTES: Final = 12 * 1024
 _PEEK_BYTES: Final = 16 * 1024
 # poll() takes a C int; the reader thread serves those who wait longer.
 _MAX_POLL_MS: Final = 2**31 - 1
+_MAX_CAUSES: Final = 10
 _STAY_AWAKE_SECONDS: Final = 150e-6
 
 _open_connections: weakref.WeakSet[Connection] = weakref.WeakSet()
@@ -439,17 +440,19 @@ def _value_of(frame: IncomingFrame, *path: str) -> Any:
     return unpack(value, frame.tensors) if frame.has_placeholders else value
 
 
-def _remote_error(error: Mapping[str, Any]) -> RemoteError:
+def _remote_error(error: Mapping[str, Any], depth: int = 0) -> RemoteError:
     data = error.get("data")
     data = data if isinstance(data, dict) else {}
     code = error.get("code")
-    hint = data.get("hint")
+    hint, properties, cause = data.get("hint"), data.get("properties"), data.get("cause")
     return RemoteError(
         str(data.get("name", "Error")),
         str(error.get("message", "")),
         stack=str(data.get("stack", "")),
         code=code if isinstance(code, int) else protocol.INTERNAL_ERROR,
         hint=str(hint) if hint else None,
+        properties=properties if isinstance(properties, dict) else None,
+        cause=_remote_error(cause, depth + 1) if isinstance(cause, dict) and depth < _MAX_CAUSES else None,
     )
 
 

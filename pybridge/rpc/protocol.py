@@ -59,11 +59,16 @@ class TensorDescriptor(TypedDict):
 
 
 class ErrorData(TypedDict, total=False):
-    """What a JavaScript error carries beside its message."""
+    """What a JavaScript error carries beside its message.
+
+    ``properties`` are its own members, such as ``code``; ``cause`` is the error that it came from.
+    """
 
     name: str
     stack: str
     hint: str
+    properties: dict[str, Any]
+    cause: ErrorObject
 
 
 class ErrorObject(TypedDict, total=False):

@@ -16,6 +16,10 @@ _PLACEHOLDERS: Final = frozenset({"$tensor", "$number", "$bigint", "$literal"})
 _NUMBERS: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf, "-0": -0.0}
 
 
+class Arguments(list[Any]):
+    """Arguments of a call: each is a value by itself, also where all of them are ``bytes``."""
+
+
 def pack(value: Any, where: str = "params") -> tuple[Any, list[EncodedTensor]]:
     """Split a value into what JSON can say and the tensors beside it.
 
@@ -46,7 +50,7 @@ def _pack(value: Any, where: str, tensors: list[EncodedTensor], depth: int) -> A
     if isinstance(value, Mapping):
         return _pack_mapping(value, where, tensors, depth)
     if isinstance(value, (list, tuple)):
-        if value and all(isinstance(item, bytes) for item in value):
+        if value and not isinstance(value, Arguments) and all(isinstance(item, bytes) for item in value):
             return _add(encode_bytes(list(value)), tensors)
         return [_pack(item, f"{where}[{index}]", tensors, depth + 1) for index, item in enumerate(value)]
     if isinstance(value, (bytes, bytearray, memoryview)):
