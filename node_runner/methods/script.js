@@ -2,23 +2,16 @@
 
 /** Runs the exported functions of a user's own JavaScript files. */
 
-const fs = require('node:fs');
-const { pathToFileURL } = require('node:url');
 const { INVALID_PARAMS } = require('../rpc/protocol');
 const { RpcError } = require('../rpc/errors');
-const { loadTensorflow, provideTensorflow } = require('../tensorflow');
-
-/**
- * Asking Node.js for a module that it has already takes longer than a call across the pipe.
- *
- * @type {Map<string, object>}
- */
-const modules = new Map();
+const { loadTensorflow } = require('../tensorflow');
+const { loadCount, moduleOf, noteParts } = require('./script_modules');
 
 /**
  * Call an exported function, sync or async, of a CommonJS or ES module. Its `this` has `signal`, an AbortSignal that fires when
  * the caller gives up, `progress(value)`, and `tf`, the TensorFlow.js of this process; in CommonJS files
- * `require('@tensorflow/tfjs-node')` gives the same. The module is loaded once.
+ * `require('@tensorflow/tfjs-node')` gives the same. The module is loaded once, and again when its file, or one that it uses, has
+ * changed.
  *
  * @param {{path: string, function: string, args?: unknown[]}} params  `path` is absolute
  * @param {import('../rpc/protocol').CallContext} context
@@ -27,20 +20,13 @@ async function call({ path, function: name, args = [] }, context) {
   if (typeof path !== 'string' || typeof name !== 'string' || !Array.isArray(args)) {
     throw new RpcError(INVALID_PARAMS, 'script.call needs a path, the name of a function, and a list of arguments');
   }
-  const exported = modules.get(path) ?? (await load(path));
-  return findFunction(exported, name, path).apply(withTensorflow(context), args);
-}
-
-/**
- * @param {string} path
- * @returns {Promise<object>} the module's namespace
- */
-async function load(path) {
-  if (!fs.existsSync(path)) throw new RpcError(INVALID_PARAMS, `there is no file ${path}`);
-  provideTensorflow();
-  const exported = await import(pathToFileURL(path).href);
-  modules.set(path, exported);
-  return exported;
+  const before = loadCount();
+  const exported = await moduleOf(path);
+  try {
+    return await findFunction(exported, name, path).apply(withTensorflow(context), args);
+  } finally {
+    noteParts(path, before);
+  }
 }
 
 /**

@@ -9,7 +9,7 @@ const MOST_MEMBERS = 50;
 const MOST_CHARACTERS = 10_000;
 // Between a caller and the function that was called lie only frames of the pipe and of Node.js.
 const RUNNER = path.dirname(__dirname);
-const OWN_FRAME = [path.join(RUNNER, 'rpc'), path.join(RUNNER, 'methods', 'script.js'), path.join(RUNNER, 'main.js'), 'node:internal/'];
+const OWN_FRAME = [path.join(RUNNER, 'rpc'), path.join(RUNNER, 'methods', 'script'), path.join(RUNNER, 'tensorflow', 'index.js'), 'node:internal/'];
 
 /** An error with a JSON-RPC code, and a hint that says what the caller can do about it. */
 class RpcError extends Error {

@@ -32,6 +32,7 @@ const REMOVED_FROM_UTIL = {
 
 /** @type {TensorFlow | undefined} */
 let loaded;
+let loading = false;
 
 /**
  * Loads TensorFlow.js with its native backend, once; writes nothing to stdout.
@@ -69,9 +70,32 @@ function provideTensorflow() {
   if (load.providesTensorflow) return;
   /** @type {any} */
   const providing = (/** @type {string} */ request, /** @type {unknown[]} */ ...rest) =>
-    request === '@tensorflow/tfjs-node' ? loadTensorflow() : load.call(loader, request, ...rest);
+    meansTensorflow(request) ? loadTensorflow() : load.call(loader, request, ...rest);
   providing.providesTensorflow = true;
   loader._load = providing;
+}
+
+/**
+ * Whether a module asks for tfjs-node: by name, or, as an `import` does, by the file that the name stands for.
+ *
+ * @param {string} request
+ */
+function meansTensorflow(request) {
+  if (request === '@tensorflow/tfjs-node') return true;
+  return !loading && path.isAbsolute(request) && request.includes('tfjs-node') && request === tensorflowEntry();
+}
+
+/**
+ * The file that `require('@tensorflow/tfjs-node')` loads.
+ *
+ * @returns {string|undefined} undefined where it is not installed
+ */
+function tensorflowEntry() {
+  try {
+    return resolvePackage('@tensorflow/tfjs-node');
+  } catch {
+    return undefined;
+  }
 }
 
 /**
@@ -113,9 +137,11 @@ function loadWithAddon(addon) {
   // Packages of tfjs use `punycode`; the warning is noise to whoever reads the log.
   const { noDeprecation } = process;
   process.noDeprecation = true;
+  loading = true;
   try {
     return require(entry);
   } finally {
+    loading = false;
     process.noDeprecation = noDeprecation;
     if (before) require.cache[locator] = before;
     else delete require.cache[locator];
@@ -138,4 +164,4 @@ function resolvePackage(name) {
   }
 }
 
-module.exports = { loadStockTensorflow, loadTensorflow, provideTensorflow, requireBeside };
+module.exports = { loadStockTensorflow, loadTensorflow, provideTensorflow, requireBeside, tensorflowEntry };

@@ -16,7 +16,8 @@ from pybridge.data import class_weights
 from pybridge.errors import DataError, ModelFormatError
 from pybridge.loading import OpenedModel, SavedModel, Source, lift, open_model
 from pybridge.progress import download_progress, progress
-from pybridge.rpc.runner import Runner, RunnerRuntime
+from pybridge.rpc.console import ConsoleTarget
+from pybridge.rpc.runner import Restart, Runner, RunnerRuntime
 from pybridge.rpc.values import Arguments
 from pybridge.saving import SaveReport, save_model
 from pybridge.tfjs.graph import parse_nested
@@ -53,6 +54,11 @@ class Node:
     Args:
         env: More environment variables for the process.
         runtime: Which Node.js and which packages; by default what `pybridge setup` installs.
+        restart: What follows when Node.js has ended by itself, for instance of an error in a timer, and with it the state of your
+            scripts. ``raise``: the next call says so with `NodeCrashedError`, the one after it has a fresh process. ``silent``:
+            the next call has one. ``never``: all further calls fail.
+        console: Where goes what your JavaScript prints: ``print``, where Python prints; ``log``, to the logger ``pybridge.node``;
+            ``silent``; or a function that is called with ``"stdout"`` or ``"stderr"`` and each line.
 
     Example:
         >>> with pb.Node() as node:
@@ -60,8 +66,15 @@ class Node:
         ...     probabilities = model.predict(images)
     """
 
-    def __init__(self, *, env: Mapping[str, str] | None = None, runtime: RunnerRuntime | None = None) -> None:
-        self.runner = Runner(runtime, env=env)
+    def __init__(
+        self,
+        *,
+        env: Mapping[str, str] | None = None,
+        runtime: RunnerRuntime | None = None,
+        restart: Restart = "raise",
+        console: ConsoleTarget = "print",
+    ) -> None:
+        self.runner = Runner(runtime, env=env, restart=restart, console=console)
 
     def load_model(
         self,

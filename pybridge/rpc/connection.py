@@ -141,6 +141,7 @@ class Connection:
         self._ids = itertools.count(1)
         self._pending: dict[int, PendingCall] = {}
         self._make_loss: Callable[[], BridgeError] | None = None
+        self._loss_was_told = False
         self._hello: queue.SimpleQueue[IncomingFrame | None] = queue.SimpleQueue()
         self._send_lock = threading.Lock()
         self._outbox: deque[tuple[OutgoingFrame, PendingCall | None]] = deque()
@@ -166,6 +167,11 @@ class Connection:
     def usable(self) -> bool:
         """Whether calls can be sent: the other side has not been seen to end."""
         return self._make_loss is None
+
+    @property
+    def loss_was_told(self) -> bool:
+        """Whether a call has failed because the other side is gone."""
+        return self._loss_was_told
 
     def wait_for_hello(self, timeout: float) -> protocol.Hello | None:
         """Wait for the other side's greeting; None if it ended first.
@@ -212,6 +218,7 @@ class Connection:
         # The reader publishes the loss before it empties _pending, so one of the two always sees the other.
         if self._make_loss is not None:
             self._pending.pop(call.id, None)
+            self._loss_was_told = True
             raise self._make_loss()
         try:
             self._send(frame, call)
@@ -349,6 +356,7 @@ class Connection:
         self._make_loss = make_loss
         self._hello.put(None)
         for call in list(self._pending.values()):
+            self._loss_was_told = True
             call.deliver("lost", make_loss)
         self._pending.clear()
 

@@ -1,4 +1,4 @@
-"""What Node.js prints goes to Python's logging line by line; the last lines of stderr are kept for crash reports."""
+"""What Node.js prints, passed on line by line; the last lines of stderr are kept for crash reports."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import logging
 import os
 import re
 import selectors
+import sys
 import threading
 from collections import deque
-from typing import IO, Final
+from collections.abc import Callable
+from typing import IO, Final, Literal
 
 _log = logging.getLogger("pybridge.node")
 
@@ -25,20 +27,31 @@ _TENSORFLOW_LOG: Final = re.compile(
 )
 
 
-class Console:
-    """Forwards a child's output to the logger ``pybridge.node``: stdout as INFO, stderr as WARNING.
+ConsoleStream = Literal["stdout", "stderr"]
+ConsoleTarget = Literal["print", "log", "silent"] | Callable[[ConsoleStream, str], object]
 
-    What TensorFlow itself logs on stderr is forwarded as DEBUG: its users cannot act on most of it. Crash reports keep it.
+
+class Console:
+    """Passes a child's output on.
+
+    ``print`` puts it where Python prints: the terminal, or the running cell of a notebook. ``log`` gives it to the logger
+    ``pybridge.node``, stdout as INFO, stderr as WARNING. ``silent`` keeps it for crash reports only. A function is called with
+    the stream's name and the line, in a thread of the console's own.
+
+    What TensorFlow itself logs on stderr is logged as DEBUG in any case: its users cannot act on most of it. Crash reports keep
+    it.
 
     Lines longer than 64 KiB are forwarded in pieces, so that output without line ends cannot fill the memory.
 
     Args:
         stdout: The reading end of the child's stdout; owned by the console.
         stderr: The same of its stderr.
+        target: Where the lines go.
     """
 
-    def __init__(self, stdout: IO[bytes], stderr: IO[bytes]) -> None:
-        self._streams = {stdout: logging.INFO, stderr: logging.WARNING}
+    def __init__(self, stdout: IO[bytes], stderr: IO[bytes], target: ConsoleTarget = "log") -> None:
+        self._streams: dict[IO[bytes], ConsoleStream] = {stdout: "stdout", stderr: "stderr"}
+        self._write = _TARGETS[target] if isinstance(target, str) else target
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._thread = threading.Thread(target=self._forward, name="pybridge-console", daemon=True)
         self._thread.start()
@@ -72,9 +85,43 @@ class Console:
                     if not chunk:
                         selector.unregister(stream)
 
-    def _emit(self, lines: list[bytes], level: int) -> None:
+    def _emit(self, lines: list[bytes], stream: ConsoleStream) -> None:
         for line in lines:
             text = line.decode("utf-8", "replace").rstrip("\r")
-            if level == logging.WARNING:
+            if stream == "stderr":
                 self._tail.append(text)
-            _log.log(logging.DEBUG if _TENSORFLOW_LOG.match(text) else level, "%s", text)
+            if _TENSORFLOW_LOG.match(text):
+                _log.debug("%s", text)
+                continue
+            # Without this thread the child would wait for ever on a full pipe, whatever became of where its lines go.
+            try:
+                self._write(stream, text)
+            except Exception:
+                _log.debug("A line of Node.js could not be passed on: %s", text, exc_info=True)
+
+
+def checked_target(target: ConsoleTarget) -> ConsoleTarget:
+    """The target, if it is one.
+
+    Raises:
+        ValueError: It is neither a function nor one of the words.
+    """
+    if callable(target) or target in _TARGETS:
+        return target
+    raise ValueError(f"console must be one of {', '.join(_TARGETS)}, or a function, not {target!r}")
+
+
+def _print(stream: ConsoleStream, line: str) -> None:
+    # Looked up at each line: notebooks and tests put others in the place of these.
+    print(line, file=sys.stdout if stream == "stdout" else sys.stderr, flush=True)
+
+
+def _log_line(stream: ConsoleStream, line: str) -> None:
+    _log.log(logging.INFO if stream == "stdout" else logging.WARNING, "%s", line)
+
+
+def _drop(_stream: ConsoleStream, _line: str) -> None:
+    pass
+
+
+_TARGETS: Final[dict[str, Callable[[ConsoleStream, str], object]]] = {"print": _print, "log": _log_line, "silent": _drop}

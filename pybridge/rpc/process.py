@@ -15,7 +15,7 @@ from typing import Final
 
 from pybridge.errors import BridgeError, CallTimeoutError, NodeCrashedError, NodeNotFoundError, SetupError
 from pybridge.rpc.connection import Connection
-from pybridge.rpc.console import Console
+from pybridge.rpc.console import Console, ConsoleTarget
 from pybridge.rpc.protocol import PROTOCOL_VERSION, ProtocolError
 
 _SOCKET_BUFFER_BYTES: Final = 2**20
@@ -41,6 +41,7 @@ class NodeProcess:
         command: The program and its arguments, such as ``[node, "main.js"]``.
         environment: The child's whole environment.
         startup_timeout: Seconds until it must have said hello.
+        console: Where goes what it prints; see `Console`.
 
     Raises:
         NodeNotFoundError: The program cannot be started.
@@ -48,7 +49,14 @@ class NodeProcess:
         NodeCrashedError: It ended before it said hello.
     """
 
-    def __init__(self, command: Sequence[str | Path], environment: Mapping[str, str], *, startup_timeout: float = 60.0) -> None:
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        environment: Mapping[str, str],
+        *,
+        startup_timeout: float = 60.0,
+        console: ConsoleTarget = "log",
+    ) -> None:
         self._owner_pid = os.getpid()
         self._closing = False
         self._close_lock = threading.Lock()
@@ -65,7 +73,7 @@ class NodeProcess:
             undo.callback(self._kill)
             assert self._child.stdout is not None
             assert self._child.stderr is not None
-            self._console = Console(self._child.stdout, self._child.stderr)
+            self._console = Console(self._child.stdout, self._child.stderr, console)
             self.connection = Connection(ours, self._describe_end)
             undo.callback(self.connection.close)
             undo.callback(self._kill)

@@ -8,10 +8,13 @@ import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from pybridge.errors import BridgeError
 from pybridge.rpc import NodeProcess, PendingCall
+from pybridge.rpc.console import ConsoleTarget, checked_target
+
+Restart = Literal["never", "raise", "silent"]
 
 
 class RunnerRuntime(Protocol):
@@ -36,6 +39,10 @@ class Runner:
         runtime: Which Node.js and which program; None finds or installs them on first use.
         env: More environment variables for the child.
         startup_timeout: Seconds until a started process must be ready.
+        restart: What follows when the process has ended by itself, and with it all that lived in it. ``silent``: the next call
+            starts a fresh one. ``raise``: so it does once a call has failed with `NodeCrashedError`; the end of a process that
+            nobody was waiting for is told to the next call. ``never``: all further calls fail.
+        console: Where goes what JavaScript prints; see `pybridge.rpc.console.Console`.
 
     Example:
         >>> with Runner() as runner:
@@ -48,7 +55,13 @@ class Runner:
         *,
         env: Mapping[str, str] | None = None,
         startup_timeout: float = 60.0,
+        restart: Restart = "silent",
+        console: ConsoleTarget = "log",
     ) -> None:
+        if restart not in get_args(Restart):
+            raise ValueError(f"restart must be one of {', '.join(get_args(Restart))}, not {restart!r}")
+        self._restart = restart
+        self._console = checked_target(console)
         self._runtime = runtime
         self._env = dict(env or {})
         self._startup_timeout = startup_timeout
@@ -94,7 +107,7 @@ class Runner:
         with self._lock:
             if self._closed:
                 raise BridgeError("This Node.js runner is closed.", hint="Create a new Node().")
-            if self._process is None or not self._process.alive:
+            if self._process is None or (not self._process.alive and self._may_replace(self._process)):
                 self._replace_process()
             assert self._process is not None
             return self._process
@@ -143,6 +156,10 @@ class Runner:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.close()
 
+    def _may_replace(self, ended: NodeProcess) -> bool:
+        # A call on the ended process fails with the reason of its end.
+        return self._restart == "silent" or (self._restart == "raise" and ended.connection.loss_was_told)
+
     def _replace_process(self) -> None:
         if self._finalizer is not None:
             self._finalizer()
@@ -151,7 +168,8 @@ class Runner:
 
             self._runtime = ensure()
         environment = {**os.environ, **self._runtime.environment(), **self._env}
-        process = NodeProcess([self._runtime.node, self._runtime.main_js], environment, startup_timeout=self._startup_timeout)
+        command = [self._runtime.node, self._runtime.main_js]
+        process = NodeProcess(command, environment, startup_timeout=self._startup_timeout, console=self._console)
         # Runs when this object is collected and at exit, whichever comes first; must not refer to this object.
         self._finalizer = weakref.finalize(self, process.close)
         self._process = process

@@ -46,3 +46,35 @@ def test_a_script_behind_a_link_requires_what_lies_beside_its_target(
     (tmp_path / "link.js").symlink_to(tmp_path / "target" / "script.js")
     monkeypatch.chdir(tmp_path)
     assert node.call("link.js", "answer") == 42
+
+
+def test_an_es_module_imports_tensorflow_js_as_usual(node: pb.Node, tmp_path: Path) -> None:
+    script = tmp_path / "imports.mjs"
+    script.write_text(
+        "import tf, { tensor } from '@tensorflow/tfjs-node';\n"
+        "export const total = (x) => tf.sum(tensor(Array.from(x.data)));\n"
+        "export function isShared() { return this.tf === tf; }\n"
+    )
+    assert node.call(script, "total", np.array([3.0, 4.0], np.float32)) == pytest.approx(7.0)
+    assert node.call(script, "isShared") is True
+
+
+@pytest.mark.parametrize(
+    "how", ["setTimeout(() => { throw new Error('too late'); }, 1)", "Promise.reject(new Error('too late'))"]
+)
+def test_an_error_outside_of_a_call_is_told_to_the_next_one(tmp_path: Path, how: str) -> None:
+    script = tmp_path / "late.js"
+    script.write_text(f"let count = 0; exports.next = () => ++count; exports.late = () => {{ {how}; return 'started'; }};")
+    with pb.Node(console="silent") as node:
+        assert node.call(script, "next") == 1
+        assert node.call(script, "late") == "started"
+        with pytest.raises(pb.NodeCrashedError, match="too late"):
+            while True:
+                node.call(script, "next")
+        assert node.call(script, "next") == 1
+
+
+def test_arguments_of_bytes_alone_arrive(node: pb.Node, tmp_path: Path) -> None:
+    script = tmp_path / "echo.js"
+    script.write_text("exports.echo = (value) => value;")
+    np.testing.assert_array_equal(node.call(script, "echo", b"\x00\xff"), np.array([0, 255], np.uint8))

@@ -41,6 +41,44 @@ def test_the_cause_of_a_javascript_error_is_told(run_js: Callable[..., Any]) -> 
         run_js("throw new Error('outer', {cause: new RangeError('inner')});")
 
 
+def test_the_members_of_an_error_and_of_its_causes_are_kept(run_js: Callable[..., Any]) -> None:
+    body = """
+    const inner = Object.assign(new RangeError('inner'), {code: 'E_INNER'});
+    throw Object.assign(new Error('outer', {cause: inner}), {code: 'ENOENT', errno: -2, details: {path: '/x', big: 1n}});
+    """
+    with pytest.raises(RemoteError) as caught:
+        run_js(body)
+    error = caught.value
+    assert error.properties == {"code": "ENOENT", "errno": -2, "details": "{ path: '/x', big: 1n }"}
+    assert error.cause is not None
+    assert error.cause is error.__cause__
+    assert (error.cause.name, error.cause.properties) == ("RangeError", {"code": "E_INNER"})
+    assert "ENOENT" in str(error)
+
+
+def test_the_errors_of_an_aggregate_are_kept(run_js: Callable[..., Any]) -> None:
+    with pytest.raises(RemoteError) as caught:
+        run_js("await Promise.any([Promise.reject(new Error('a')), Promise.reject(new TypeError('b'))]);")
+    assert caught.value.properties == {"errors": ["Error: a", "TypeError: b"]}
+
+
+@pytest.mark.parametrize("how", ["throw {code: 5, reason: 'no paper'};", "await Promise.reject({code: 5, reason: 'no paper'});"])
+def test_a_thrown_object_is_shown_and_its_members_are_kept(run_js: Callable[..., Any], how: str) -> None:
+    with pytest.raises(RemoteError, match="code: 5, reason: 'no paper'") as caught:
+        run_js(how)
+    assert caught.value.properties == {"code": 5, "reason": "no paper"}
+
+
+def test_the_hint_comes_before_the_stack_which_has_no_frames_of_ours(run_js: Callable[..., Any]) -> None:
+    with pytest.raises(RemoteError) as caught:
+        run_js("throw Object.assign(new Error('no paper'), {hint: 'Fill the tray.'});")
+    text = str(caught.value)
+    assert text.index("Fill the tray.") < text.index("JavaScript stack:")
+    assert "script0.js" in text
+    assert "node_runner" not in text
+    assert "node:internal" not in text
+
+
 @pytest.mark.parametrize(
     "thrown", ["'text'", "undefined", "{a: 1}", "Object.create(null)", "new Proxy({}, {get() { throw 1; }})"]
 )

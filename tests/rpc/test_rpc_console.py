@@ -1,9 +1,10 @@
-"""What JavaScript prints reaches Python's logging and never the protocol."""
+"""What JavaScript prints reaches the terminal, Python's logging or a function, and never the protocol."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,3 +77,48 @@ def test_a_crash_report_keeps_what_tensorflow_logged(runner: Runner, run_js: Cal
     with pytest.raises(NodeCrashedError) as caught:
         run_js("process.stderr.write(args[0] + '\\n', () => process.abort()); await new Promise(() => {});", TENSORFLOW_LOG[2])
     assert TENSORFLOW_LOG[2] in caught.value.stderr_tail
+
+
+PRINTS = "console.log('to stdout'); console.error('to stderr'); process.stdout.write('no line end');"
+
+
+def printed(plain_node: Any, tmp_path: Path, console: Any) -> None:
+    (tmp_path / "script.js").write_text(f"exports.main = () => {{ {PRINTS} }};")
+    with Runner(plain_node, console=console) as runner:
+        runner.call("script.call", {"path": str(tmp_path / "script.js"), "function": "main", "args": []})
+
+
+def test_it_can_go_where_python_prints(plain_node: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    printed(plain_node, tmp_path, "print")
+    assert capsys.readouterr() == ("to stdout\nno line end\n", "to stderr\n")
+
+
+def test_it_can_go_to_a_function(plain_node: Any, tmp_path: Path) -> None:
+    seen: list[tuple[str, str]] = []
+    printed(plain_node, tmp_path, lambda stream, line: seen.append((stream, line)))
+    assert sorted(seen) == [("stderr", "to stderr"), ("stdout", "no line end"), ("stdout", "to stdout")]
+
+
+def test_a_function_that_fails_stops_nothing(plain_node: Any, tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def fail(_stream: str, line: str) -> None:
+        seen.append(line)
+        raise OSError("the disk is full")
+
+    printed(plain_node, tmp_path, fail)
+    assert sorted(seen) == ["no line end", "to stderr", "to stdout"]
+
+
+def test_it_can_be_kept_silent(
+    plain_node: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "pybridge.node")
+    printed(plain_node, tmp_path, "silent")
+    assert capsys.readouterr() == ("", "")
+    assert [record for record in caplog.records if record.name == "pybridge.node"] == []
+
+
+def test_another_target_is_refused(plain_node: Any) -> None:
+    with pytest.raises(ValueError, match="console must be one of print, log, silent, or a function, not 'loud'"):
+        Runner(plain_node, console="loud")  # type: ignore[arg-type]

@@ -77,6 +77,30 @@ def test_a_process_that_died_unused_is_replaced_without_an_error(runner: Runner,
     assert runner.generation == 2
 
 
+def test_with_restart_raise_a_death_that_nobody_saw_is_told_once(plain_node: Any, eventually: Callable[..., None]) -> None:
+    with Runner(plain_node, restart="raise") as runner:
+        os.kill(runner.pid or 0, signal.SIGKILL)
+        eventually(lambda: not runner.alive)
+        with pytest.raises(NodeCrashedError, match="SIGKILL"):
+            runner.call("echo", {"value": 1})
+        assert runner.call("echo", {"value": 1}) == 1
+
+
+def test_with_restart_never_all_further_calls_fail(plain_node: Any, eventually: Callable[..., None]) -> None:
+    with Runner(plain_node, restart="never") as runner:
+        os.kill(runner.pid or 0, signal.SIGKILL)
+        eventually(lambda: not runner.alive)
+        for _ in range(2):
+            with pytest.raises(NodeCrashedError, match="SIGKILL"):
+                runner.call("echo", {"value": 1})
+        assert runner.generation == 1
+
+
+def test_another_policy_is_refused(plain_node: Any) -> None:
+    with pytest.raises(ValueError, match="restart must be one of never, raise, silent, not 'always'"):
+        Runner(plain_node, restart="always")  # type: ignore[arg-type]
+
+
 def test_only_the_last_lines_of_stderr_are_kept(run_js: Callable[..., Any]) -> None:
     with pytest.raises(NodeCrashedError) as caught:
         run_js("for (let i = 0; i < 1000; i++) console.error('line', i); process.exit(1);")

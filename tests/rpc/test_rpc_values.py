@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from pybridge.errors import DataError, RemoteError
 from pybridge.rpc.runner import Runner
-from pybridge.rpc.values import pack, unpack
+from pybridge.rpc.values import Arguments, pack, unpack
 
 NUMERIC = [
     *("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"),
@@ -173,6 +174,20 @@ def test_other_javascript_values_follow_json(run_js: Callable[..., Any], express
     [
         ("{a: new Map()}", "the result.a is a Map"),
         ("[Promise.resolve(1)]", "await it first"),
+        ("() => 1", "the result is a function"),
+        ("function twice() {}", r"a function \(twice\)"),
+        ("{good: 1, bad() {}}", r"the result.bad is a function \(bad\)"),
+        ("[Symbol('red')]", r"the result\[0\] is a symbol \(Symbol\(red\)\)"),
+        ("/a+b/gi", "is a RegExp"),
+        ("new Set([1])", "is a Set"),
+        ("new WeakRef({})", "is a WeakRef"),
+        ("new Error('no')", "is a Error.*throw it"),
+        ("(function* () { yield 1; })()", "is a Generator.*return a list"),
+        ("[1, 2].values()", "is a Array Iterator"),
+        ("require('stream').Readable.from([1])", "a stream"),
+        ("new ReadableStream()", "a stream"),
+        ("new (class Secret { #held = 1; })()", "is a Secret"),
+        ("new Number(3)", "is a Number"),
         ("(() => { const a = []; a.push(a); return a; })()", "contains itself"),
         ("{dtype: 'float32', shape: [3], data: new Float32Array(2)}", "needs 12 bytes"),
         ("10n ** 5000n", "digits"),
@@ -182,6 +197,17 @@ def test_javascript_values_that_cannot_cross_are_refused(run_js: Callable[..., A
     with pytest.raises(RemoteError, match=says):
         run_js(f"return {expression};")
     assert run_js("return 1;") == 1
+
+
+def test_an_object_of_a_users_class_crosses_as_its_members(run_js: Callable[..., Any]) -> None:
+    assert run_js("class Point { x = 1; y = [2]; length() { return 3; } } return new Point();") == {"x": 1, "y": [2]}
+
+
+@pytest.mark.parametrize("items", [(b"\x00\xff",), (b"ab", b"c"), (b"",), (bytearray(b"ab"),)])
+def test_arguments_of_bytes_alone_arrive_one_by_one(runner: Runner, tmp_path: Path, items: tuple[bytes, ...]) -> None:
+    (tmp_path / "lengths.js").write_text("exports.lengths = (...values) => values.map((value) => [value.dtype, value.size]);")
+    call = {"path": str(tmp_path / "lengths.js"), "function": "lengths", "args": Arguments(items)}
+    assert runner.call("script.call", call) == [["uint8", len(item)] for item in items]
 
 
 @pytest.mark.slow
