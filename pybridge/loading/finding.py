@@ -151,7 +151,7 @@ def _from_memory(source: Any, input_shape: Sequence[int] | None) -> FoundModel:
                 "a torch module does not say what it takes",
                 hint="Give the shape of one example: input_shape=(3, 224, 224).",
             )
-        from pybridge.converters.torch.export import from_torch
+        from pybridge.converters.torch.conversion import from_torch
 
         name = type(source).__name__
         return FoundModel("torch", name, "", from_torch(source, tuple(input_shape)), assumed=_TORCHVISION)
@@ -180,7 +180,7 @@ def _from_path(path: Path, text: str, input_shape: Sequence[int] | None, signatu
     if suffix in (".keras", ".h5", ".hdf5"):
         return FoundModel("keras_file", path.stem, location, keras_file_model(path, allow_lambda=allow_lambda))
     if suffix == ".onnx":
-        from pybridge.converters.onnx.file import from_onnx
+        from pybridge.converters.onnx.conversion import from_onnx
 
         return FoundModel("onnx", path.stem, location, from_onnx(path, input_shape=input_shape), assumed=_TORCHVISION)
     raise ModelFormatError(f"{path} is no model that can be opened", hint=_REFUSED_FILES.get(suffix, _FORMATS))

@@ -10,7 +10,7 @@ import tensorflow as tf
 from google.protobuf import json_format
 from numpy.typing import NDArray
 
-from pybridge.converters.tensorflow.graph import from_graph
+from pybridge.converters.tensorflow.conversion import from_graph
 from pybridge.converters.tensorflow.nodes import parse_nodes
 from pybridge.errors import ModelFormatError
 from pybridge.loading.memory_limit import memory_limit

@@ -26,7 +26,7 @@ def lift(model: OpenedModel, tensorflow: TensorFlowProcess | None = None) -> Lay
     if isinstance(model, LayersModel):
         return model
     if isinstance(model, GraphModel):
-        from pybridge.converters.tensorflow.graph import from_graph_model
+        from pybridge.converters.tensorflow.conversion import from_graph_model
 
         return from_graph_model(model)
     with tempfile.TemporaryDirectory(prefix="pybridge-lift-") as name:

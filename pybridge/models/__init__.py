@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pybridge.converters.keras import from_keras
-    from pybridge.converters.onnx.file import from_onnx
+    from pybridge.converters.onnx.conversion import from_onnx
     from pybridge.converters.to_keras import to_keras
-    from pybridge.converters.torch.export import from_torch
+    from pybridge.converters.torch.conversion import from_torch
     from pybridge.tfjs.layers_model import LayersModel
 
 _LAZY = {
     "LayersModel": "pybridge.tfjs.layers_model",
     "from_keras": "pybridge.converters.keras",
-    "from_onnx": "pybridge.converters.onnx.file",
-    "from_torch": "pybridge.converters.torch.export",
+    "from_onnx": "pybridge.converters.onnx.conversion",
+    "from_torch": "pybridge.converters.torch.conversion",
     "to_keras": "pybridge.converters.to_keras",
 }
 

@@ -7,9 +7,10 @@ import pytest
 from numpy.typing import NDArray
 
 import pybridge as pb
-from pybridge.converters.building import activations, arithmetic, convolution, dense, normalization, pooling, shaping
+from pybridge.converters.building import activations, arithmetic, convolution, dense, normalization, pooling, reshaping, slicing
 from pybridge.converters.building.builder import Builder
-from pybridge.converters.building.values import BATCH, Constant, Refused, Value
+from pybridge.converters.building.values import BATCH, Constant, Value
+from pybridge.converters.refusals import Refused
 
 
 def image(b: Builder) -> Value:
@@ -32,7 +33,7 @@ def test_images_are_kept_with_the_channels_last() -> None:
 
 def test_transposing_back_and_forth_adds_no_layer() -> None:
     b = Builder("model")
-    x = shaping.transpose(image(b), (0, 2, 3, 1))
+    x = reshaping.transpose(image(b), (0, 2, 3, 1))
     x = activations.activation(b, x, "relu", name="relu")
     assert classes(b, x) == ["InputLayer", "ReLU"]
 
@@ -40,7 +41,7 @@ def test_transposing_back_and_forth_adds_no_layer() -> None:
 def test_a_flattened_feature_map_reorders_the_kernel_and_not_the_map() -> None:
     b = Builder("model")
     kernel = random(60, 2)
-    flat = shaping.reshape(b, image(b), (BATCH, 60), name="flat")
+    flat = reshaping.reshape(b, image(b), (BATCH, 60), name="flat")
     model = b.finish([dense.linear(b, flat, Constant(kernel), None, name="fc")])
     assert [layer["class_name"] for layer in model.topology["config"]["layers"]] == ["InputLayer", "Flatten", "Dense"]
     assert np.array_equal(model.weights["fc/kernel"], kernel.reshape(3, 4, 5, 2).transpose(1, 2, 0, 3).reshape(60, 2))
@@ -49,8 +50,8 @@ def test_a_flattened_feature_map_reorders_the_kernel_and_not_the_map() -> None:
 def test_a_sum_of_differently_arranged_tensors_is_right(node: pb.Node) -> None:
     b = Builder("model")
     x = b.input("x", (BATCH, 4, 6))
-    parts = shaping.transpose(shaping.reshape(b, x, (BATCH, 4, 2, 3), name="parts"), (0, 2, 1, 3))
-    other = shaping.reshape(b, x, (BATCH, 2, 4, 3), name="other")
+    parts = reshaping.transpose(reshaping.reshape(b, x, (BATCH, 4, 2, 3), name="parts"), (0, 2, 1, 3))
+    other = reshaping.reshape(b, x, (BATCH, 2, 4, 3), name="other")
     y = arithmetic.binary(b, "add", parts, other, name="sum")
     assert isinstance(y, Value)
     model = node.load_model(b.finish([y]))
@@ -65,7 +66,7 @@ def test_padding_is_same_only_where_tensorflow_pads_alike(strides: int, expected
     x = b.input("image", (BATCH, 3, 8, 8), order=(0, 2, 3, 1))
     kernel = Constant(random(3, 3, 3, 2))
     y = convolution.convolution(b, x, kernel, None, channels=1, strides=strides, padding=((1, 1), (1, 1)), name="conv")
-    assert classes(b, shaping.transpose(y, (0, 2, 3, 1)))[1:] == expected
+    assert classes(b, reshaping.transpose(y, (0, 2, 3, 1)))[1:] == expected
 
 
 def test_zeros_pad_a_maximum_only_where_nothing_is_negative() -> None:
@@ -90,7 +91,7 @@ def test_a_normalization_is_used_again_only_in_tensors_of_the_same_rank() -> Non
     x = b.input("x", (BATCH, 5, 3))
     first, second = (Constant(random(3), name, True) for name in ("gamma", "beta"))
     once = normalization.layer_normalization(b, x, first, second, epsilon=1e-5, name="norm")
-    shorter = shaping.select(b, once, 1, 0, name="first")
+    shorter = slicing.select(b, once, 1, 0, name="first")
     model = b.finish([normalization.layer_normalization(b, shorter, first, second, epsilon=1e-5, name="norm")])
     uses = [len(layer["inbound_nodes"]) for layer in model.topology["config"]["layers"] if "Norm" in layer["class_name"]]
     assert uses == [1, 1]
@@ -108,4 +109,4 @@ def test_layers_that_no_output_needs_are_left_out() -> None:
 def test_examples_are_never_mixed(shape: tuple[int, ...]) -> None:
     b = Builder("model")
     with pytest.raises(Refused):
-        b.finish([shaping.reshape(b, image(b), shape, name="mixed")])
+        b.finish([reshaping.reshape(b, image(b), shape, name="mixed")])

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 import pybridge as pb
-from pybridge.converters.onnx.file import from_onnx
+from pybridge.converters.onnx.conversion import from_onnx
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'pybridge[onnx]'")
 

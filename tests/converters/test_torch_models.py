@@ -20,7 +20,7 @@ from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 from torch_models import MODELS, ConvNeXt, perturbed  # noqa: E402
 
-from pybridge.converters.torch.export import from_torch  # noqa: E402
+from pybridge.converters.torch.conversion import from_torch  # noqa: E402
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from pybridge.converters.building.builder import Builder
-from pybridge.converters.building.values import Constant, Refused, Value
+from pybridge.converters.building.values import Constant, Value
+from pybridge.converters.refusals import Refused
 
 # What TF.js calls the functions that its Activation layer computes as the sources do.
 _STOCK = {

@@ -13,8 +13,9 @@ from pybridge.converters.building import pooling
 from pybridge.converters.building.activations import activation, rescale
 from pybridge.converters.building.builder import Builder
 from pybridge.converters.building.layout import constant_like, padded_rank, together
-from pybridge.converters.building.values import Constant, Operand, Refused, Value, as_value, broadcast_shape
+from pybridge.converters.building.values import Constant, Operand, Value, as_value, broadcast_shape
 from pybridge.converters.building.windows import images
+from pybridge.converters.refusals import Refused
 
 _FOLD: dict[str, Callable[[Any, Any], Any]] = {
     "add": np.add,

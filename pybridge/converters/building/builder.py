@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pybridge.converters.building.values import BATCH, Constant, Refused, Value
+from pybridge.converters.building.values import BATCH, Constant, Value
+from pybridge.converters.refusals import Refused
 from pybridge.tfjs.layers_model import LayersModel
 
 _RANK_LIMIT = 6

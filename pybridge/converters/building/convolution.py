@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pybridge.converters.building.builder import Builder
-from pybridge.converters.building.values import Constant, Refused, Value
+from pybridge.converters.building.values import Constant, Value
 from pybridge.converters.building.windows import (
     Images,
     Padding,
@@ -17,6 +17,7 @@ from pybridge.converters.building.windows import (
     subsampled,
     zero_padded,
 )
+from pybridge.converters.refusals import Refused
 
 
 def convolution(

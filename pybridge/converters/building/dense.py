@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybridge.converters.building.builder import Builder
-from pybridge.converters.building.values import BATCH, Constant, Refused, Value
+from pybridge.converters.building.values import BATCH, Constant, Value
+from pybridge.converters.refusals import Refused
 
 
 def linear(b: Builder, x: Value, kernel: Constant, bias: Constant | None, *, name: str) -> Value:

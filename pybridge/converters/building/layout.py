@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybridge.converters.building.builder import Builder
-from pybridge.converters.building.values import Constant, Refused, Value, broadcast_shape
+from pybridge.converters.building.values import Constant, Value, broadcast_shape
+from pybridge.converters.refusals import Refused
 
 Place = tuple[int, int]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pybridge.converters.building.builder import Builder
-from pybridge.converters.building.values import Constant, Refused, Value
+from pybridge.converters.building.values import Constant, Value
+from pybridge.converters.refusals import Refused
 
 
 def batch_normalization(

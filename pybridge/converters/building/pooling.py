@@ -9,7 +9,7 @@ import numpy as np
 
 from pybridge.converters.building.builder import Builder
 from pybridge.converters.building.dense import axis_product
-from pybridge.converters.building.values import Constant, Refused, Value
+from pybridge.converters.building.values import Constant, Value
 from pybridge.converters.building.windows import (
     Images,
     Padding,
@@ -22,6 +22,7 @@ from pybridge.converters.building.windows import (
     subsampled,
     zero_padded,
 )
+from pybridge.converters.refusals import Refused
 
 # Less than any activation, and a number that JSON can hold.
 _LOWEST = -1e38

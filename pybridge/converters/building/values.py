@@ -10,24 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pybridge.converters.refusals import Refused
+
 BATCH = 1_000_003
 """Stands for the number of examples in every shape of an imported graph.
 
 A prime above any size that occurs, so that it survives the arithmetic that graphs do on shapes: whatever it divides holds
 the batch.
 """
-
-
-class Refused(Exception):  # noqa: N818, it is an answer, not a fault
-    """An operation has no exact counterpart; the front end names it together with all the others.
-
-    Args:
-        reason: What about it cannot be converted.
-    """
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pybridge.converters.building.builder import Builder
-from pybridge.converters.building.values import Refused, Value
+from pybridge.converters.building.values import Value
+from pybridge.converters.refusals import Refused
 
 Pads = tuple[tuple[int, int], ...]
 Padding = str | Sequence[Sequence[int]]

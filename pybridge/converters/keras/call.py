@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pybridge.converters.keras.emitter import Container, EmittedLayer, Shape, Symbol
 from pybridge.converters.keras.expressions import Weight
-from pybridge.converters.keras.registry import Refused, activation_rewrites_of
+from pybridge.converters.keras.registry import activation_rewrites_of
+from pybridge.converters.refusals import Refused
 
 if TYPE_CHECKING:
     from pybridge.converters.keras.conversion import Conversion

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pybridge.converters.keras.configs import plain_value
-from pybridge.converters.keras.registry import Refused
+from pybridge.converters.refusals import Refused
 
 # What Keras may be asked for beyond the formula itself; TF.js has none of it.
 _PLAIN = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pybridge.converters.keras.registry import Refused
+from pybridge.converters.refusals import Refused
 
 _INITIALIZERS = {
     "Zeros": (),

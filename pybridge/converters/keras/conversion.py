@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from pybridge.converters.keras.call import Call
 from pybridge.converters.keras.emitter import Container, EmittedLayer, Names, Shape, Symbol
 from pybridge.converters.keras.expressions import Weight
-from pybridge.converters.keras.registry import Refused, operation_rewrites_of, rewrites_of
+from pybridge.converters.keras.registry import operation_rewrites_of, rewrites_of
 from pybridge.converters.keras.stock import emit_stock
 from pybridge.converters.keras.wrappers import WRAPPERS
+from pybridge.converters.refusals import Refused
 from pybridge.errors import ModelFormatError
 
 _GRAPH_FORMAT = 'Save the model with format="tfjs_graph", which runs everything that TensorFlow runs, but is not trainable.'

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from pybridge.converters.keras.expressions import Weight
-from pybridge.converters.keras.registry import Refused
+from pybridge.converters.refusals import Refused
 
 Shape = tuple[int | None, ...]
 

@@ -24,20 +24,6 @@ _activations: dict[str, list[Activation]] = {}
 _R = TypeVar("_R", bound=Callable[..., Any])
 
 
-class Refused(Exception):  # noqa: N818 - it says what a rewrite does, and never leaves this package
-    """A layer or operation that has no exact counterpart.
-
-    Args:
-        reason: Why, as the end of a sentence that begins with the layer.
-        alternative: What to do instead; the default is the graph format.
-    """
-
-    def __init__(self, reason: str, alternative: str = "") -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.alternative = alternative
-
-
 def rewrite(*class_names: str) -> Callable[[_R], _R]:
     """Register a rewrite for Keras layer classes (of the package keras, by ``__name__``)."""
     return _register(_layers, class_names)

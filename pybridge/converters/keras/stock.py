@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pybridge.converters.keras.configs import stock_values
 from pybridge.converters.keras.emitter import Symbol
 from pybridge.converters.keras.expressions import Weight
-from pybridge.converters.keras.registry import Refused
+from pybridge.converters.refusals import Refused
 
 if TYPE_CHECKING:
     from pybridge.converters.keras.call import Call

@@ -8,8 +8,8 @@ from typing import Any
 from pybridge.converters.keras.call import Call, Symbol, Weight
 from pybridge.converters.keras.configs import plain_config
 from pybridge.converters.keras.emitter import tfjs_name
-from pybridge.converters.keras.registry import Refused
 from pybridge.converters.keras.stock import STOCK, stock_config
+from pybridge.converters.refusals import Refused
 
 _CELLS = ("SimpleRNNCell", "LSTMCell", "GRUCell")
 _RNN_OPTIONS = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll")

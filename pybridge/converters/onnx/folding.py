@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pybridge.converters.building.values import BATCH, Constant, Operand, Refused
+from pybridge.converters.building.values import BATCH, Constant, Operand
+from pybridge.converters.refusals import Refused
 
 _LIMIT = 2**27
 

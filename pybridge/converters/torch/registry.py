@@ -1,50 +1,65 @@
-"""Where the conversions of PyTorch's operations are registered, and what each of them is told."""
+"""Where the conversions of PyTorch's operations are declared, and what each of them is told."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any
 
 from pybridge.converters.building.builder import Builder
+from pybridge.converters.building.values import Constant
+from pybridge.converters.registry import Registry
 
-Handler = Callable[..., Any]
-_Function = TypeVar("_Function", bound=Handler)
+OPERATIONS: Registry[Callable[..., Any]] = Registry(
+    "operation of PyTorch",
+    aliases={
+        "_adaptive_avg_pool2d": "adaptive_avg_pool2d",
+        "_log_softmax": "log_softmax",
+        "_prelu_kernel": "prelu",
+        "_reshape_copy": "reshape",
+        "_softmax": "softmax",
+        "_unsafe_view": "view",
+        "bmm": "matmul",
+        "broadcast_to": "expand",
+        "clip": "clamp",
+        "concat": "cat",
+        "mm": "matmul",
+        "native_batch_norm": "_native_batch_norm_legit",
+        "numpy_T": "t",
+        "swapaxes": "transpose",
+    },
+)
+"""By the operation's name in ATen, without overload.
 
-HANDLERS: dict[str, Handler] = {}
-"""By the operation's name in ATen, without overload. Arguments are ATen's, tensors are operands of the builder."""
+A function takes a `Node` and ATen's arguments, in which tensors are operands of the builder, and gives one result or a list.
+"""
+
+operation = OPERATIONS.handles
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where an operation stands.
+class Node:
+    """What a conversion is told besides its arguments.
 
     Attributes:
         builder: What layers are added to.
         name: The name wished for its layer.
+        kind: The operation.
         module: The innermost torch.nn.Module that the operation belongs to.
         shape: The shape of its first result, by PyTorch's own reckoning.
     """
 
     builder: Builder
     name: str
+    kind: str
     module: Any
     shape: tuple[int, ...]
 
-
-def handles(*names: str) -> Callable[[_Function], _Function]:
-    """Register a function for operations of ATen, by their names without overload."""
-
-    def register(function: _Function) -> _Function:
-        HANDLERS.update(dict.fromkeys(names, function))
-        return function
-
-    return register
-
-
-def bound(function: Handler, *first: Any) -> Handler:
-    """Give a function its first arguments."""
-    return lambda *arguments, **named: function(*first, *arguments, **named)
+    def named_after(self, weight: Any) -> Node:
+        """The same node, called after its weight: ``att.out_proj.weight`` tells more than ``att.linear``."""
+        if not isinstance(weight, Constant) or not weight.name.endswith("weight"):
+            return self
+        return replace(self, name=weight.name.removesuffix("weight").rstrip("._") or self.kind)
 
 
 def several(given: Any, count: int) -> list[int]:

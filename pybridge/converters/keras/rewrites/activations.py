@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pybridge.converters.keras.call import Call, Symbol
-from pybridge.converters.keras.registry import DECLINED, Refused, rewrite, rewrite_activation
+from pybridge.converters.keras.registry import DECLINED, rewrite, rewrite_activation
 from pybridge.converters.keras.rewrites.own_classes import known_activation, own
+from pybridge.converters.refusals import Refused
 
 
 @rewrite_activation("hard_sigmoid")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pybridge.converters.keras.call import Call
-from pybridge.converters.keras.registry import DECLINED, Refused, rewrite
+from pybridge.converters.keras.registry import DECLINED, rewrite
 from pybridge.converters.keras.rewrites.own_classes import known_activation, own, serves
+from pybridge.converters.refusals import Refused
 
 
 @rewrite("Conv2D")

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from pybridge.converters.keras.call import Call, Symbol
-from pybridge.converters.keras.registry import DECLINED, Refused, rewrite
+from pybridge.converters.keras.registry import DECLINED, rewrite
 from pybridge.converters.keras.rewrites.dropping import drop_examples
 from pybridge.converters.keras.rewrites.own_classes import own, serves
+from pybridge.converters.refusals import Refused
 
 _EPSILON = 1e-7
 """``keras.backend.epsilon()``, below which Normalization does not let a deviation fall."""

@@ -12,7 +12,8 @@ import numpy as np
 
 from pybridge.converters.keras.call import Call, Symbol
 from pybridge.converters.keras.emitter import tfjs_input_dtype
-from pybridge.converters.keras.registry import DECLINED, Refused, rewrite_operation
+from pybridge.converters.keras.registry import DECLINED, rewrite_operation
+from pybridge.converters.refusals import Refused
 from pybridge.tfjs.custom_layers import own_operations
 
 _CONSTANT_LIMIT = 2**16

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pybridge.converters.keras.call import Call, Symbol
-from pybridge.converters.keras.registry import Refused
 from pybridge.converters.keras.stock import STOCK, activation_name, stock_activation, stock_config
+from pybridge.converters.refusals import Refused
 from pybridge.tfjs.custom_layers import OWN, own_classes
 
 _REGULARIZERS = ("L1", "L2", "L1L2")

@@ -1,27 +1,21 @@
-"""ONNX files as TF.js layers models."""
+"""From an ONNX file to a TF.js layers model."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pybridge.converters.building.builder import Builder
-from pybridge.converters.building.refusals import Refusals
-from pybridge.converters.building.values import BATCH, Constant, Operand, Refused, Value
+from pybridge.converters.building.values import BATCH, Constant, Operand, Value
 from pybridge.converters.onnx.folding import fold, is_foldable
-from pybridge.converters.onnx.operations import HANDLERS, Node
+from pybridge.converters.onnx.operations import OPERATIONS
+from pybridge.converters.onnx.reading import DAMAGED, read_constant, read_model, read_tensor
+from pybridge.converters.onnx.registry import Node
+from pybridge.converters.refusals import Refusals, Refused
 from pybridge.errors import ModelFormatError
 from pybridge.tfjs.layers_model import LayersModel
 
-FILE_LIMIT = 2**31
-"""The largest ONNX file that is read, in bytes; protobuf allows no larger one."""
-
-_DAMAGED = "The file is damaged: export or download it again."
 _CHANNELS = (1, 3, 4)
 
 
@@ -49,11 +43,11 @@ def from_onnx(path: str | Path, *, input_shape: Sequence[int] | None = None, lay
     if layout not in (None, "NCHW", "NHWC"):
         raise ModelFormatError(f"layout must be NCHW or NHWC, not {layout!r}", hint="Leave it out to let it be found.")
     file = Path(path)
-    model = _load(file)
+    model = read_model(file)
     try:
         return _Conversion(model, file, layout).run(input_shape)
     except Refused as refused:
-        raise ModelFormatError(f"{file}: {refused.reason}", hint=_DAMAGED) from None
+        raise ModelFormatError(f"{file}: {refused.reason}", hint=DAMAGED) from None
     # The file decides what its attributes hold, so any of these says that they make no sense together.
     except (
         ValueError,
@@ -65,7 +59,7 @@ def from_onnx(path: str | Path, *, input_shape: Sequence[int] | None = None, lay
         RecursionError,
         ZeroDivisionError,
     ) as error:
-        raise ModelFormatError(f"{file}: not a valid ONNX model ({error})", hint=_DAMAGED) from error
+        raise ModelFormatError(f"{file}: not a valid ONNX model ({error})", hint=DAMAGED) from error
 
 
 class _Conversion:
@@ -100,7 +94,7 @@ class _Conversion:
         ends = [self.results.get(entry.name) for entry in self.graph.output]
         values = [end for end in ends if isinstance(end, Value)]
         if not values or len(values) != len(ends):
-            raise ModelFormatError(f"{self.file}: an output does not depend on the input", hint=_DAMAGED)
+            raise ModelFormatError(f"{self.file}: an output does not depend on the input", hint=DAMAGED)
         moved = self.layout == "NCHW"
         orders = [(0, *range(2, end.rank), 1) if moved and end.rank in (4, 5) else range(end.rank) for end in values]
         return self.builder.finish(values, orders=orders)
@@ -125,7 +119,7 @@ class _Conversion:
         self.results[entry.name] = self.builder.input(entry.name, shape, order=order)
 
     def _initializer(self, tensor: Any) -> Constant:
-        array = _array(tensor, self.file)
+        array = read_tensor(tensor, self.file)
         # Single numbers are settings such as the exponent of a square; training must leave them alone.
         return Constant(array, tensor.name, array.dtype.kind == "f" and array.size > 1)
 
@@ -144,11 +138,11 @@ class _Conversion:
         label = node.name or node.output[0]
         missing = [name for name in node.input if name not in self.results]
         if missing:
-            raise ModelFormatError(f"{self.file}: {label!r} uses {missing[0]!r}, which is not there yet", hint=_DAMAGED)
+            raise ModelFormatError(f"{self.file}: {label!r} uses {missing[0]!r}, which is not there yet", hint=DAMAGED)
         operands = [self.results[name] for name in node.input]
         if any(operand is _UNKNOWN for operand in operands):
             results: Sequence[Any] = [_UNKNOWN] * len(node.output)
-            if node.op_type not in HANDLERS and not is_foldable(node.op_type):
+            if node.op_type not in OPERATIONS and not is_foldable(node.op_type):
                 self.refusals.add(node.op_type, label, "this operation is not known")
         else:
             try:
@@ -166,18 +160,13 @@ class _Conversion:
         if node.domain not in ("", "ai.onnx", "com.microsoft"):
             raise Refused(f"it belongs to {node.domain}")
         if node.op_type == "Constant":
-            return [_constant(attributes, self.file)]
-        context = Node(
-            self.builder, _name(node, operands), node.op_type, attributes, self.opset, len(node.output), self.static_batch
-        )
-        if node.op_type == "Shape" and isinstance(operands[0], Value):
-            shape = operands[0].shape[attributes.get("start", 0) : attributes.get("end")]
-            return [Constant(np.asarray(shape, np.int64))]
+            return [read_constant(attributes, self.file)]
         if all(operand is None or isinstance(operand, Constant) for operand in operands):
             return fold(node, operands, self.opset, self.graph.name)
-        handler = HANDLERS.get(node.op_type)
+        handler = OPERATIONS.find(node.op_type, max(self.opset, 1))
         if handler is None:
             raise Refused("this operation is not known")
+        context = Node(self.builder, _name(node), node.op_type, attributes, len(node.output), self.static_batch)
         if node.op_type == "MatMul":
             operands = [*operands, self._bias_behind(node, operands, users)]
         result = handler(context, *operands)
@@ -202,101 +191,8 @@ class _Conversion:
 _UNKNOWN: Any = object()
 
 
-def _load(file: Path) -> Any:
-    try:
-        import onnx
-        from google.protobuf.message import DecodeError
-    except ImportError as error:
-        raise ModelFormatError("the package onnx is not installed", hint="pip install 'pybridge[onnx]'") from error
-    try:
-        if not file.is_file():
-            raise ModelFormatError(f"{file}: no such file", hint="Give the path of an .onnx file.")
-        if file.stat().st_size > FILE_LIMIT:
-            raise ModelFormatError(f"{file}: larger than an ONNX file may be ({FILE_LIMIT} bytes)", hint=_DAMAGED)
-        model = onnx.ModelProto.FromString(file.read_bytes())
-    except (OSError, DecodeError, ValueError, RuntimeError) as error:
-        raise ModelFormatError(f"{file}: cannot be read as ONNX ({error})", hint=_DAMAGED) from error
-    if not model.graph.node or not model.graph.output:
-        raise ModelFormatError(f"{file}: holds no graph", hint="Give an .onnx file.")
-    if len(model.functions):
-        from onnx import inliner
-
-        try:
-            model = inliner.inline_local_functions(model)
-        # onnx reports what is wrong with a function by errors of its C++ side.
-        except Exception as error:
-            raise ModelFormatError(f"{file}: its functions cannot be put in place ({error})", hint=_DAMAGED) from error
-    return model
-
-
-def _constant(attributes: dict[str, Any], file: Path) -> Constant:
-    if "value" in attributes:
-        return Constant(_array(attributes["value"], file))
-    for key, dtype in (
-        ("value_float", np.float32),
-        ("value_floats", np.float32),
-        ("value_int", np.int64),
-        ("value_ints", np.int64),
-    ):
-        if key in attributes:
-            return Constant(np.asarray(attributes[key], dtype))
-    raise Refused("a constant that holds no numbers")
-
-
-def _array(tensor: Any, file: Path) -> NDArray[Any]:
-    """Read a tensor out of the file, or out of a file beside it.
-
-    Raises:
-        ModelFormatError: Its data do not fit its shape, or lie outside the folder.
-    """
-    import onnx
-    from onnx import numpy_helper
-
-    if tensor.data_type not in _DTYPES:
-        kind = onnx.TensorProto.DataType.Name(tensor.data_type) if tensor.data_type in onnx.TensorProto.DataType.values() else "?"
-        raise ModelFormatError(f"{file}: the tensor {tensor.name!r} is of type {kind}", hint="Export the model in float32.")
-    dtype = np.dtype(_DTYPES[tensor.data_type])
-    count = math.prod(tensor.dims)
-    if any(size < 0 for size in tensor.dims) or count * dtype.itemsize > FILE_LIMIT:
-        raise ModelFormatError(f"{file}: the tensor {tensor.name!r} has the shape {list(tensor.dims)}", hint=_DAMAGED)
-    try:
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            array = np.frombuffer(_external(tensor, file, count * dtype.itemsize), dtype).reshape(tuple(tensor.dims))
-        else:
-            array = numpy_helper.to_array(tensor)
-    except (ValueError, TypeError) as error:
-        raise ModelFormatError(f"{file}: the tensor {tensor.name!r} is damaged ({error})", hint=_DAMAGED) from error
-    return array.astype(np.float32) if array.dtype in (np.float16, np.float64) else array
-
-
-# By the numbers of TensorProto.DataType. Halves and doubles are computed as float32.
-_DTYPES: dict[int, str] = {1: "<f4", 2: "u1", 3: "i1", 6: "<i4", 7: "<i8", 9: "?", 10: "<f2", 11: "<f8"}
-
-
-def _external(tensor: Any, file: Path, size: int) -> bytes:
-    entries = {entry.key: entry.value for entry in tensor.external_data}
-    location = Path(entries.get("location", ""))
-    folder = file.resolve().parent
-    place = (folder / location).resolve()
-    if not location.parts or location.is_absolute() or folder not in place.parents or not place.is_file():
-        raise ModelFormatError(
-            f"{file}: the weights {tensor.name!r} are said to be in {str(location)[:80]!r}, which is not a file of its folder",
-            hint="Put the weight files beside the .onnx file.",
-        )
-    offset, length = int(entries.get("offset", 0)), int(entries.get("length", size))
-    if offset < 0 or length != size or offset + length > place.stat().st_size:
-        raise ModelFormatError(f"{file}: the weights {tensor.name!r} do not fit {location}", hint=_DAMAGED)
-    with place.open("rb") as stream:
-        stream.seek(offset)
-        return stream.read(length)
-
-
-def _name(node: Any, operands: Sequence[Operand | None]) -> str:
-    """Call a layer after its weights, or after the path that PyTorch gives to a node."""
-    if node.op_type in ("Conv", "ConvTranspose", "Gemm", "BatchNormalization", "LayerNormalization", "MatMul"):
-        for operand in operands[1:2]:
-            if isinstance(operand, Constant) and operand.name.endswith("weight"):
-                return operand.name.removesuffix("weight").rstrip("._") or str(node.op_type)
+def _name(node: Any) -> str:
+    """Call a layer after the path that PyTorch gives to a node."""
     parts = [part for part in str(node.name or node.op_type).split("/") if part]
     # PyTorch repeats itself: /layer1/layer1.0/conv1/Conv.
     kept = [part for part, after in zip(parts, [*parts[1:], ""], strict=True) if not after.startswith(f"{part}.")]

@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from pybridge.converters.building import arithmetic, convolution, dense, normalization, pooling, shaping
+from pybridge.converters.building import arithmetic, convolution, dense, normalization, pooling, reshaping
 from pybridge.converters.building.activations import activation, prelu, rescale
-from pybridge.converters.building.values import Constant, Operand, Refused, Value, as_constant, as_value
-from pybridge.converters.torch.registry import Place, handles, several
+from pybridge.converters.building.values import Constant, Operand, Value, as_constant, as_value
+from pybridge.converters.refusals import Refused
+from pybridge.converters.torch.registry import Node, operation, several
 
 
-@handles("conv1d", "conv2d")
+@operation("conv1d", "conv2d")
 def _conv(
-    at: Place, x: Any, kernel: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+    at: Node, x: Any, kernel: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
 ) -> Value:
-    kernel = as_constant(kernel)
+    at, kernel = at.named_after(kernel), as_constant(kernel)
     spatial = kernel.rank - 2
     if padding == "same":
         # PyTorch's "same" has stride 1 and puts the odd pixel at the end, as TensorFlow does.
@@ -41,9 +42,9 @@ def _conv(
     )
 
 
-@handles("conv_transpose1d", "conv_transpose2d")
+@operation("conv_transpose1d", "conv_transpose2d")
 def _conv_transposed(
-    at: Place,
+    at: Node,
     x: Any,
     kernel: Any,
     bias: Any = None,
@@ -53,7 +54,7 @@ def _conv_transposed(
     groups: int = 1,
     dilation: Any = 1,
 ) -> Value:
-    kernel = as_constant(kernel)
+    at, kernel = at.named_after(kernel), as_constant(kernel)
     spatial = kernel.rank - 2
     if groups != 1 or max(several(dilation, spatial)) > 1:
         raise Refused("a transposed convolution with groups or dilation")
@@ -70,9 +71,9 @@ def _conv_transposed(
     )
 
 
-@handles("convolution")
+@operation("convolution")
 def _any_convolution(
-    at: Place,
+    at: Node,
     x: Any,
     kernel: Any,
     bias: Any,
@@ -88,14 +89,15 @@ def _any_convolution(
     return _conv(at, x, kernel, bias, stride, padding, dilation, groups)
 
 
-@handles("linear")
-def _linear(at: Place, x: Any, kernel: Any, bias: Any = None) -> Value:
-    matrix = as_constant(kernel).transpose(1, 0)
+@operation("linear")
+def _linear(at: Node, x: Any, kernel: Any, bias: Any = None) -> Value:
+    at, matrix = at.named_after(kernel), as_constant(kernel).transpose(1, 0)
     return dense.linear(at.builder, as_value(x), matrix, as_constant(bias) if bias is not None else None, name=at.name)
 
 
-@handles("addmm")
-def _addmm(at: Place, bias: Any, x: Any, matrix: Any, *, beta: float = 1, alpha: float = 1) -> Operand:
+@operation("addmm")
+def _addmm(at: Node, bias: Any, x: Any, matrix: Any, *, beta: float = 1, alpha: float = 1) -> Operand:
+    at = at.named_after(matrix)
     if beta == 1 and alpha == 1 and isinstance(bias, Constant) and isinstance(matrix, Constant) and bias.rank == 1:
         return dense.linear(at.builder, as_value(x), matrix, bias, name=at.name)
     if beta != 1 or alpha != 1:
@@ -103,13 +105,13 @@ def _addmm(at: Place, bias: Any, x: Any, matrix: Any, *, beta: float = 1, alpha:
     return arithmetic.binary(at.builder, "add", dense.matmul(at.builder, x, matrix, name=at.name), bias, name=f"{at.name}_bias")
 
 
-@handles("matmul", "mm", "bmm")
-def _matmul(at: Place, x: Any, y: Any) -> Value:
+@operation("matmul")
+def _matmul(at: Node, x: Any, y: Any) -> Value:
     return dense.matmul(at.builder, x, y, name=at.name)
 
 
-@handles("baddbmm")
-def _baddbmm(at: Place, bias: Any, x: Any, y: Any, *, beta: float = 1, alpha: float = 1) -> Operand:
+@operation("baddbmm")
+def _baddbmm(at: Node, bias: Any, x: Any, y: Any, *, beta: float = 1, alpha: float = 1) -> Operand:
     product = rescale(at.builder, dense.matmul(at.builder, x, y, name=at.name), float(alpha), 0.0, name=f"{at.name}_scale")
     if beta == 0:
         return product
@@ -118,9 +120,9 @@ def _baddbmm(at: Place, bias: Any, x: Any, y: Any, *, beta: float = 1, alpha: fl
     return arithmetic.binary(at.builder, "add", product, bias, name=f"{at.name}_bias")
 
 
-@handles("batch_norm")
+@operation("batch_norm")
 def _batch_norm(
-    at: Place, x: Any, gamma: Any, beta: Any, mean: Any, variance: Any, training: bool, momentum: float, epsilon: float, *_: Any
+    at: Node, x: Any, gamma: Any, beta: Any, mean: Any, variance: Any, training: bool, momentum: float, epsilon: float, *_: Any
 ) -> Value:
     if training or mean is None or variance is None:
         raise Refused("a batch normalization without moving statistics")
@@ -139,41 +141,40 @@ def _batch_norm(
     )
 
 
-@handles("_native_batch_norm_legit_no_training")
-def _native_batch_norm(
-    at: Place, x: Any, gamma: Any, beta: Any, mean: Any, variance: Any, momentum: float, epsilon: float
-) -> Any:
+@operation("_native_batch_norm_legit_no_training")
+def _native_batch_norm(at: Node, x: Any, gamma: Any, beta: Any, mean: Any, variance: Any, momentum: float, epsilon: float) -> Any:
     return [_batch_norm(at, x, gamma, beta, mean, variance, False, momentum, epsilon)]
 
 
-@handles("_native_batch_norm_legit", "native_batch_norm")
+@operation("_native_batch_norm_legit")
 def _batch_statistics(*_: Any, **__: Any) -> Value:
     raise Refused("it normalizes with the statistics of its input, not with moving ones")
 
 
-@handles("layer_norm")
+@operation("layer_norm")
 def _layer_norm(
-    at: Place, x: Any, shape: Sequence[int], gamma: Any = None, beta: Any = None, epsilon: float = 1e-5, *_: Any
+    at: Node, x: Any, shape: Sequence[int], gamma: Any = None, beta: Any = None, epsilon: float = 1e-5, *_: Any
 ) -> Value:
-    axes = range(-len(shape), 0)
+    at, axes = at.named_after(gamma), range(-len(shape), 0)
     return normalization.layer_normalization(at.builder, as_value(x), gamma, beta, axes=list(axes), epsilon=epsilon, name=at.name)
 
 
-@handles("native_layer_norm")
-def _native_layer_norm(at: Place, x: Any, shape: Sequence[int], gamma: Any, beta: Any, epsilon: float) -> Any:
+@operation("native_layer_norm")
+def _native_layer_norm(at: Node, x: Any, shape: Sequence[int], gamma: Any, beta: Any, epsilon: float) -> Any:
     return [_layer_norm(at, x, shape, gamma, beta, epsilon)]
 
 
-@handles("group_norm")
-def _group_norm(at: Place, x: Any, groups: int, gamma: Any = None, beta: Any = None, epsilon: float = 1e-5, *_: Any) -> Value:
+@operation("group_norm")
+def _group_norm(at: Node, x: Any, groups: int, gamma: Any = None, beta: Any = None, epsilon: float = 1e-5, *_: Any) -> Value:
+    at = at.named_after(gamma)
     return normalization.group_normalization(
         at.builder, as_value(x), gamma, beta, groups=groups, channels=1, epsilon=epsilon, name=at.name
     )
 
 
-@handles("instance_norm")
+@operation("instance_norm")
 def _instance_norm(
-    at: Place,
+    at: Node,
     x: Any,
     gamma: Any,
     beta: Any,
@@ -192,9 +193,9 @@ def _instance_norm(
     )
 
 
-@handles("max_pool1d", "max_pool2d")
+@operation("max_pool1d", "max_pool2d")
 def _max_pool(
-    at: Place, x: Any, size: Any, stride: Any = (), padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+    at: Node, x: Any, size: Any, stride: Any = (), padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
 ) -> Value:
     x = as_value(x)
     spatial = x.rank - 2
@@ -212,14 +213,14 @@ def _max_pool(
     )
 
 
-@handles("max_pool2d_with_indices")
-def _max_pool_with_indices(at: Place, *arguments: Any, **named: Any) -> Any:
+@operation("max_pool2d_with_indices")
+def _max_pool_with_indices(at: Node, *arguments: Any, **named: Any) -> Any:
     return [_max_pool(at, *arguments, **named)]
 
 
-@handles("avg_pool1d", "avg_pool2d")
+@operation("avg_pool1d", "avg_pool2d")
 def _avg_pool(
-    at: Place,
+    at: Node,
     x: Any,
     size: Any,
     stride: Any = (),
@@ -245,13 +246,13 @@ def _avg_pool(
     )
 
 
-@handles("adaptive_avg_pool1d", "adaptive_avg_pool2d", "_adaptive_avg_pool2d")
-def _adaptive_avg_pool(at: Place, x: Any, size: Any) -> Value:
+@operation("adaptive_avg_pool1d", "adaptive_avg_pool2d")
+def _adaptive_avg_pool(at: Node, x: Any, size: Any) -> Value:
     return pooling.adaptive_average(at.builder, as_value(x), size, channels=1, name=at.name)
 
 
-@handles("adaptive_max_pool1d", "adaptive_max_pool2d")
-def _adaptive_max_pool(at: Place, x: Any, size: Any) -> Any:
+@operation("adaptive_max_pool1d", "adaptive_max_pool2d")
+def _adaptive_max_pool(at: Node, x: Any, size: Any) -> Any:
     x = as_value(x)
     wanted = several(size, x.rank - 2)
     windows = [have // want for have, want in zip(x.shape[2:], wanted, strict=True)]
@@ -262,22 +263,23 @@ def _adaptive_max_pool(at: Place, x: Any, size: Any) -> Any:
     return [pooling.maximum(at.builder, x, channels=1, size=windows, strides=windows, name=at.name)]
 
 
-@handles("prelu", "_prelu_kernel")
-def _prelu(at: Place, x: Any, slope: Any) -> Value:
+@operation("prelu")
+def _prelu(at: Node, x: Any, slope: Any) -> Value:
     slope = as_constant(slope)
     return prelu(at.builder, as_value(x), slope.reshape(-1), 1, name=at.name)
 
 
-@handles("dropout", "feature_dropout", "alpha_dropout", "native_dropout")
-def _dropout(at: Place, x: Any, rate: float = 0.5, *_: Any) -> Any:
+@operation("dropout", "feature_dropout", "alpha_dropout", "native_dropout")
+def dropout(at: Node, x: Any, rate: float = 0.5, *_: Any) -> Any:
+    """A Dropout layer, which acts in training alone; of constants nothing is dropped."""
     if not isinstance(x, Value) or rate == 0:
         return x
     return at.builder.layer("Dropout", {"rate": rate}, [x], name=at.name, nonnegative=x.nonnegative)
 
 
-@handles("scaled_dot_product_attention")
+@operation("scaled_dot_product_attention")
 def _attention(
-    at: Place,
+    at: Node,
     q: Any,
     k: Any,
     v: Any,
@@ -291,7 +293,7 @@ def _attention(
     b, q, k = at.builder, as_value(q), as_value(k)
     factor = scale if scale is not None else 1 / math.sqrt(q.shape[-1])
     scaled = rescale(b, q, factor, 0.0, name=f"{at.name}_scale")
-    swapped = shaping.transpose(k, [*range(k.rank - 2), k.rank - 1, k.rank - 2])
+    swapped = reshaping.transpose(k, [*range(k.rank - 2), k.rank - 1, k.rank - 2])
     scores: Operand = dense.matmul(b, scaled, swapped, name=f"{at.name}_scores")
     if is_causal:
         mask = Constant(np.tril(np.ones((q.shape[-2], k.shape[-2]), bool)))

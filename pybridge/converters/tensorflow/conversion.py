@@ -1,4 +1,4 @@
-"""Frozen TensorFlow graphs into layers: TF.js graph models, and SavedModels whose variables were made constants."""
+"""From a frozen TensorFlow graph (a TF.js graph model, or a SavedModel with constants for variables) to a TF.js layers model."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 
 from pybridge.converters.building.builder import Builder
-from pybridge.converters.building.values import BATCH, Constant, Operand, Refused, Value
-from pybridge.converters.tensorflow.nodes import GraphNode, fold_constants, fold_scales, parse_nodes, tensor_name
-from pybridge.converters.tensorflow.operations import FOLDED, OPERATIONS
+from pybridge.converters.building.values import BATCH, Constant, Operand, Value
+from pybridge.converters.refusals import Refused
+from pybridge.converters.tensorflow.folding import FOLDED, fold_constants
+from pybridge.converters.tensorflow.fusing import fold_scales
+from pybridge.converters.tensorflow.nodes import GraphNode, parse_nodes, tensor_name
+from pybridge.converters.tensorflow.operations import OPERATIONS
+from pybridge.converters.tensorflow.registry import Node
 from pybridge.errors import ModelFormatError
 from pybridge.tfjs.graph_model import GraphModel, read_document
 from pybridge.tfjs.layers_model import LayersModel
@@ -155,9 +159,10 @@ class _Conversion:
         if operands and all(isinstance(operand, Constant) for operand in operands) and node.op in FOLDED:
             arrays = [np.asarray(operand.array) for operand in operands if isinstance(operand, Constant)]
             return [Constant(np.asarray(FOLDED[node.op](node, *arrays)))]
-        if node.op not in OPERATIONS:
+        handler = OPERATIONS.find(node.op)
+        if handler is None:
             raise Refused("it has no counterpart")
-        result = OPERATIONS[node.op](self.builder, node, operands)
+        result = handler(Node(self.builder, _name(node), node.op, node.attributes), *operands)
         return result if isinstance(result, list) else [result]
 
     def finish(self, ends: Sequence[tuple[str, int]]) -> LayersModel:
@@ -179,3 +184,13 @@ class _Conversion:
     def _refuse(self, node: GraphNode, reason: str) -> None:
         self.refusals.append(f"{node.op} {node.name!r}: {reason}")
         self.values[node.name, 0] = _Unknown()
+
+
+def _name(node: GraphNode) -> str:
+    """A layer's name: TensorFlow writes ``model/layer/Operation``, whose layer is what people know."""
+    parts = [part for part in str(node.attributes.get("_original", node.name)).split("/") if part]
+    if len(parts) > 1:
+        parts.pop()
+    if len(parts) > 1 and parts[-1] == "batchnorm":
+        parts.pop()
+    return parts[-1] if parts else node.op

@@ -1,10 +1,24 @@
-"""Collects everything about a graph that cannot be converted, to tell it all at once."""
+"""What has no exact counterpart in TF.js: said where it is noticed, collected, and told all at once."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from pybridge.errors import ModelFormatError
+
+
+class Refused(Exception):  # noqa: N818, it is an answer, not a fault, and never leaves the converters
+    """A layer or operation has no exact counterpart; the front end names it together with all the others.
+
+    Args:
+        reason: What about it cannot be converted.
+        alternative: What to do instead, where that is not what the front end says of all of them.
+    """
+
+    def __init__(self, reason: str, alternative: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.alternative = alternative
 
 
 @dataclass
