@@ -142,7 +142,7 @@ def _from_memory(source: Any, input_shape: Sequence[int] | None) -> FoundModel:
     # Who has such an object has imported its package: nothing is imported to find out.
     keras, torch = sys.modules.get("keras"), sys.modules.get("torch")
     if keras is not None and isinstance(source, keras.Model):
-        from pybridge.converters.keras import from_keras
+        from pybridge.converters.keras.conversion import from_keras
 
         return FoundModel("keras", str(source.name), "", from_keras(source))
     if torch is not None and isinstance(source, torch.nn.Module):

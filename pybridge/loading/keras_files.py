@@ -145,8 +145,8 @@ def _blamed(run: Callable[[], dict[str, Any]], shown: str) -> dict[str, Any]:
 def _versions() -> list[str]:
     """What a conversion depends on besides the file."""
     installed = [f"{name} {version(name)}" for name in ("keras", "h5py")]
-    converter = Path(__file__).parents[1] / "converters" / "keras"
-    sources = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(converter.rglob("*.py")))).hexdigest()
+    converters = Path(__file__).parents[1] / "converters"
+    sources = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(converters.rglob("*.py")))).hexdigest()
     return [__version__, *installed, sources]
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import h5py
 import keras
 
-from pybridge.converters.keras import from_keras
+from pybridge.converters.keras.conversion import from_keras
 from pybridge.errors import ModelFormatError
 from pybridge.loading.keras_safety import check_config, check_size, parse_config, read_config
 from pybridge.loading.memory_limit import memory_limit

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pybridge.converters.keras.record import OWN_MODULES
 from pybridge.errors import ModelFormatError
 
 SIZE_LIMIT = 16 * 2**30
@@ -181,4 +182,4 @@ def _is_known(part: dict[str, Any]) -> bool:
 
 
 def _is_kerass(module: str) -> bool:
-    return module in ("builtins", "") or module.split(".")[0] == "keras" or module.startswith("pybridge.models.")
+    return module in ("builtins", "") or module.split(".")[0] == "keras" or module in OWN_MODULES

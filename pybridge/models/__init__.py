@@ -17,7 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pybridge.converters.keras import from_keras
+    from pybridge.converters.keras.conversion import from_keras
     from pybridge.converters.onnx.conversion import from_onnx
     from pybridge.converters.to_keras import to_keras
     from pybridge.converters.torch.conversion import from_torch
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "LayersModel": "pybridge.tfjs.layers_model",
-    "from_keras": "pybridge.converters.keras",
+    "from_keras": "pybridge.converters.keras.conversion",
     "from_onnx": "pybridge.converters.onnx.conversion",
     "from_torch": "pybridge.converters.torch.conversion",
     "to_keras": "pybridge.converters.to_keras",

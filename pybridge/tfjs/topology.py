@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from pybridge.converters.to_keras import keras_origin
+from pybridge.converters.keras.record import forgotten
 from pybridge.errors import ModelFormatError
 from pybridge.tfjs.graph import Graph, Layer, owner_of, parse_flat, parse_nested, weights_by_layer, write_topology
 from pybridge.tfjs.layers_model import LayersModel
@@ -191,7 +191,7 @@ def cut_positions(graph: Graph) -> list[int]:
 def _build(graph: Graph, weights: Mapping[str, NDArray[Any]], metadata: dict[str, Any]) -> LayersModel:
     owned = weights_by_layer(weights, graph.names)
     kept = {name for names in owned.values() for name in names}
-    metadata = keras_origin.forgotten(metadata)
+    metadata = forgotten(metadata)
     return LayersModel(write_topology(graph), {name: value for name, value in weights.items() if name in kept}, metadata)
 
 

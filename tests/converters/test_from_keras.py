@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import pybridge as pb
-from pybridge.converters.to_keras import keras_origin
+from pybridge.converters.to_keras.recovery import recover
 from pybridge.models import from_keras
 
 
@@ -32,7 +32,7 @@ def test_node_computes_what_keras_computes_and_the_model_comes_back(name: str, n
     for want, have in zip(wanted, found if isinstance(found, list) else [found], strict=True):
         np.testing.assert_allclose(have, want, rtol=1e-5, atol=1e-6, strict=True)
 
-    same = keras_origin.recover(converted)
+    same = recover(converted)
     assert same is not None
     assert json.dumps(same.get_config()) == json.dumps(model.get_config())
     for before, after in zip(model.weights, same.weights, strict=True):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import pybridge as pb
-from pybridge.converters.to_keras import keras_origin
+from pybridge.converters.to_keras.recovery import recover
 from pybridge.models import from_keras, to_keras
 from pybridge.tfjs.layers_model import LayersModel
 
@@ -82,7 +82,7 @@ def test_stock_tfjs_trains_and_saves_it_as_keras_does(build: Callable[[Any], Any
     said = node.call(SCRIPT, "trainAndSave", str(tmp_path / "written"), inputs, targets, str(tmp_path / "saved"))
     losses = [float(model.train_on_batch(inputs, targets)) for _ in range(3)]
     np.testing.assert_allclose(said["losses"], losses, rtol=1e-4)
-    back = keras_origin.recover(LayersModel.read(tmp_path / "saved"))
+    back = recover(LayersModel.read(tmp_path / "saved"))
     assert back is not None
     assert json.dumps(back.get_config()) == json.dumps(model.get_config())
     assert back.optimizer.get_config() == model.optimizer.get_config()
@@ -101,7 +101,7 @@ def test_names_that_tfjs_does_not_allow_are_spelled_otherwise_and_come_back(node
     assert sorted(converted.weights) == [f"gr__e{end}/{part}" for end in ("", "_1") for part in ("bias", "kernel")]
     values = keras_models.noise(2, 4)
     np.testing.assert_allclose(node.load_model(converted).predict(values), np.asarray(model(values)), rtol=1e-5, atol=1e-6)
-    same = keras_origin.recover(converted)
+    same = recover(converted)
     assert same is not None
     assert json.dumps(same.get_config()) == json.dumps(model.get_config())
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import pybridge as pb
-from pybridge.converters.to_keras import keras_origin
+from pybridge.converters.keras.record import OWN_MODULES
+from pybridge.converters.to_keras.recovery import recover
 from pybridge.models import from_keras
 from pybridge.tfjs.layers_model import LayersModel
 
@@ -70,7 +71,7 @@ def test_stock_tfjs_trains_with_the_optimizer_loss_and_metrics_of_keras(crossing
 
 
 def test_what_tfjs_trained_and_saved_comes_back_as_the_same_keras_model(crossing: Crossing) -> None:
-    back = keras_origin.recover(crossing.saved)
+    back = recover(crossing.saved)
     assert back is not None
     assert architecture(back) == architecture(crossing.original)
     np.testing.assert_allclose(np.asarray(back(crossing.inputs)), crossing.said["outputs"], rtol=1e-5, atol=1e-6)
@@ -79,7 +80,7 @@ def test_what_tfjs_trained_and_saved_comes_back_as_the_same_keras_model(crossing
 
 
 def test_the_model_that_comes_back_is_compiled_as_it_was(crossing: Crossing) -> None:
-    back = keras_origin.recover(crossing.saved)
+    back = recover(crossing.saved)
     assert back is not None
     assert back.optimizer.get_config() == crossing.original.optimizer.get_config()
     assert back.loss == "categorical_crossentropy"
@@ -108,9 +109,9 @@ def test_a_record_of_another_architecture_is_not_followed(converted: LayersModel
     name = next(name for name in other_size.weights if name.endswith("depthwise_kernel"))
     other_size.weights[name] = other_size.weights[name][:2]
     other_layer.topology["config"]["layers"].pop(2)
-    assert keras_origin.recover(converted) is not None
+    assert recover(converted) is not None
     for changed in (other_option, other_size, other_layer):
-        assert keras_origin.recover(changed) is None
+        assert recover(changed) is None
 
 
 def test_freezing_and_key_order_and_number_formats_do_not_make_it_another_model(converted: LayersModel) -> None:
@@ -119,7 +120,7 @@ def test_freezing_and_key_order_and_number_formats_do_not_make_it_another_model(
     config["trainable"] = False
     config["kernel_size"] = [3.0, 3.0]
     config["dataFormat"] = config.pop("data_format", "channelsLast").replace("_l", "L")
-    assert keras_origin.recover(same) is not None
+    assert recover(same) is not None
 
 
 @pytest.mark.parametrize(
@@ -139,7 +140,21 @@ def test_a_record_that_names_code_is_not_followed(converted: LayersModel, layer:
     model = json.loads(record["model"])
     model["config"]["layers"].append(layer)
     record["model"] = json.dumps(model)
-    assert keras_origin.recover(evil) is None
+    assert recover(evil) is None
+
+
+@pytest.mark.parametrize("module", OWN_MODULES)
+def test_a_record_of_our_own_classes_is_followed_under_every_name_that_their_module_had(module: str) -> None:
+    import keras
+
+    from pybridge.converters.to_keras.custom_objects import Parameter
+
+    x = keras.Input((4, 3))
+    converted = from_keras(keras.Model(x, Parameter("add", (1, 4, 3), name="positions")(x)))
+    record = converted.user_metadata["pybridge"]["keras"]
+    assert Parameter.__module__ in record["model"]
+    record["model"] = record["model"].replace(Parameter.__module__, module)
+    assert recover(converted) is not None
 
 
 @pytest.mark.parametrize(
@@ -147,7 +162,7 @@ def test_a_record_that_names_code_is_not_followed(converted: LayersModel, layer:
 )
 def test_a_damaged_record_is_as_none(converted: LayersModel, record: Any) -> None:
     converted.user_metadata["pybridge"] = record
-    assert keras_origin.recover(converted) is None
+    assert recover(converted) is None
 
 
 def test_a_loss_that_tfjs_lacks_leaves_the_model_uncompiled_there_but_not_in_keras() -> None:
@@ -157,7 +172,7 @@ def test_a_loss_that_tfjs_lacks_leaves_the_model_uncompiled_there_but_not_in_ker
     model.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))
     converted = from_keras(model)
     assert converted.training_config is None
-    back = keras_origin.recover(converted)
+    back = recover(converted)
     assert back is not None
     assert back.loss.get_config() == model.loss.get_config()
 

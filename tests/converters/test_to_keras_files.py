@@ -121,7 +121,7 @@ def own_models() -> dict[str, Any]:
     import keras
     from keras import layers, ops
 
-    from pybridge.converters.to_keras.keras_layers import Parameter
+    from pybridge.converters.to_keras.custom_objects import Parameter
 
     def chain(shape: tuple[int, ...], function: Any) -> Any:
         x = keras.Input(shape)

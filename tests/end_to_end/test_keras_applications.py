@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 import pybridge as pb
-from pybridge.converters.to_keras import keras_origin
+from pybridge.converters.to_keras.recovery import recover
 from pybridge.models import from_keras
 from pybridge.tfjs.custom_layers import custom_classes
 
@@ -122,7 +122,7 @@ def test_it_crosses_and_trains_and_comes_back(name: str, node: pb.Node) -> None:
     # same whatever comes before, no gradient passes. Statistics move everywhere.
     assert changed > len(names) // 4
 
-    same = keras_origin.recover(converted)
+    same = recover(converted)
     assert same is not None
     assert json.dumps(same.get_config()) == json.dumps(model.get_config())
     for before, after in zip(model.weights, same.weights, strict=True):

@@ -83,6 +83,18 @@ def test_a_lambda_layer_runs_only_where_it_is_allowed(
     np.testing.assert_array_equal(node.load_model(allowed.folder).predict(np.ones((2, 3))), np.full((2, 3), 2))
 
 
+def test_a_file_with_classes_of_our_own_is_converted(tmp_path: Path, cache: Path, tensorflow: TensorFlowProcess) -> None:
+    import keras
+
+    from pybridge.converters.to_keras.custom_objects import Parameter
+
+    x = keras.Input((4, 3))
+    keras.Model(x, Parameter("add", (1, 4, 3), name="positions")(x)).save(tmp_path / "own.keras")
+    model = keras_file_model(tmp_path / "own.keras", tensorflow=tensorflow)
+    assert isinstance(model, LayersModel)
+    assert list(model.weights) == ["positions/value"]
+
+
 def test_a_class_that_only_its_author_has_is_refused_with_what_to_do(archive: Path, tensorflow: TensorFlowProcess) -> None:
     """Keras writes no module for the classes of a program's main file."""
     rewrite(archive, lambda config: config.update(module=None, class_name="Mine", registered_name="Mine"))

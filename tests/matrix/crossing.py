@@ -13,7 +13,7 @@ import tensorflow as tf
 from cases import Case, inputs_of
 
 import pybridge as pb
-from pybridge.converters.to_keras import keras_origin
+from pybridge.converters.to_keras.recovery import recover
 from pybridge.errors import BridgeError, ModelFormatError
 from pybridge.models import from_keras
 from pybridge.tfjs.custom_layers import custom_classes
@@ -160,7 +160,7 @@ def _difference(expected: list[np.ndarray], found: list[np.ndarray]) -> float:
 
 
 def _bring_back(outcome: Outcome, model: keras.Model, converted: LayersModel, inputs: list[Any], expected: list[Any]) -> None:
-    back = keras_origin.recover(converted)
+    back = recover(converted)
     if back is None:
         outcome.back = False
         return
@@ -179,7 +179,7 @@ def _plain(model: keras.Model) -> str:
 
 
 def _step(model: keras.Model, converted: LayersModel, inputs: list[Any], weights: list[np.ndarray]) -> float:
-    trained = keras_origin.recover(
+    trained = recover(
         LayersModel(converted.topology, dict(zip(converted.weights, weights, strict=True)), converted.user_metadata)
     )
     if trained is None:

@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from pybridge.converters.keras.configs import plain_config, tfjs_values
 from pybridge.converters.keras.emitter import Container, EmittedLayer, Shape, Symbol
 from pybridge.converters.keras.expressions import Weight
-from pybridge.converters.keras.registry import activation_rewrites_of
+from pybridge.converters.keras.variables import Variables
 from pybridge.converters.refusals import Refused
 
-if TYPE_CHECKING:
-    from pybridge.converters.keras.conversion import Conversion
-
 __all__ = ["Call", "Symbol", "Weight"]
+
+
+class Walk(Protocol):
+    """What a call needs of the walk through the model that it is met on."""
+
+    @property
+    def variables(self) -> Variables:
+        """The model's variables."""
+
+    @property
+    def emitted(self) -> dict[tuple[int, int, str], EmittedLayer]:
+        """The layers written so far, by container, Keras layer and part."""
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether a layer before the one that is being converted makes a mask."""
+
+    def note_unmasked(self, layer: Any) -> None:
+        """Remember a layer that takes no mask, but would apply any that TF.js gave to it."""
+
+    def convert_inner(
+        self, layer: Any, shape: Shape, dtype: str, trainable: bool
+    ) -> tuple[dict[str, Any], dict[str, Weight], Container | None]:
+        """Convert the layer that a wrapper holds."""
 
 
 class Call:
     """A call of a Keras layer or operation, with what a rewrite needs to write TF.js layers in its place.
 
     Attributes:
+        walk: The walk through the model that it is met on.
         layer: The Keras layer or operation.
         name: Its name in the TF.js model.
         class_name: The name of its class.
@@ -32,7 +55,7 @@ class Call:
 
     def __init__(
         self,
-        conversion: Conversion,
+        walk: Walk,
         container: Container,
         layer: Any,
         name: str,
@@ -41,7 +64,7 @@ class Call:
         inputs: Sequence[Symbol],
         outputs: Sequence[tuple[Shape, str]],
     ) -> None:
-        self.conversion = conversion
+        self.walk = walk
         self.container = container
         self.layer = layer
         self.name = name
@@ -86,23 +109,19 @@ class Call:
 
     def keras_config(self) -> dict[str, Any]:
         """Exactly the layer's Keras 3 config, as plain JSON."""
-        from pybridge.converters.keras.configs import plain_config
-
         return plain_config(self.layer)
 
-    def stock_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
+    def tfjs_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Initializers, regularizers, constraints and lists of a Keras config in the words of TF.js."""
-        from pybridge.converters.keras.configs import stock_values
-
-        return stock_values(config)
+        return tfjs_values(config)
 
     def weight(self, variable: Any) -> Weight:
         """A Keras variable as a weight of TF.js, unchanged."""
-        return self.conversion.variables.weight(variable, self.layer)
+        return self.walk.variables.weight(variable, self.layer)
 
     def keep(self, variable: Any) -> None:
         """Keep a variable's numbers in the record alone: they appear in no weight of TF.js."""
-        self.conversion.variables.keep(variable)
+        self.walk.variables.keep(variable)
 
     def emit(
         self,
@@ -163,40 +182,6 @@ class Call:
         shapes, dtypes = [shape for shape, _ in self.outputs], [dtype for _, dtype in self.outputs]
         return self._emit(class_name, config, list(inputs), "", weights, None, shapes, dtypes, inner)
 
-    def direct(
-        self,
-        config_changes: Mapping[str, Any] | None = None,
-        inputs: Symbol | Sequence[Symbol] | None = None,
-        *,
-        part: str = "",
-        weights: Mapping[str, Weight] | None = None,
-    ) -> Any:
-        """Write the TF.js class of the same name, with some values of the Keras config replaced."""
-        from pybridge.converters.keras.stock import emit_stock
-
-        taken = self._symbols(inputs) if inputs is not None else None
-        return emit_stock(self, {**self.config, **(config_changes or {})}, taken, part, weights)
-
-    def activation(self, activation: Any, symbol: Symbol, *, part: str = "activation") -> Symbol:
-        """Apply a Keras activation, by its name or its config, behind a symbol.
-
-        Raises:
-            Refused: TF.js has none that is equal, and no rewrite is known.
-        """
-        from pybridge.converters.keras.stock import activation_name, stock_activation
-
-        name = activation_name(activation)
-        if name == "linear":
-            return symbol
-        stock = stock_activation(name)
-        if stock is not None:
-            return self.emit("Activation", {"activation": stock}, symbol, part=part)
-        for candidate in activation_rewrites_of(name):
-            result = candidate(self, symbol)
-            if isinstance(result, Symbol):
-                return result
-        raise Refused(f"has the activation {name!r}, which TF.js does not have")
-
     def nested(self, layer: Any, shape: Shape, dtype: str = "float32") -> tuple[dict[str, Any], dict[str, Weight], Any]:
         """Convert the inner layer of a wrapper.
 
@@ -204,7 +189,7 @@ class Call:
             Its entry ``{"class_name", "config"}``; its weights by name within it, where it is one layer; else the container
             that holds the layers of its rewrite (for ``emit_inner``), or None.
         """
-        return self.conversion.convert_inner(layer, shape, dtype, self.trainable)
+        return self.walk.convert_inner(layer, shape, dtype, self.trainable)
 
     def _symbols(self, inputs: Symbol | Sequence[Symbol] | None) -> list[Symbol]:
         if inputs is None:
@@ -236,7 +221,7 @@ class Call:
         inner: Container | None,
     ) -> EmittedLayer:
         key = (id(self.container), id(self.layer), part)
-        known = self.conversion.emitted.get(key)
+        known = self.walk.emitted.get(key)
         trains = self.trainable if trainable is None else trainable
         if known is not None:
             wanted = {**config, "name": known.name, "trainable": trains, "dtype": config.get("dtype") or "float32"}
@@ -249,5 +234,5 @@ class Call:
         own = not part and known is None
         name = self.name if own else self.container.names.reserve(wanted_name)
         layer = self.container.add_layer(name, class_name, config, weights=weights, trainable=trains, inner=inner)
-        self.conversion.emitted[key] = layer
+        self.walk.emitted[key] = layer
         return layer

@@ -76,7 +76,7 @@ def plain_value(value: Any) -> Any:
     return plain_value(serialized)
 
 
-def stock_values(config: Mapping[str, Any]) -> dict[str, Any]:
+def tfjs_values(config: Mapping[str, Any]) -> dict[str, Any]:
     """A Keras config with initializers, regularizers and constraints as TF.js names them.
 
     Raises:

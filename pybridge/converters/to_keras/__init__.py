@@ -38,7 +38,7 @@ def to_keras(model: LayersModel) -> keras.Model:
     from pybridge.converters.to_keras.allocation import bounded_everywhere
     from pybridge.converters.to_keras.build import build
     from pybridge.converters.to_keras.compile_state import restore_compile_state
-    from pybridge.converters.to_keras.keras_origin import recover
+    from pybridge.converters.to_keras.recovery import recover
     from pybridge.tfjs.structure import check_topology
 
     check_topology(model.topology)

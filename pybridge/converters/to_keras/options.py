@@ -65,9 +65,9 @@ def activation(written: object, layer: str) -> Any:
     name = written if isinstance(written, str) else _parts(written, "activation", layer)[0]
     known = snake(name)
     if known in _OWN_ACTIVATIONS:
-        from pybridge.converters.to_keras import functions
+        from pybridge.converters.to_keras import custom_objects
 
-        return getattr(functions, _OWN_ACTIVATIONS[known])
+        return getattr(custom_objects, _OWN_ACTIVATIONS[known])
     if known not in ACTIVATIONS:
         raise ModelFormatError(
             f"the layer {layer!r} has the activation {name[:80]!r}, which cannot be rebuilt in Keras",

@@ -57,9 +57,9 @@ def call_own_layer(layer: Any, class_name: str, config: dict[str, Any], inputs: 
 
 def _registered(keras_name: str) -> Any:
     """The Keras twins of classes that Keras itself does not have."""
-    from pybridge.converters.to_keras import keras_layers
+    from pybridge.converters.to_keras import custom_objects
 
-    return getattr(keras_layers, keras_name, None) or getattr(keras_layers, f"{OWN}{keras_name}", None)
+    return getattr(custom_objects, keras_name, None) or getattr(custom_objects, f"{OWN}{keras_name}", None)
 
 
 def _check_safe(value: object, written: str, depth: int = 0) -> None:

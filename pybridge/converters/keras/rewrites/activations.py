@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pybridge.converters.keras.call import Call, Symbol
+from pybridge.converters.keras.own_layers import known_activation, own
 from pybridge.converters.keras.registry import DECLINED, rewrite, rewrite_activation
-from pybridge.converters.keras.rewrites.own_classes import known_activation, own
 from pybridge.converters.refusals import Refused
 
 
@@ -17,7 +17,7 @@ def hard_sigmoid(call: Call, x: Symbol) -> Symbol:
     return call.emit("ReLU", {"max_value": 1.0}, scaled, part="gate")
 
 
-@rewrite_activation("hard_silu", "hard_swish")
+@rewrite_activation("hard_silu")
 def hard_silu(call: Call, x: Symbol) -> Symbol:
     """The input times its hard sigmoid."""
     return call.emit("Multiply", {}, [x, hard_sigmoid(call, x)], part="hard_silu")
@@ -76,9 +76,3 @@ def prelu(call: Call) -> Any:
 def identity(call: Call) -> Symbol:
     """What TF.js calls a linear activation."""
     return call.emit("Activation", {"activation": "linear"})
-
-
-@rewrite("ActivityRegularization")
-def activity_regularization(call: Call) -> Any:
-    """TF.js has no losses of activations."""
-    return own(call)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from pybridge.converters.keras.activations import activate
 from pybridge.converters.keras.call import Call
+from pybridge.converters.keras.own_layers import known_activation, own, serves
 from pybridge.converters.keras.registry import DECLINED, rewrite
-from pybridge.converters.keras.rewrites.own_classes import known_activation, own, serves
 from pybridge.converters.refusals import Refused
 
 
-@rewrite("Conv2D")
+@rewrite("Conv2D", priority=1)
 def depthwise(call: Call) -> Any:
     """As many groups as channels are a depthwise convolution: ConvNeXt is written so."""
     config = call.config
@@ -35,10 +36,10 @@ def depthwise(call: Call) -> Any:
         "bias_regularizer",
         "bias_constraint",
     )
-    written = call.stock_config({key: config[key] for key in same})
+    written = call.tfjs_config({key: config[key] for key in same})
     written = {**written, "depth_multiplier": 1, "activation": "linear"}
     result = call.emit("DepthwiseConv2D", written, weights=weights, shape=call.output_shape)
-    return call.activation(config["activation"], result)
+    return activate(call, config["activation"], result)
 
 
 @rewrite(
@@ -63,7 +64,7 @@ def convolution(call: Call) -> Any:
     if known_activation(call.config.get("activation")):
         return own(call)
     config = {**call.config, "activation": "linear"}
-    return call.activation(call.config["activation"], own(call, config=config))
+    return activate(call, call.config["activation"], own(call, config=config))
 
 
 def _bias_is_misplaced(call: Call) -> bool:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from pybridge.converters.keras.call import Call, Symbol
+from pybridge.converters.keras.common_layers import emit_common
+from pybridge.converters.keras.own_layers import own, serves
 from pybridge.converters.keras.registry import DECLINED, rewrite
-from pybridge.converters.keras.rewrites.dropping import drop_examples
-from pybridge.converters.keras.rewrites.own_classes import own, serves
+from pybridge.converters.keras.rewrites.regularization import drop_examples
 from pybridge.converters.refusals import Refused
 
 _EPSILON = 1e-7
@@ -27,7 +28,7 @@ def layer_normalization(call: Call) -> Any:
     if not (last and complete and serves(call)):
         return own(call)
     # TF.js counts the axes from the first when it saves the model.
-    return call.direct({"axis": sorted(axis % rank for axis in axes)})
+    return emit_common(call, {**call.config, "axis": sorted(axis % rank for axis in axes)})
 
 
 @rewrite("GroupNormalization", "RMSNormalization", "UnitNormalization")

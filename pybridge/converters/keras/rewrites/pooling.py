@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pybridge.converters.keras.call import Call
+from pybridge.converters.keras.own_layers import own, serves
 from pybridge.converters.keras.registry import DECLINED, rewrite
-from pybridge.converters.keras.rewrites.own_classes import own, serves
 
 
 @rewrite("GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D")

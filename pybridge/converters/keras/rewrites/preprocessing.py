@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pybridge.converters.keras.call import Call
+from pybridge.converters.keras.own_layers import own
 from pybridge.converters.keras.registry import rewrite
-from pybridge.converters.keras.rewrites.own_classes import own
 from pybridge.converters.refusals import Refused
 from pybridge.tfjs.custom_layers import OWN, own_classes
 

@@ -1,4 +1,4 @@
-"""Layers that merge, reshape or drop, where TF.js lacks them or computes them otherwise."""
+"""Layers that merge or reshape, where TF.js lacks them or computes them otherwise."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 from pybridge.converters.keras.call import Call, Symbol
 from pybridge.converters.keras.registry import DECLINED, rewrite
-from pybridge.converters.keras.rewrites.own_classes import own
 
 
 @rewrite("Subtract")
@@ -36,18 +35,6 @@ def reshape(call: Call) -> Any:
     if -1 not in call.config["target_shape"] or None in static:
         return DECLINED
     return call.emit("Reshape", {"target_shape": list(static)}, shape=call.output_shape)
-
-
-@rewrite("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D")
-def spatial_dropout(call: Call) -> Any:
-    """TF.js has the first of these, which throws in training."""
-    return own(call)
-
-
-@rewrite("Dropout")
-def dropout(call: Call) -> Any:
-    """With a shape of its noise that of TF.js throws in training."""
-    return DECLINED if call.config.get("noise_shape") is None else own(call)
 
 
 @rewrite("Parameter")

@@ -1,64 +1,26 @@
-"""What a TF.js model remembers of the Keras model that it came from, and the way back.
+"""The Keras model that a TF.js model came from, made again of its record and of the weights that it has now.
 
-``userDefinedMetadata.pybridge.keras`` holds the Keras config. Weights are found again by converting a fresh model of that config
-once more: where the result has the same layers as the model at hand, the rewrites of that conversion, inverted, say which number
-belongs where. A model that was changed since is noticed in the same way.
+Weights are found by converting a fresh model of the recorded config once more: where the result has the same layers as the model
+at hand, the rewrites of that conversion, inverted, say which number belongs where. A model that was changed since is noticed in
+the same way.
 """
 
 from __future__ import annotations
 
-import base64
 import copy
 import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from pybridge.converters.keras.conversion import Conversion
+from pybridge.converters.keras.expressions import scatter
+from pybridge.converters.keras.record import decoded, recorded
 from pybridge.errors import ModelFormatError
 from pybridge.tfjs.layers_model import LayersModel
 
-KEY = "pybridge"
-"""Under which pybridge keeps what it knows in ``userDefinedMetadata``."""
-
-_PART = "keras"
-_VERSION = 1
-_NODES_LIMIT = 500_000
-_DEPTH_LIMIT = 64
-_KEPT_LIMIT = 2**20
-# Classes of the package keras that run code which is in the config, or read files that it names.
-_UNSAFE = ("Lambda", "TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper", "__lambda__", "function")
-_PREFIXES = ("keras", "builtins", "pybridge.converters.to_keras.keras_layers")
 # What changes in training or in saving without making another model of it.
 _INCIDENTAL = ("trainable", "name", "seed", "dtype", "implementation", "sparse", "ragged", "batch_size", "input_dtype")
 _INCIDENTAL_ENDINGS = ("_initializer", "_regularizer", "_constraint")
-
-
-def record(model: Any, kept: Mapping[int, NDArray[Any]]) -> dict[str, Any] | None:
-    """What ``user_metadata[KEY]`` holds for a model just converted; None where its config is no plain JSON of Keras classes.
-
-    Args:
-        model: The Keras model.
-        kept: Values of weights that no weight of TF.js holds, by their place in ``model.weights``.
-    """
-    import json
-
-    import keras
-
-    try:
-        config = keras.saving.serialize_keras_object(model)
-        if not _is_safe(config.get("compile_config")):
-            config = {**config, "compile_config": None}
-        # Tuples become lists here as they would in the file, so that a record is the same before and after it was written.
-        config = json.loads(json.dumps(config, allow_nan=False))
-    except (TypeError, ValueError, AttributeError):
-        return None
-    if not _is_safe(config):
-        return None
-    values = {str(index): _encode(value) for index, value in kept.items()}
-    # As text: JavaScript would save 0.0 as 0, which some classes of Keras refuse.
-    return {_PART: {"version": _VERSION, "keras_version": keras.__version__, "model": json.dumps(config), "kept": values}}
 
 
 def recover(layers_model: LayersModel) -> Any | None:
@@ -73,38 +35,15 @@ def recover(layers_model: LayersModel) -> Any | None:
         >>> recover(from_keras(model)).get_config() == model.get_config()
         True
     """
-    known = layers_model.user_metadata.get(KEY)
-    record = known.get(_PART) if isinstance(known, dict) else None
-    config = _parsed(record.get("model")) if isinstance(record, dict) and record.get("version") == _VERSION else None
-    if not isinstance(record, dict) or config is None:
+    record = recorded(layers_model)
+    if record is None:
         return None
     try:
-        model = _rebuilt(config)
-        _restore_kept(model, record.get("kept"))
+        model = _rebuilt(record.config)
+        _restore_kept(model, record.kept)
         return model if _fill(model, layers_model) else None
     except ModelFormatError:
         return None
-
-
-def forgotten(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Metadata for a model that is made of parts of another: without the record, which would no longer be true."""
-    kept = dict(metadata)
-    known = kept.get(KEY)
-    if isinstance(known, dict):
-        kept[KEY] = {key: value for key, value in known.items() if key != _PART}
-        if not kept[KEY]:
-            del kept[KEY]
-    return kept
-
-
-def _parsed(text: object) -> dict[str, Any] | None:
-    import json
-
-    try:
-        config = json.loads(text) if isinstance(text, str) else None
-    except (ValueError, RecursionError):
-        return None
-    return config if isinstance(config, dict) and _is_safe(config) else None
 
 
 def _rebuilt(config: dict[str, Any]) -> Any:
@@ -112,7 +51,7 @@ def _rebuilt(config: dict[str, Any]) -> Any:
     from keras.src.applications.convnext import LayerScale, StochasticDepth
 
     # Registers our own classes.
-    import pybridge.converters.to_keras.keras_layers  # noqa: F401
+    import pybridge.converters.to_keras.custom_objects  # noqa: F401
 
     # Keras does not register these two itself.
     known = {"LayerScale": LayerScale, "StochasticDepth": StochasticDepth}
@@ -127,9 +66,6 @@ def _rebuilt(config: dict[str, Any]) -> Any:
 
 
 def _fill(model: Any, layers_model: LayersModel) -> bool:
-    from pybridge.converters.keras.conversion import Conversion
-    from pybridge.converters.keras.expressions import scatter
-
     conversion = Conversion(model)
     container = conversion.run()
     weights = container.all_weights()
@@ -151,14 +87,14 @@ def _fill(model: Any, layers_model: LayersModel) -> bool:
     return True
 
 
-def _restore_kept(model: Any, kept: object) -> None:
+def _restore_kept(model: Any, kept: Mapping[str, object]) -> None:
     variables = list(model.weights)
-    for place, entry in kept.items() if isinstance(kept, dict) else []:
+    for place, entry in kept.items():
         index = int(place) if isinstance(place, str) and place.isdecimal() and len(place) < 9 else -1
         if not 0 <= index < len(variables):
             raise ModelFormatError("the record keeps a weight that the model does not have")
         variable = variables[index]
-        variable.assign(_decode(entry, tuple(variable.shape)).astype(str(variable.dtype)))
+        variable.assign(decoded(entry, tuple(variable.shape)).astype(str(variable.dtype)))
     _finalize(model)
 
 
@@ -167,52 +103,6 @@ def _finalize(model: Any) -> None:
     for layer in model._flatten_layers():
         if hasattr(layer, "finalize_state"):
             layer.finalize_state()
-
-
-def _encode(value: NDArray[Any]) -> dict[str, Any]:
-    return {"dtype": value.dtype.str, "shape": list(value.shape), "base64": base64.b64encode(value.tobytes()).decode()}
-
-
-def _decode(entry: object, shape: tuple[int, ...]) -> NDArray[Any]:
-    try:
-        if not isinstance(entry, dict) or entry["dtype"] not in ("<f4", "<i4", "<i8", "<f8", "|b1", "<u4"):
-            raise ValueError
-        if len(entry["base64"]) > _KEPT_LIMIT or list(entry["shape"]) != list(shape):
-            raise ValueError
-        data = base64.b64decode(entry["base64"], validate=True)
-        if len(data) != math.prod(shape) * np.dtype(entry["dtype"]).itemsize:
-            raise ValueError
-        return np.frombuffer(data, entry["dtype"]).reshape(shape)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelFormatError("a weight that the record keeps is damaged") from error
-
-
-def _is_safe(config: object) -> bool:
-    """Whether every class in a config is one of Keras or ours, and none runs code."""
-    stack: list[tuple[object, int]] = [(config, 0)]
-    visited = 0
-    while stack:
-        value, depth = stack.pop()
-        visited += 1
-        if visited > _NODES_LIMIT or depth > _DEPTH_LIMIT:
-            return False
-        if isinstance(value, dict):
-            class_name, module = value.get("class_name"), value.get("module")
-            if isinstance(class_name, str) and class_name in _UNSAFE:
-                return False
-            if module is not None and not _trusted(module):
-                return False
-            # Keras reads the vocabulary of a lookup layer from the file of this name.
-            if isinstance(value.get("vocabulary"), str):
-                return False
-            stack.extend((item, depth + 1) for item in value.values())
-        elif isinstance(value, (list, tuple)):
-            stack.extend((item, depth + 1) for item in value)
-    return True
-
-
-def _trusted(module: object) -> bool:
-    return isinstance(module, str) and any(module == prefix or module.startswith(f"{prefix}.") for prefix in _PREFIXES)
 
 
 def _same(wanted: dict[str, Any], found: dict[str, Any]) -> bool:

@@ -1,16 +1,17 @@
-"""Dropout whose noise is the same for a whole example, as residual networks drop blocks."""
+"""Dropout, with shapes of its noise that TF.js throws at in training."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from pybridge.converters.keras.call import Call, Symbol
+from pybridge.converters.keras.own_layers import own
 from pybridge.converters.keras.registry import DECLINED, rewrite
 
 
-@rewrite("Dropout")
-def dropout(call: Call) -> Any:
-    """``noise_shape=(None, 1, ..., 1)``; TF.js takes the option, but throws in training."""
+@rewrite("Dropout", priority=1)
+def dropout_of_examples(call: Call) -> Any:
+    """``noise_shape=(None, 1, ..., 1)``: the noise is the same for a whole example, as residual networks drop blocks."""
     noise = call.config.get("noise_shape")
     if noise is None or len(noise) != len(call.input.shape) or any(size != 1 for size in noise[1:]) or len(noise) < 2:
         return DECLINED
@@ -30,3 +31,21 @@ def drop_examples(call: Call, rate: float) -> Symbol:
     shape = (call.input.shape[0], *(1 for _ in range(rank - 1)))
     spread = call.emit("Reshape", {"target_shape": [1] * (rank - 1)}, noise, part="spread", shape=shape)
     return call.emit("Multiply", {}, [call.input, spread], shape=call.input.shape)
+
+
+@rewrite("Dropout")
+def dropout(call: Call) -> Any:
+    """With a shape of its noise that of TF.js throws in training."""
+    return DECLINED if call.config.get("noise_shape") is None else own(call)
+
+
+@rewrite("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D")
+def spatial_dropout(call: Call) -> Any:
+    """TF.js has the first of these, which throws in training."""
+    return own(call)
+
+
+@rewrite("ActivityRegularization")
+def activity_regularization(call: Call) -> Any:
+    """TF.js has no losses of activations."""
+    return own(call)

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from pybridge.converters.keras.call import Call, Symbol, Weight
+from pybridge.converters.keras.common_layers import COMMON, common_config
 from pybridge.converters.keras.configs import plain_config
 from pybridge.converters.keras.emitter import tfjs_name
-from pybridge.converters.keras.stock import STOCK, stock_config
+from pybridge.converters.keras.registry import rewrite
 from pybridge.converters.refusals import Refused
 
 _CELLS = ("SimpleRNNCell", "LSTMCell", "GRUCell")
 _RNN_OPTIONS = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll")
 
 
+@rewrite("TimeDistributed")
 def time_distributed(call: Call) -> list[Symbol]:
     """``TimeDistributed``: the inner layer for each step."""
     _no_mask(call)
     if getattr(call.layer.layer, "_call_has_mask_arg", False):
-        call.conversion.note_unmasked(call.layer)
+        call.walk.note_unmasked(call.layer)
     shape = call.input.shape
     entry, weights, inner = call.nested(call.layer.layer, (shape[0], *shape[2:]), call.input.dtype)
     return call.emit_inner("TimeDistributed", {"layer": entry}, call.inputs, weights=weights, inner=inner)
 
 
+@rewrite("Bidirectional")
 def bidirectional(call: Call) -> list[Symbol]:
     """``Bidirectional``: TF.js makes the backward layer from the forward layer."""
     _no_mask(call)
@@ -45,20 +47,13 @@ def bidirectional(call: Call) -> list[Symbol]:
     return call.emit_inner("Bidirectional", {"layer": entry, "merge_mode": merge}, call.inputs, weights=named)
 
 
+@rewrite("RNN")
 def rnn(call: Call) -> list[Symbol]:
     """``RNN`` around one cell or several."""
     _no_mask(call)
     entry, weights = _cell(call, call.layer.cell)
     config = {key: call.config[key] for key in _RNN_OPTIONS}
     return call.emit_inner("RNN", {"cell": entry, **config}, call.inputs, weights=weights)
-
-
-WRAPPERS: dict[str, Callable[[Call], list[Symbol]]] = {
-    "TimeDistributed": time_distributed,
-    "Bidirectional": bidirectional,
-    "RNN": rnn,
-}
-"""How wrappers are written, by Keras class."""
 
 
 def _cell(call: Call, cell: Any) -> tuple[dict[str, Any], dict[str, Weight]]:
@@ -72,9 +67,9 @@ def _cell(call: Call, cell: Any) -> tuple[dict[str, Any], dict[str, Weight]]:
             entries.append(entry)
             weights.update({f"RNNCell_{number}/{key}": weight for key, weight in found.items()})
         return {"class_name": class_name, "config": {"name": tfjs_name(str(cell.name)), "cells": entries}}, weights
-    if class_name not in _CELLS or class_name not in STOCK:
+    if class_name not in _CELLS or class_name not in COMMON:
         raise Refused(f"has a cell of the class {class_name}, which TF.js does not have")
-    config = {**stock_config(class_name, plain_config(cell)), "name": tfjs_name(str(cell.name)), "trainable": call.trainable}
+    config = {**common_config(class_name, plain_config(cell)), "name": tfjs_name(str(cell.name)), "trainable": call.trainable}
     weights = {variable.name: call.weight(variable) for variable in cell.weights}
     return {"class_name": class_name, "config": config}, weights
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pybridge.converters.keras.call import Call, Symbol
-from pybridge.converters.keras.stock import STOCK, activation_name, stock_activation, stock_config
+from pybridge.converters.keras.common_layers import COMMON, common_config
 from pybridge.converters.refusals import Refused
 from pybridge.tfjs.custom_layers import OWN, own_classes
 
@@ -83,10 +83,10 @@ def weight_names(layer: Any) -> dict[str, Any]:
 
 def serves(call: Call) -> bool:
     """Whether the class of TF.js does the same with the options that this layer has."""
-    if call.class_name not in STOCK:
+    if call.class_name not in COMMON:
         return False
     try:
-        stock_config(call.class_name, call.config)
+        common_config(call.class_name, call.config)
     except Refused:
         return False
     return True
@@ -95,11 +95,6 @@ def serves(call: Call) -> bool:
 def known_activation(activation: Any) -> bool:
     """Whether our classes compute an activation."""
     return activation is None or (isinstance(activation, str) and activation in _ACTIVATIONS)
-
-
-def is_stock_activation(activation: Any) -> bool:
-    """Whether TF.js computes an activation as Keras does."""
-    return stock_activation(activation_name(activation)) is not None
 
 
 def _check(config: Mapping[str, Any]) -> None:

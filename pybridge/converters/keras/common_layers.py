@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pybridge.converters.keras.configs import stock_values
+from pybridge.converters.keras.activations import activate, activation_name, tfjs_activation
+from pybridge.converters.keras.call import Call
+from pybridge.converters.keras.configs import tfjs_values
 from pybridge.converters.keras.emitter import Symbol
 from pybridge.converters.keras.expressions import Weight
 from pybridge.converters.refusals import Refused
 
-if TYPE_CHECKING:
-    from pybridge.converters.keras.call import Call
-
 
 @dataclass(frozen=True)
-class Stock:
+class CommonLayer:
     """What a class of TF.js takes.
 
     Attributes:
@@ -49,31 +48,31 @@ _RECURRENT = (
 _PADDING = {"padding": ("valid", "same")}
 
 
-def _convolution(dimensions: int) -> Stock:
+def _convolution(dimensions: int) -> CommonLayer:
     only = {"groups": (1,), **_PADDING, **_LAST, **_QUIET}
     if dimensions == 3:
         only["dilation_rate"] = (1, [1], [1, 1, 1])
-    return Stock(("filters", *_WINDOW, *_KERNEL, *_BIAS), only, activation=True)
+    return CommonLayer(("filters", *_WINDOW, *_KERNEL, *_BIAS), only, activation=True)
 
 
-def _transposed(dimensions: int) -> Stock:
+def _transposed(dimensions: int) -> CommonLayer:
     only = {**_PADDING, **_LAST, **_QUIET, "output_padding": (None,), "dilation_rate": (1, [1] * dimensions)}
-    return Stock(("filters", *_WINDOW, *_KERNEL, *_BIAS), only, activation=True)
+    return CommonLayer(("filters", *_WINDOW, *_KERNEL, *_BIAS), only, activation=True)
 
 
-_POOLING = Stock(("pool_size", "strides", "padding"), {**_LAST, **_PADDING})
-_GLOBAL_POOLING = Stock((), {**_LAST, "keepdims": (False,)})
+_POOLING = CommonLayer(("pool_size", "strides", "padding"), {**_LAST, **_PADDING})
+_GLOBAL_POOLING = CommonLayer((), {**_LAST, "keepdims": (False,)})
 _RNN_ONLY: dict[str, tuple[Any, ...]] = {**_QUIET, "zero_output_for_mask": (False, True)}
 
-STOCK: dict[str, Stock] = {
-    "Activation": Stock((), activation=True),
-    "Add": Stock(),
-    "AlphaDropout": Stock(("rate",), {"noise_shape": (None,)}),
-    "Average": Stock(),
+COMMON: dict[str, CommonLayer] = {
+    "Activation": CommonLayer((), activation=True),
+    "Add": CommonLayer(),
+    "AlphaDropout": CommonLayer(("rate",), {"noise_shape": (None,)}),
+    "Average": CommonLayer(),
     "AveragePooling1D": _POOLING,
     "AveragePooling2D": _POOLING,
     "AveragePooling3D": _POOLING,
-    "BatchNormalization": Stock(
+    "BatchNormalization": CommonLayer(
         (
             *("axis", "momentum", "epsilon", "center", "scale", "beta_initializer", "gamma_initializer"),
             *("moving_mean_initializer", "moving_variance_initializer", "beta_regularizer", "gamma_regularizer"),
@@ -81,111 +80,86 @@ STOCK: dict[str, Stock] = {
         ),
         {"renorm": (False,)},
     ),
-    "Concatenate": Stock(("axis",)),
+    "Concatenate": CommonLayer(("axis",)),
     "Conv1D": _convolution(1),
     "Conv2D": _convolution(2),
     "Conv2DTranspose": _transposed(2),
     "Conv3D": _convolution(3),
     "Conv3DTranspose": _transposed(3),
-    "ConvLSTM2D": Stock(
+    "ConvLSTM2D": CommonLayer(
         ("filters", *_WINDOW, *_RECURRENT, "unit_forget_bias", "data_format"), {**_RNN_ONLY, **_LAST, "unroll": (False,)}
     ),
-    "Cropping2D": Stock(("cropping",), _LAST),
-    "Dense": Stock(("units", *_KERNEL, *_BIAS), {"lora_rank": (None,), **_QUIET}, activation=True),
-    "DepthwiseConv2D": Stock(
+    "Cropping2D": CommonLayer(("cropping",), _LAST),
+    "Dense": CommonLayer(("units", *_KERNEL, *_BIAS), {"lora_rank": (None,), **_QUIET}, activation=True),
+    "DepthwiseConv2D": CommonLayer(
         ("kernel_size", "strides", "padding", *_DEPTHWISE, *_BIAS),
         {**_LAST, **_QUIET, **_PADDING, "dilation_rate": (1, [1], [1, 1])},
         weights={"kernel": "depthwise_kernel"},
         activation=True,
     ),
-    "Dot": Stock(("axes", "normalize")),
-    "Dropout": Stock(("rate",), {"noise_shape": (None,)}),
-    "ELU": Stock((), {"alpha": (1.0, None)}),
-    "Embedding": Stock(
+    "Dot": CommonLayer(("axes", "normalize")),
+    "Dropout": CommonLayer(("rate",), {"noise_shape": (None,)}),
+    "ELU": CommonLayer((), {"alpha": (1.0, None)}),
+    "Embedding": CommonLayer(
         ("input_dim", "output_dim", "embeddings_initializer", "embeddings_regularizer", "embeddings_constraint", "mask_zero"),
         {"lora_rank": (None,), **_QUIET},
     ),
-    "Flatten": Stock((), _LAST),
-    "GRU": Stock((*_RECURRENT,), {**_RNN_ONLY, "reset_after": (False,)}),
-    "GRUCell": Stock((*_RECURRENT,), {"reset_after": (False,)}),
-    "GaussianDropout": Stock(("rate",)),
-    "GaussianNoise": Stock(("stddev",)),
+    "Flatten": CommonLayer((), _LAST),
+    "GRU": CommonLayer((*_RECURRENT,), {**_RNN_ONLY, "reset_after": (False,)}),
+    "GRUCell": CommonLayer((*_RECURRENT,), {"reset_after": (False,)}),
+    "GaussianDropout": CommonLayer(("rate",)),
+    "GaussianNoise": CommonLayer(("stddev",)),
     "GlobalAveragePooling1D": _GLOBAL_POOLING,
     "GlobalAveragePooling2D": _GLOBAL_POOLING,
     "GlobalMaxPooling1D": _GLOBAL_POOLING,
     "GlobalMaxPooling2D": _GLOBAL_POOLING,
-    "LSTM": Stock((*_RECURRENT, "unit_forget_bias"), _RNN_ONLY),
-    "LSTMCell": Stock((*_RECURRENT, "unit_forget_bias")),
-    "LayerNormalization": Stock(
+    "LSTM": CommonLayer((*_RECURRENT, "unit_forget_bias"), _RNN_ONLY),
+    "LSTMCell": CommonLayer((*_RECURRENT, "unit_forget_bias")),
+    "LayerNormalization": CommonLayer(
         (
             *("axis", "epsilon", "center", "scale", "beta_initializer", "gamma_initializer"),
             *("beta_regularizer", "gamma_regularizer"),
         ),
         {"rms_scaling": (False,), "beta_constraint": (None,), "gamma_constraint": (None,)},
     ),
-    "LeakyReLU": Stock((), rename={"negative_slope": "alpha"}),
-    "Masking": Stock(("mask_value",)),
+    "LeakyReLU": CommonLayer((), rename={"negative_slope": "alpha"}),
+    "Masking": CommonLayer(("mask_value",)),
     "MaxPooling1D": _POOLING,
     "MaxPooling2D": _POOLING,
     "MaxPooling3D": _POOLING,
-    "Maximum": Stock(),
-    "Minimum": Stock(),
-    "Multiply": Stock(),
-    "PReLU": Stock(("alpha_initializer", "alpha_regularizer", "alpha_constraint", "shared_axes")),
-    "Permute": Stock(("dims",)),
-    "ReLU": Stock(("max_value",), {"negative_slope": (0.0, None), "threshold": (0.0, None)}),
-    "RepeatVector": Stock(("n",)),
-    "Rescaling": Stock(("scale", "offset")),
-    "Reshape": Stock(("target_shape",)),
-    "SeparableConv2D": Stock(
+    "Maximum": CommonLayer(),
+    "Minimum": CommonLayer(),
+    "Multiply": CommonLayer(),
+    "PReLU": CommonLayer(("alpha_initializer", "alpha_regularizer", "alpha_constraint", "shared_axes")),
+    "Permute": CommonLayer(("dims",)),
+    "ReLU": CommonLayer(("max_value",), {"negative_slope": (0.0, None), "threshold": (0.0, None)}),
+    "RepeatVector": CommonLayer(("n",)),
+    "Rescaling": CommonLayer(("scale", "offset")),
+    "Reshape": CommonLayer(("target_shape",)),
+    "SeparableConv2D": CommonLayer(
         ("filters", "kernel_size", "strides", "padding", *_DEPTHWISE, *_POINTWISE, *_BIAS),
         {**_LAST, **_QUIET, **_PADDING, "dilation_rate": (1, [1], [1, 1])},
         activation=True,
     ),
-    "SimpleRNN": Stock((*_RECURRENT,), _RNN_ONLY),
-    "SimpleRNNCell": Stock((*_RECURRENT,)),
-    "Softmax": Stock(("axis",)),
-    "SpatialDropout1D": Stock(("rate",)),
-    "UpSampling2D": Stock(("size", "interpolation"), {**_LAST, "interpolation": ("nearest",)}),
-    "ZeroPadding2D": Stock(("padding",), _LAST),
+    "SimpleRNN": CommonLayer((*_RECURRENT,), _RNN_ONLY),
+    "SimpleRNNCell": CommonLayer((*_RECURRENT,)),
+    "Softmax": CommonLayer(("axis",)),
+    "SpatialDropout1D": CommonLayer(("rate",)),
+    "UpSampling2D": CommonLayer(("size", "interpolation"), {**_LAST, "interpolation": ("nearest",)}),
+    "ZeroPadding2D": CommonLayer(("padding",), _LAST),
 }
 """Every class of TF.js 4.22 whose meaning is that of Keras 3, with the options for which it is."""
 
 _MERGING = ("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply")
-_ACTIVATIONS = {
-    **{name: name for name in ("elu", "gelu", "log_softmax", "mish", "relu", "relu6", "selu")},
-    **{name: name for name in ("sigmoid", "softmax", "softplus", "softsign", "tanh", "linear")},
-    "silu": "swish",
-    # What to_keras makes of these activations of TF.js.
-    "<pybridge>hard_sigmoid_tfjs>": "hard_sigmoid",
-    "<pybridge>gelu_new>": "gelu_new",
-}
 
 
-def activation_name(activation: Any) -> str:
-    """The Keras name of an activation; of a function of the user's own its name in angle brackets."""
-    if activation is None:
-        return "linear"
-    if isinstance(activation, str):
-        return {"swish": "silu"}.get(activation, activation)
-    found = activation.get("config") if isinstance(activation, Mapping) else None
-    if isinstance(activation, Mapping) and isinstance(found, Mapping):
-        found = activation.get("class_name")
-    return f"<{found or type(activation).__name__}>"
-
-
-def stock_activation(name: str) -> str | None:
-    """The TF.js name of the activation that computes the same as the Keras one of this name, or None."""
-    return _ACTIVATIONS.get(name)
-
-
-def stock_config(class_name: str, config: Mapping[str, Any]) -> dict[str, Any]:
+def common_config(class_name: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """The config of a class of TF.js from the Keras config of the same class, without its activations.
 
     Raises:
         Refused: An option means something else in TF.js, or is missing there.
     """
-    spec = STOCK[class_name]
+    spec = COMMON[class_name]
     result: dict[str, Any] = {}
     for key, value in config.items():
         if key in spec.only and value not in spec.only[key]:
@@ -198,44 +172,46 @@ def stock_config(class_name: str, config: Mapping[str, Any]) -> dict[str, Any]:
             result[key] = _activation(value, key, required=not spec.activation)
         elif key not in spec.only and key not in _IGNORED and value is not None:
             raise Refused(f"has the option {key}={_short(value)}, which {class_name} of TF.js does not know")
-    return stock_values(result)
+    return tfjs_values(result)
 
 
-def emit_stock(
-    call: Call, config: Mapping[str, Any], inputs: Sequence[Symbol] | None, part: str, weights: Mapping[str, Weight] | None
-) -> Any:
+def emit_common(call: Call, config: Mapping[str, Any] | None = None) -> Any:
     """Write a layer as the TF.js class of the same name, with its activation behind it where TF.js lacks that.
+
+    Args:
+        call: The call of the layer.
+        config: Its Keras config, where some of its values are to be others.
 
     Raises:
         Refused: TF.js has no such class, or an option means something else there.
     """
     class_name = call.class_name
-    if class_name not in STOCK:
+    if class_name not in COMMON:
         raise Refused("is a class that TF.js does not have")
     _check_call(call)
-    taken = list(inputs) if inputs is not None else call.inputs
-    adapted = _adapted(call, taken)
+    config = call.config if config is None else config
+    adapted = _adapted(call, call.inputs)
     if adapted is not None:
         return adapted
     _check_constraints(call, config)
-    written = stock_config(class_name, {key: None if key.endswith("_constraint") else config[key] for key in config})
+    written = common_config(class_name, {key: None if key.endswith("_constraint") else config[key] for key in config})
     later = ""
-    if STOCK[class_name].activation:
+    if COMMON[class_name].activation:
         later = activation_name(config.get("activation"))
-        stock = stock_activation(later)
+        stock = tfjs_activation(later)
         if class_name == "Activation" and stock is None:
-            return call.activation(config.get("activation"), taken[0], part=part)
+            return activate(call, config.get("activation"), call.inputs[0], part="")
         written["activation"] = stock or "linear"
         later = "" if stock else later
-    owned = dict(weights) if weights is not None else stock_weights(call, call.layer)
+    weights = common_weights(call, call.layer)
     shapes, dtypes = [shape for shape, _ in call.outputs], [dtype for _, dtype in call.outputs]
-    symbols = call.emit_many(class_name, written, taken, shapes=shapes, part=part, weights=owned, dtypes=dtypes)
-    return call.activation(config.get("activation"), symbols[0]) if later else symbols
+    symbols = call.emit_many(class_name, written, call.inputs, shapes=shapes, weights=weights, dtypes=dtypes)
+    return activate(call, config.get("activation"), symbols[0]) if later else symbols
 
 
-def stock_weights(call: Call, layer: Any) -> dict[str, Weight]:
+def common_weights(call: Call, layer: Any) -> dict[str, Weight]:
     """The weights of a layer under the names that TF.js has for them."""
-    names = STOCK[type(layer).__name__].weights if type(layer).__name__ in STOCK else {}
+    names = COMMON[type(layer).__name__].weights if type(layer).__name__ in COMMON else {}
     return {names.get(variable.name, variable.name): call.weight(variable) for variable in layer.weights}
 
 
@@ -268,7 +244,7 @@ def _adapted(call: Call, inputs: list[Symbol]) -> Any:
 
 def _activation(value: Any, key: str, *, required: bool) -> str:
     name = activation_name(value)
-    stock = stock_activation(name)
+    stock = tfjs_activation(name)
     if stock is None and required:
         raise Refused(f"has {key}={name!r}, which TF.js does not have or computes otherwise")
     return stock or "linear"
