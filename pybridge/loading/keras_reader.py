@@ -14,6 +14,8 @@ from typing import Any
 import h5py
 import keras
 
+# Registers the Keras classes of ours, which older files know by the names of other modules.
+import pybridge.converters.to_keras.custom_objects  # noqa: F401
 from pybridge.converters.keras.conversion import from_keras
 from pybridge.errors import ModelFormatError
 from pybridge.loading.keras_safety import check_config, check_size, parse_config, read_config

@@ -22,7 +22,7 @@ class GraphModel:
     """A TF.js graph model on disk: one graph of operations, as ``tf.loadGraphModel`` takes it.
 
     It predicts as it is. To be trained, or to be a base, it is lifted back into layers
-    (`pybridge.converters.tensorflow.graph.from_graph_model`).
+    (`pybridge.converters.tensorflow.conversion.from_graph_model`).
 
     Attributes:
         file: Its ``model.json``; absolute, as a model may be loaded anew when the working directory is another.

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import pybridge as pb
+from pybridge.converters.keras.record import OWN_MODULES
 from pybridge.errors import ModelFormatError
 from pybridge.graphs import TensorFlowProcess
 from pybridge.loading.keras_files import application_model, keras_file_model, run_job
@@ -83,14 +84,24 @@ def test_a_lambda_layer_runs_only_where_it_is_allowed(
     np.testing.assert_array_equal(node.load_model(allowed.folder).predict(np.ones((2, 3))), np.full((2, 3), 2))
 
 
-def test_a_file_with_classes_of_our_own_is_converted(tmp_path: Path, cache: Path, tensorflow: TensorFlowProcess) -> None:
+@pytest.mark.parametrize("module", OWN_MODULES)
+def test_a_file_with_classes_of_our_own_is_converted_under_every_name_that_their_module_had(
+    module: str, tmp_path: Path, cache: Path, tensorflow: TensorFlowProcess
+) -> None:
     import keras
 
     from pybridge.converters.to_keras.custom_objects import Parameter
 
+    def change(config: dict[str, Any]) -> None:
+        layer = next(layer for layer in config["config"]["layers"] if layer["name"] == "positions")
+        assert layer["module"] == Parameter.__module__
+        layer["module"] = module
+
     x = keras.Input((4, 3))
-    keras.Model(x, Parameter("add", (1, 4, 3), name="positions")(x)).save(tmp_path / "own.keras")
-    model = keras_file_model(tmp_path / "own.keras", tensorflow=tensorflow)
+    file = tmp_path / "own.keras"
+    keras.Model(x, Parameter("add", (1, 4, 3), name="positions")(x)).save(file)
+    rewrite(file, change)
+    model = keras_file_model(file, tensorflow=tensorflow)
     assert isinstance(model, LayersModel)
     assert list(model.weights) == ["positions/value"]
 
