@@ -123,6 +123,15 @@ class Registry(Generic[Handler]):
         """Everything that is known, by name and then in the order of asking."""
         return [entry for name in sorted(self._entries) for entry in self._entries[name]]
 
+    def __str__(self) -> str:
+        """A line for each entry: the name, for which versions and with which priority, and where the function stands."""
+        lines = []
+        for entry in self.entries():
+            versions = f"{entry.since}-{entry.until or ''}" if (entry.since, entry.until) != (1, None) else ""
+            priority = f"priority {entry.priority}" if entry.priority else ""
+            lines.append(f"{entry.name:<32} {' '.join(filter(None, (versions, priority))):<12} {entry.place}")
+        return "\n".join([*lines, *(f"{alias:<32} as {name}" for alias, name in sorted(self.aliases.items()))])
+
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self.aliases.get(name, name) in self._entries
 

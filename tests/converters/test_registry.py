@@ -66,7 +66,7 @@ def test_an_alias_cannot_have_a_handler_of_its_own() -> None:
         registry().handles("Halve")(general)
 
 
-@pytest.mark.parametrize("order", permutations([0, 1, 2]))
+@pytest.mark.parametrize("order", list(permutations([0, 1, 2])))
 def test_the_highest_priority_is_asked_first_in_whatever_order_they_are_declared(order: tuple[int, ...]) -> None:
     known = registry()
     declared = [(general, 0), (special, 1), (last, -1)]
@@ -97,6 +97,16 @@ def test_it_lists_what_it_knows_with_places_and_summaries() -> None:
     known.handles("Half", priority=1)(special)
     listed = [(entry.name, entry.priority, entry.summary) for entry in known.entries()]
     assert listed == [("Half", 1, ""), ("Half", 0, "For every case."), ("Third", 0, "For every case.")]
+
+
+def test_its_text_says_where_each_handler_stands_and_when_it_is_asked() -> None:
+    known = registry()
+    known.handles("Third", since=13)(general)
+    known.handles("Half", priority=1)(special)
+    first, second, third = str(known).splitlines()
+    assert first.split() == ["Half", "priority", "1", f"{__name__}:{special.__code__.co_firstlineno}", "(special)"]
+    assert second.split()[:2] == ["Third", "13-"]
+    assert third.split() == ["Halve", "as", "Half"]
 
 
 def in_a_fresh_python(*lines: str) -> str:
