@@ -47,8 +47,6 @@ def from_keras(model: Any) -> LayersModel:
         >>> model = keras.applications.MobileNetV2(weights=None)
         >>> from_keras(model).write(Path("mobilenet"))
     """
-    from pybridge.converters.keras.conversion import Conversion
-
     conversion = Conversion(model)
     container = conversion.run()
     weights = container.all_weights()

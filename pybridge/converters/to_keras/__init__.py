@@ -1,7 +1,7 @@
 """From a TF.js layers model to a Keras 3 model that computes what TF.js computes.
 
 ``build`` walks the graph and calls Keras layers; ``make_layer`` makes one layer from its description (``layer_options``
-says which options there are, ``options`` turns initializers and the like into Keras objects); ``assign`` brings the
+says which options there are, ``keras_objects`` turns initializers and the like into Keras objects); ``assign`` brings the
 weights; ``compile_state`` the optimizer, loss and metrics.
 """
 

@@ -12,8 +12,8 @@ from pybridge.converters.to_keras.allocation import Allowance
 from pybridge.converters.to_keras.assign import assign_weights, owned_weights
 from pybridge.converters.to_keras.make_layer import RECURRENT, Context, make_layer
 from pybridge.converters.to_keras.masks import MaskRules
-from pybridge.converters.to_keras.operations import OPERATION, call_operation
 from pybridge.converters.to_keras.own_layers import OWN, call_own_layer
+from pybridge.converters.to_keras.own_operations import OPERATION, call_operation
 from pybridge.errors import BridgeError, ModelFormatError
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.tfjs.structure import Entry, Reference, Structure, Use, parse_structure

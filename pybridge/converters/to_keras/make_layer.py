@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from numpy.typing import NDArray
 
-from pybridge.converters.to_keras import options
+from pybridge.converters.to_keras import keras_objects
 from pybridge.converters.to_keras.layer_options import BROKEN, OPTIONS, REFUSED, RENAMED_CLASSES, RENAMED_OPTIONS, default
 from pybridge.converters.to_keras.own_layers import OWN, make_own_layer
 from pybridge.errors import ModelFormatError
@@ -104,13 +104,13 @@ def _values(class_name: str, given: dict[str, Any], written: str) -> dict[str, A
         if value is None and (key not in given or (class_name, key) != ("Bidirectional", "merge_mode")):
             value = default(class_name, key)
         if key.endswith("activation"):
-            value = options.activation(value, written)
+            value = keras_objects.activation(value, written)
         elif key.endswith("_initializer"):
-            value = options.initializer(value, written)
+            value = keras_objects.initializer(value, written)
         elif key.endswith("_regularizer"):
-            value = options.regularizer(value, written)
+            value = keras_objects.regularizer(value, written)
         elif key.endswith("_constraint"):
-            value = options.constraint(value, written)
+            value = keras_objects.constraint(value, written)
         elif value is None and key != "merge_mode":
             continue
         values[RENAMED_OPTIONS.get((class_name, key), key)] = snake(value) if key in _WORDS and isinstance(value, str) else value
