@@ -145,6 +145,7 @@ CASES: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
         Call(lambda x, conv: x * conv(torch.cat([x.mean(1, True), x.amax(1, True)], 1)).sigmoid(), nn.Conv2d(2, 1, 7, padding=3)),
         IMAGE,
     ),
+    "largest and smallest along an axis": (Call(lambda x: x.max(1)[0] - x.min(1)[0] * 2), TOKENS),
     "sum of everything": (Call(lambda x: x.sum((1, 2, 3), keepdim=True).flatten(1)), IMAGE),
     "nearest by 2": (nn.Upsample(scale_factor=2), IMAGE),
     "nearest to a size": (nn.Upsample((13, 7)), IMAGE),

@@ -138,10 +138,10 @@ def _amin(at: Node, x: Any, axes: Any = (), keepdims: bool = False) -> Value:
 
 
 @operation("max", "min")
-def _max(at: Node, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+def _extreme(at: Node, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     if not isinstance(axis, int):
-        raise Refused("a maximum of all elements")
-    return [arithmetic.reduce(at.builder, "max", as_value(x), [axis], keepdims, name=at.name)]
+        raise Refused(f"a {at.kind}imum of all elements")
+    return [arithmetic.reduce(at.builder, at.kind, as_value(x), [axis], keepdims, name=at.name)]
 
 
 @operation("linalg_vector_norm")
