@@ -18,6 +18,7 @@ from web_site import Site, serve_files
 import pybridge as pb
 from pybridge.data import ImageSet, write_folder
 from pybridge.graphs import TensorFlowProcess, shared_tensorflow
+from pybridge.rpc.runner import Runner
 from pybridge.runtime import ensure
 from pybridge.tfjs.layers_model import LayersModel
 
@@ -40,9 +41,22 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def node(tensorflow: TensorFlowProcess) -> Iterator[pb.Node]:
-    """One Node.js process for all tests; it survives crashes, since each call starts another where need be."""
+    """One Node.js process for all tests that leave it alive."""
     with pb.Node() as shared:
         yield shared
+
+
+@pytest.fixture(autouse=True)
+def _process_to_kill(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Gives a test that is marked `kills_node` a process of its own behind the fixture `node`."""
+    if request.node.get_closest_marker("kills_node") is None:
+        yield
+        return
+    node = request.getfixturevalue("node")
+    shared = node.runner
+    with Runner() as node.runner:
+        yield
+    node.runner = shared
 
 
 @pytest.fixture(scope="session")

@@ -150,6 +150,7 @@ class Dying(list[Path]):
         return rest
 
 
+@pytest.mark.kills_node
 def test_a_crash_of_node_is_reported_and_the_next_call_works(
     extractor: FeatureExtractor, stages: list[Program], arrays: ImageSet, node: pb.Node, photos: Path
 ) -> None:
@@ -163,6 +164,7 @@ def test_a_crash_of_node_is_reported_and_the_next_call_works(
     np.testing.assert_array_equal(extractor.compute(stages, images), expected)
 
 
+@pytest.mark.kills_node
 def test_what_lay_in_a_process_that_died_is_not_looked_for_in_the_next(
     extractor: FeatureExtractor, stages: list[Program], arrays: ImageSet, node: pb.Node
 ) -> None:

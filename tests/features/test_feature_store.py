@@ -72,6 +72,7 @@ def test_the_file_has_no_name_and_is_closed_with_its_store(
     assert open_files(pid, tmp_path) == []
 
 
+@pytest.mark.kills_node
 def test_a_killed_node_leaves_no_file(
     filing: FeatureExtractor, stages: list[Program], arrays: ImageSet, node: pb.Node, tmp_path: Path
 ) -> None:

@@ -192,6 +192,7 @@ def test_a_file_that_is_no_model_is_a_clear_error(node: pb.Node, tmp_path: Path)
         node.load_model(tmp_path)
 
 
+@pytest.mark.kills_node
 def test_a_model_outlives_a_crash_of_node(node: pb.Node, model: pb.Model) -> None:
     before = model.predict(X)
     assert node.runner.pid is not None

@@ -191,6 +191,7 @@ def test_ctrl_c_before_the_first_epochs_end_is_a_keyboard_interrupt(new: Any, da
         fit(new(), *data, SETTINGS, callbacks=[Impatient()])
 
 
+@pytest.mark.kills_node
 def test_a_crash_of_node_says_how_many_epochs_were_finished(runner: Runner, new: Any, data: Any) -> None:
     import os
 

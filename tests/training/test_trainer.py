@@ -255,6 +255,7 @@ def test_a_disposed_trainer_is_gone(trainer_of: Any) -> None:
         trainer.weights()
 
 
+@pytest.mark.kills_node
 def test_a_trainer_that_died_with_its_process_says_so(runner: Runner, trainer_of: Any, put: Any) -> None:
     trainer, examples = trainer_of(), put(X, Y)
     process = runner.start()
