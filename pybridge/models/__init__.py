@@ -1,9 +1,8 @@
 """Where a model comes from and what it is.
 
-Every source becomes one representation, `LayersModel`: the topology and the weights of a TF.js layers model, in memory. The
-rest of this room reads it (``weights``, ``structure``), takes it apart and puts it together (``topology``, ``cuts``), makes it
-of Keras models (``keras_to_tfjs``), of PyTorch, ONNX and TensorFlow graphs (``imported``), and rebuilds it in Keras
-(``tfjs_to_keras``). Nothing of Keras or PyTorch is imported before a conversion.
+Every source becomes one representation, `LayersModel`: the topology and the weights of a TF.js layers model, in memory. This is
+the face of two rooms: `pybridge.tfjs` reads, checks and edits such models, `pybridge.converters` makes them of Keras, PyTorch and
+ONNX models, and rebuilds them in Keras. Nothing of Keras or PyTorch is imported before a conversion.
 
 Example:
     >>> from pybridge.models import from_keras, to_keras
