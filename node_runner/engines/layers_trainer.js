@@ -3,13 +3,14 @@
 const { loadTensorflow } = require('../tensorflow');
 const { NDArray } = require('../rpc/ndarray');
 const { DivergenceError } = require('./training_error');
+const { LayersOptimizer } = require('./optimizers');
 const { flatLayers, holdBatchNormalization, readWeights, writeWeights } = require('./layers_model');
 
 /**
  * @typedef {import('@tensorflow/tfjs-node').LayersModel} LayersModel
  * @typedef {import('@tensorflow/tfjs-node').Tensor} Tensor
  * @typedef {import('./feature_store').FeatureStore} FeatureStore
- * @typedef {{name: string, learningRate: number, momentum?: number, nesterov?: boolean, weightDecay?: number, globalClipnorm?: number}} OptimizerSettings
+ * @typedef {import('./optimizers').OptimizerOptions & {name: string, weightDecay: number, globalClipnorm: number}} OptimizerSettings
  * @typedef {{
  *   optimizer: OptimizerSettings,
  *   loss: string,
@@ -45,7 +46,8 @@ class LayersTrainer {
     this.model = model;
     this.names = names;
     this.settings = settings;
-    this.optimizer = createOptimizer(settings.optimizer);
+    this.chosen = new LayersOptimizer(settings.optimizer.name, settings.optimizer);
+    this.optimizer = this.chosen.tfjs;
     this.step = 0;
     holdBatchNormalization(model, settings.holdBatchNormalization);
     model.compile({ optimizer: this.optimizer, loss: lossName(settings.loss) });
@@ -117,7 +119,7 @@ class LayersTrainer {
       weights: this.weights(),
       optimizer: optimizer.map(({ tensor }) => new NDArray(tensor.dtype, tensor.shape, /** @type {any} */ (tensor.dataSync()))),
       optimizerNames: optimizer.map(({ name }) => name),
-      powers: adamPowers(this.optimizer).map((power) => power.dataSync()[0]),
+      powers: this.chosen.powers.map((power) => power.dataSync()[0]),
       step: this.step,
     };
   }
@@ -128,8 +130,7 @@ class LayersTrainer {
     this.setWeights(weights);
     const values = optimizer.map((value, i) => ({ name: optimizerNames[i], tensor: value.toTensor(tf) }));
     await this.optimizer.setWeights(values);
-    // setWeights recomputes the powers of beta by pow(), which rounds otherwise than the products it replaces.
-    adamPowers(this.optimizer).forEach((power, i) => tf.tidy(() => power.assign(tf.scalar(powers[i]))));
+    this.chosen.powers.forEach((power, i) => tf.tidy(() => power.assign(tf.scalar(powers[i]))));
     this.step = step;
   }
 
@@ -156,7 +157,7 @@ class LayersTrainer {
     const tf = loadTensorflow();
     const rate = epoch.rates[start / epoch.batchSize];
     const share = epoch.mixing[start / epoch.batchSize];
-    setLearningRate(this.optimizer, rate);
+    this.chosen.setLearningRate(rate);
     this.seedDropout();
     return tf.tidy(() => {
       const batch = this.batch(epoch, start);
@@ -277,18 +278,6 @@ function lossName(loss) {
 }
 
 /**
- * @param {OptimizerSettings} settings
- * @returns {import('@tensorflow/tfjs-node').Optimizer}
- */
-function createOptimizer({ name, learningRate, momentum = 0, nesterov = false }) {
-  const { train } = loadTensorflow();
-  if (name === 'adam') return train.adam(learningRate);
-  if (name === 'rmsprop') return train.rmsprop(learningRate);
-  if (name === 'sgd') return momentum ? train.momentum(learningRate, momentum, nesterov) : train.sgd(learningRate);
-  throw new RangeError(`The optimizer ${name} is unknown; there are adam, rmsprop and sgd`);
-}
-
-/**
  * Mixup (Zhang et al. 2018, arXiv:1710.09412). The order is random, so the neighbour is as good as any other example.
  *
  * @template {Tensor} T
@@ -306,7 +295,7 @@ function mix(values, share) {
 
 /**
  * @param {Record<string, Tensor>} gradients
- * @param {number | undefined} limit of the length of all of them together; 0 for none
+ * @param {number} limit of the length of all of them together; 0 for none
  * @returns {Record<string, Tensor>}
  */
 function clipGradients(gradients, limit) {
@@ -315,23 +304,6 @@ function clipGradients(gradients, limit) {
   const length = tf.sqrt(tf.addN(Object.values(gradients).map((gradient) => gradient.square().sum())));
   const factor = tf.div(limit, tf.maximum(length, limit));
   return Object.fromEntries(Object.entries(gradients).map(([name, gradient]) => [name, gradient.mul(factor)]));
-}
-
-/**
- * @param {any} optimizer
- * @param {number} learningRate
- */
-function setLearningRate(optimizer, learningRate) {
-  if (optimizer.setLearningRate) optimizer.setLearningRate(learningRate);
-  else optimizer.learningRate = learningRate;
-}
-
-/**
- * @param {any} optimizer
- * @returns {import('@tensorflow/tfjs-node').Variable[]}
- */
-function adamPowers(optimizer) {
-  return optimizer.accBeta1 ? [optimizer.accBeta1, optimizer.accBeta2] : [];
 }
 
 /**

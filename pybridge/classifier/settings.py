@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pybridge.classifier.inputs import weights_by_name
 from pybridge.data import Augmentation
+from pybridge.optimizers import training_optimizer
 from pybridge.training.loop import FitSettings
 from pybridge.training.run_directory import RunRecord
 from pybridge.training.trainer import TrainerSettings
@@ -44,7 +45,7 @@ def trainer_settings(parameters: Parameters, seed: int) -> TrainerSettings:
     return TrainerSettings(
         optimizer=parameters["optimizer"],
         learning_rate=parameters["learning_rate"],
-        momentum=0.9 if parameters["optimizer"] == "sgd" else 0.0,
+        momentum=training_optimizer(parameters["optimizer"]).classifier_momentum,
         weight_decay=parameters["weight_decay"],
         global_clipnorm=parameters["global_clipnorm"],
         label_smoothing=parameters["label_smoothing"],

@@ -11,6 +11,7 @@ from pybridge.errors import ModelFormatError
 from pybridge.graphs import TensorFlowProcess, shared_tensorflow
 from pybridge.graphs.training.cache import is_training_cached, training_program_for
 from pybridge.graphs.training.program import TrainingProgram, TrainingRecipe
+from pybridge.optimizers import training_optimizer
 from pybridge.progress import progress
 from pybridge.runtime import Runtime
 from pybridge.tfjs.layers_model import LayersModel
@@ -141,7 +142,7 @@ def recipe_of(settings: TrainerSettings) -> TrainingRecipe:
     return TrainingRecipe(
         optimizer=settings.algorithm,
         loss=settings.loss,
-        momentum=settings.optimizer == "sgd" and settings.momentum > 0,
+        momentum=training_optimizer(settings.optimizer).takes_momentum and settings.momentum > 0,
         nesterov=settings.nesterov,
         weight_decay=settings.decay > 0,
         global_clipnorm=settings.global_clipnorm is not None,

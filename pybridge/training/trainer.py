@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybridge.errors import BridgeError, NodeCrashedError, RemoteError
+from pybridge.optimizers import training_optimizer
 from pybridge.rpc import Connection
 
 OnProgress = Callable[[dict[str, Any]], None]
@@ -20,9 +21,6 @@ Weights = dict[str, NDArray[np.float32]]
 ENGINES = ("compiled", "layers")
 AUTO = "auto"
 """Asks for the first engine that can train the model."""
-OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
-ADAMW_WEIGHT_DECAY = 0.004
-"""What ``adamw`` decays by where nothing else is said, as in Keras."""
 LOSSES = (
     "binary_crossentropy",
     "categorical_crossentropy",
@@ -67,8 +65,7 @@ class TrainerSettings:
     hold_batch_normalization: bool = True
 
     def __post_init__(self) -> None:
-        if self.optimizer not in OPTIMIZERS:
-            raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, not {self.optimizer!r}")
+        training_optimizer(self.optimizer)
         if self.loss not in LOSSES:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {self.loss!r}")
         if not 0 < self.learning_rate < math.inf:
@@ -87,13 +84,13 @@ class TrainerSettings:
 
     @property
     def algorithm(self) -> str:
-        """The optimizer without its decay: ``adam``, ``rmsprop`` or ``sgd``."""
-        return self.optimizer.removesuffix("w")
+        """Whose steps the optimizer makes; see `TrainingOptimizer`."""
+        return training_optimizer(self.optimizer).algorithm
 
     @property
     def decay(self) -> float:
         """The weight decay in use."""
-        return ADAMW_WEIGHT_DECAY if self.optimizer == "adamw" and not self.weight_decay else self.weight_decay
+        return self.weight_decay or training_optimizer(self.optimizer).weight_decay
 
     @property
     def graph_seed(self) -> int:

@@ -177,28 +177,6 @@ def test_a_loss_that_tfjs_lacks_leaves_the_model_uncompiled_there_but_not_in_ker
     assert back.loss.get_config() == model.loss.get_config()
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "expected"),
-    [
-        ("adam", {"class_name": "Adam", "config": {"learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}}),
-        ("sgd", {"class_name": "SGD", "config": {"learning_rate": 0.01}}),
-        ("adamw", None),
-    ],
-)
-def test_optimizers_are_named_as_tfjs_names_them(optimizer: str, expected: dict[str, Any] | None) -> None:
-    model, _ = keras_models.a_sequential_model()
-    model.compile(optimizer, "mse", metrics=["mae"])
-    config = from_keras(model).training_config
-    if expected is None:
-        assert config is None
-        return
-    assert config is not None
-    written = config["optimizer_config"]
-    assert written["class_name"] == expected["class_name"]
-    assert written["config"] == pytest.approx(expected["config"])
-    assert (config["loss"], config["metrics"]) == ("mean_squared_error", ["mae"])
-
-
 def test_a_part_of_a_model_does_not_remember_the_whole(converted: LayersModel) -> None:
     from pybridge.tfjs.topology import feature_layer, truncate
 

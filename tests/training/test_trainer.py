@@ -25,7 +25,6 @@ RANDOM = np.random.default_rng(7)
 X = RANDOM.normal(size=(12, 5)).astype(np.float32)
 Y = RANDOM.integers(0, 3, 12).astype(np.int32)
 KERNEL, BIAS = "pybridge_probabilities/kernel", "pybridge_probabilities/bias"
-ALL_OPTIMIZERS = [("adam", 0.0), ("rmsprop", 0.0), ("sgd", 0.0), ("sgd", 0.9)]
 
 
 @pytest.fixture
@@ -67,37 +66,6 @@ def train(trainer: Trainer, examples: Examples, *, epochs: int = 1, batch_size: 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
-
-
-def expected_kernels(optimizer: str, momentum: float, steps: int, rate: float) -> NDArray[np.float64]:
-    """Softmax regression by hand, with the update rules of the papers and Keras's constants."""
-    start = tiny.vector_classifier().weights
-    parameters = [start[KERNEL].astype(np.float64), start[BIAS].astype(np.float64)]
-    first = [np.zeros_like(p) for p in parameters]
-    second = [np.zeros_like(p) for p in parameters]
-    for step in range(1, steps + 1):
-        error = (softmax(X @ parameters[0] + parameters[1]) - np.eye(3)[Y]) / len(X)
-        for i, gradient in enumerate((X.T @ error, error.sum(axis=0))):
-            if optimizer == "adam":
-                first[i] = 0.9 * first[i] + 0.1 * gradient
-                second[i] = 0.999 * second[i] + 0.001 * gradient**2
-                update = first[i] / (1 - 0.9**step) / (np.sqrt(second[i] / (1 - 0.999**step)) + 1e-7)
-            elif optimizer == "rmsprop":
-                second[i] = 0.9 * second[i] + 0.1 * gradient**2
-                update = gradient / np.sqrt(second[i] + 1e-7)
-            else:
-                first[i] = momentum * first[i] + gradient
-                update = first[i]
-            parameters[i] = parameters[i] - rate * update
-    return parameters[0]
-
-
-@pytest.mark.parametrize(("optimizer", "momentum"), ALL_OPTIMIZERS)
-def test_three_steps_follow_the_optimizers_formula(trainer_of: Any, put: Any, optimizer: str, momentum: float) -> None:
-    trainer = trainer_of(optimizer=optimizer, momentum=momentum)
-    train(trainer, put(X, Y), epochs=3, rate=0.05)
-    expected = expected_kernels(optimizer, momentum, 3, 0.05)
-    np.testing.assert_allclose(trainer.weights()[KERNEL], expected, atol=2e-6)
 
 
 def test_the_logs_are_the_mean_cross_entropy_and_the_share_of_hits_before_each_step(trainer_of: Any, put: Any) -> None:
@@ -193,20 +161,6 @@ def test_statistics_of_batch_normalization_move_only_where_its_layer_trains_and_
     assert not np.array_equal(after["conv/kernel"], model.weights["conv/kernel"])
 
 
-@pytest.mark.parametrize(("optimizer", "momentum"), ALL_OPTIMIZERS)
-def test_a_restored_trainer_goes_on_bit_for_bit(trainer_of: Any, put: Any, optimizer: str, momentum: float) -> None:
-    examples = put(X, Y)
-    model = tiny.vector_classifier(dropout=0.3, hidden_units=4)
-    settings: dict[str, Any] = {"optimizer": optimizer, "momentum": momentum, "weight_decay": 0.01, "seed": 5}
-    unbroken, later = trainer_of(model, **settings), trainer_of(model, **settings)
-    train(unbroken, examples, epochs=11, batch_size=5)
-    later.restore(unbroken.state())
-    for trainer in (unbroken, later):
-        train(trainer, examples, epochs=3, batch_size=5)
-    for name, value in unbroken.weights().items():
-        np.testing.assert_array_equal(later.weights()[name], value, err_msg=name)
-
-
 def test_a_loss_that_is_no_number_ends_training_with_advice(trainer_of: Any, put: Any) -> None:
     broken = X.copy()
     broken[5, 2] = np.nan
@@ -282,34 +236,6 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
 def test_an_unknown_engine_is_refused(runner: Runner) -> None:
     with pytest.raises(ValueError, match="engine must be one of auto, compiled, layers"):
         create_trainer("warp", runner, tiny.vector_classifier(), TrainerSettings())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("optimizer", "momentum"), ALL_OPTIMIZERS)
-def test_five_steps_of_a_convolutional_network_equal_keras(
-    trainer_of: Any, put: Any, pixels: Any, optimizer: str, momentum: float
-) -> None:
-    import keras
-
-    from pybridge.models import to_keras
-
-    model = tiny.convolutional_classifier()
-    images, labels = (pixels[0][:, :16, :16] / 127.5 - 1).astype(np.float32), pixels[1].astype(np.int32)
-    weights = np.where(labels == 1, 3.0, 0.5).astype(np.float32)
-    trainer = trainer_of(model, optimizer=optimizer, momentum=momentum, weight_decay=0.1, hold_batch_normalization=False)
-    train(trainer, put(images, labels, sample_weights=weights), epochs=5, batch_size=24, rate=0.01)
-
-    twin = to_keras(model)
-    options = {"momentum": momentum} if optimizer == "sgd" else {}
-    algorithm = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop, "sgd": keras.optimizers.SGD}[optimizer]
-    chosen = algorithm(learning_rate=0.01, weight_decay=0.1, **options)
-    chosen.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    twin.compile(chosen, loss="sparse_categorical_crossentropy")
-    twin.fit(images, labels, batch_size=24, epochs=5, shuffle=False, class_weight={0: 0.5, 1: 3.0}, verbose=0)
-    # Adam divides by the gradient's own size, so that rounding shows where a gradient is almost zero; a step is 1e-2.
-    tolerance = 2e-3 if optimizer == "adam" else 2e-5
-    for weight in twin.weights:
-        np.testing.assert_allclose(trainer.weights()[weight.path], weight.numpy(), atol=tolerance, err_msg=weight.path)
 
 
 def test_frozen_weights_stay(trainer_of: Any, put: Any) -> None:

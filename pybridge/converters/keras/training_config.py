@@ -11,22 +11,8 @@ from typing import Any
 
 from pybridge.converters.keras.configs import plain_value
 from pybridge.converters.refusals import Refused
+from pybridge.optimizers import written_for_tfjs
 
-# What Keras may be asked for beyond the formula itself; TF.js has none of it.
-_PLAIN = {
-    "weight_decay": (None, 0, False),
-    "clipnorm": (None,),
-    "clipvalue": (None,),
-    "global_clipnorm": (None,),
-    "use_ema": (None, False),
-    "loss_scale_factor": (None,),
-    "gradient_accumulation_steps": (None,),
-    "amsgrad": (None, False),
-    # With centered=True RMSProp of TF.js subtracts epsilon under the root, which gives NaN.
-    "centered": (None, False),
-}
-# TF.js adds the epsilon of Adam to another root than Keras does, which can be seen where it is not tiny.
-_ADAM_EPSILON = 1e-6
 # Keras takes the logits in front of any softmax or sigmoid for those of the loss.
 _OTHER_ACTIVATION = {
     "binary_crossentropy": "softmax",
@@ -90,7 +76,7 @@ def training_config(model: Any, outputs: Sequence[str]) -> dict[str, Any] | None
         return None
     try:
         config = plain_value(model.get_compile_config() or {})
-        optimizer = _optimizer(config.get("optimizer"))
+        optimizer = written_for_tfjs(*_object(config.get("optimizer")))
         loss = _losses(config.get("loss"), model)
     except (Refused, TypeError, ValueError):
         return None
@@ -123,37 +109,6 @@ def _categorical(metrics: list[str] | dict[str, str]) -> list[str] | dict[str, s
     if isinstance(metrics, dict):
         return {output: named.get(metric, metric) for output, metric in metrics.items()}
     return [named.get(metric, metric) for metric in metrics]
-
-
-def _optimizer(value: Any) -> dict[str, Any]:
-    class_name, config = _object(value)
-    if any(config.get(key) not in allowed for key, allowed in _PLAIN.items()):
-        raise Refused("TF.js lacks an option of the optimizer")
-    rate = config.get("learning_rate")
-    if not isinstance(rate, (int, float)):
-        raise Refused("TF.js has no learning rate schedules")
-    adaptive = {"learning_rate": rate, "beta_1": config.get("beta_1"), "beta_2": config.get("beta_2")}
-    epsilon = {"epsilon": config.get("epsilon")}
-    name = class_name.lower()
-    if name == "sgd" and not config.get("momentum"):
-        return {"class_name": "SGD", "config": {"learning_rate": rate}}
-    if name == "sgd":
-        options = {"learning_rate": rate, "momentum": config["momentum"], "use_nesterov": bool(config.get("nesterov"))}
-        return {"class_name": "Momentum", "config": options}
-    if name == "adam" and config.get("epsilon", 1.0) > _ADAM_EPSILON:
-        raise Refused("TF.js adds the epsilon of Adam elsewhere")
-    if name == "adam":
-        return {"class_name": "Adam", "config": {**adaptive, **epsilon}}
-    if name == "adamax":
-        return {"class_name": "Adamax", "config": {**adaptive, **epsilon, "decay": 0}}
-    if name == "rmsprop":
-        options = {"decay": config.get("rho"), "momentum": config.get("momentum"), "centered": False}
-        return {"class_name": "RMSProp", "config": {"learning_rate": rate, **options, **epsilon}}
-    if name == "adagrad" and config.get("epsilon") == 1e-7 and config.get("initial_accumulator_value"):
-        options = {"learning_rate": rate, "initial_accumulator_value": config.get("initial_accumulator_value")}
-        return {"class_name": "Adagrad", "config": options}
-    # Adadelta of TF.js divides by the mean of the squared gradients before this step, not after it.
-    raise Refused(f"TF.js has no optimizer {class_name}")
 
 
 def _losses(value: Any, model: Any) -> str | list[str]:

@@ -4,32 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from pybridge.optimizers import keras_options
 from pybridge.tfjs.structure import snake
 
-# Keras class and its options, by the option's name in TF.js (optimizers of tfjs-core) and in Keras 2.
-_OPTIMIZERS: dict[str, tuple[str, dict[str, str]]] = {
-    "Adadelta": ("Adadelta", {"rho": "rho", "epsilon": "epsilon"}),
-    "Adagrad": ("Adagrad", {"initial_accumulator_value": "initial_accumulator_value", "epsilon": "epsilon"}),
-    "Adam": (
-        "Adam",
-        {
-            "beta1": "beta_1",
-            "beta2": "beta_2",
-            "beta_1": "beta_1",
-            "beta_2": "beta_2",
-            "epsilon": "epsilon",
-            "amsgrad": "amsgrad",
-        },
-    ),
-    "Adamax": (
-        "Adamax",
-        {"beta1": "beta_1", "beta2": "beta_2", "beta_1": "beta_1", "beta_2": "beta_2", "epsilon": "epsilon"},
-    ),
-    "Momentum": ("SGD", {"momentum": "momentum", "use_nesterov": "nesterov"}),
-    "RMSProp": ("RMSprop", {"decay": "rho", "momentum": "momentum", "epsilon": "epsilon", "centered": "centered"}),
-    "RMSprop": ("RMSprop", {"rho": "rho", "momentum": "momentum", "epsilon": "epsilon", "centered": "centered"}),
-    "SGD": ("SGD", {"momentum": "momentum", "nesterov": "nesterov"}),
-}
 _LOSSES = (
     "binary_crossentropy",
     "categorical_crossentropy",
@@ -86,9 +63,10 @@ def _optimizer(description: object) -> Any:
     if not isinstance(description, dict) or not isinstance(description.get("config"), dict):
         return None
     name = description.get("class_name")
-    if not isinstance(name, str) or name not in _OPTIMIZERS:
+    found = keras_options(name) if isinstance(name, str) else None
+    if found is None:
         return None
-    keras_name, keys = _OPTIMIZERS[name]
+    keras_name, keys = found
     config = {snake(key): value for key, value in description["config"].items()}
     options = {to: _number(config[key]) for key, to in keys.items() if _is_plain(config.get(key))}
     rate = config.get("learning_rate", config.get("lr"))

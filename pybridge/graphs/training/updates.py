@@ -1,7 +1,4 @@
-"""Optimizers as functions of weights, gradients and slots. Imports TensorFlow, so it runs in the TensorFlow process only.
-
-The formulas and constants are those of TensorFlow.js's optimizers, which the other engine uses, and of Keras.
-"""
+"""A step of an optimizer on all weights. Imports TensorFlow, so it runs in the TensorFlow process only."""
 
 from __future__ import annotations
 
@@ -11,14 +8,12 @@ from typing import Any
 import tensorflow as tf
 
 from pybridge.graphs.training.program import TrainingRecipe
-
-_SLOTS = {"adam": 2, "rmsprop": 1, "sgd": 0}
-_EPSILON = 1e-7
+from pybridge.optimizers import StepInputs, training_optimizer
 
 
 def slot_shapes(recipe: TrainingRecipe, shapes: Sequence[Any]) -> list[tuple[int, ...]]:
     """Shapes of the optimizer's slots for weights of these shapes; all begin as zeros."""
-    count = 1 if recipe.optimizer == "sgd" and recipe.momentum else _SLOTS[recipe.optimizer]
+    count = training_optimizer(recipe.optimizer).slots(momentum=recipe.momentum)
     return [tuple(shape) for _ in range(count) for shape in shapes]
 
 
@@ -53,12 +48,8 @@ def update(
         present, _ = tf.clip_by_global_norm(present, clip)
     number = len(weights)
     columns = [slots[i * number : (i + 1) * number] for i in range(len(slots) // number)]
-    if recipe.optimizer == "adam":
-        # Kingma and Ba 2015 (arXiv:1412.6980), algorithm 1 in the order of the end of section 2. Epsilon stands beside the
-        # corrected root, so that it is scaled as the root is.
-        power = tf.cast(step, tf.float32)
-        root = tf.sqrt(1.0 - tf.pow(0.999, power))
-        pace, epsilon = rate * root / (1.0 - tf.pow(0.9, power)), _EPSILON * root
+    inputs = StepInputs(rate, step, momentum if recipe.momentum else None, recipe.nesterov)
+    rule = training_optimizer(recipe.optimizer).rule(inputs)
     after: list[tf.Tensor] = []
     after_columns: list[list[tf.Tensor]] = [[] for _ in columns]
     for i, (weight, gradient) in enumerate(zip(weights, present, strict=True)):
@@ -69,18 +60,7 @@ def update(
         else:
             # Decoupled (Loshchilov and Hutter 2019, arXiv:1711.05101), before the update as in Keras.
             kept = weight * (1.0 - rate * decay) if recipe.weight_decay and decayed[i] else weight
-            if recipe.optimizer == "adam":
-                new = [0.9 * old[0] + 0.1 * gradient, 0.999 * old[1] + 0.001 * tf.square(gradient)]
-                change = pace * new[0] / (tf.sqrt(new[1]) + epsilon)
-            elif recipe.optimizer == "rmsprop":
-                new = [0.9 * old[0] + 0.1 * tf.square(gradient)]
-                change = rate * gradient / tf.sqrt(new[0] + _EPSILON)
-            elif recipe.momentum:
-                new = [momentum * old[0] + gradient]
-                change = rate * (gradient + momentum * new[0] if recipe.nesterov else new[0])
-            else:
-                new = []
-                change = rate * gradient
+            change, new = rule(gradient, old)
             after.append(kept - change)
         for column, value in zip(after_columns, new, strict=True):
             column.append(value)
