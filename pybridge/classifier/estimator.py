@@ -14,7 +14,7 @@ from sklearn.exceptions import NotFittedError
 
 from pybridge.classifier.evaluation import Evaluation
 from pybridge.classifier.inputs import Images, labelled, training_images, unlabelled
-from pybridge.classifier.settings import recorded
+from pybridge.classifier.settings import options_of, recorded
 from pybridge.classifier.trained import TrainedClassifier, TrainingResult
 from pybridge.classifier.training_run import choose_seed, new_record, prepare_run, train
 from pybridge.classifier.transfers import new_head, unfrozen_end, without_head
@@ -22,13 +22,14 @@ from pybridge.data import Preprocessing
 from pybridge.features import parse_memory
 from pybridge.loading import BaseModel, Source, resolve
 from pybridge.node import Node
+from pybridge.optimizers import OptimizerName
 from pybridge.progress import download_progress
 from pybridge.session import Session
 from pybridge.training.callbacks import Callback
 from pybridge.training.history import History
+from pybridge.training.options import Engine, FineTuningOptions, Monitor, Schedule
 from pybridge.training.rate_finder import RateCurve, RateSearch
 from pybridge.training.run_directory import RunDirectory
-from pybridge.training.trainer import AUTO
 from pybridge.training.transfer import find_rate
 
 # What belongs to a running process; neither copied nor saved.
@@ -43,28 +44,29 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             Keras model, or its ``.keras`` or ``.h5`` file; ``keras.applications.NAME``; a SavedModel's folder; an ``.onnx`` file;
             a ``torch.nn.Module``, which needs ``input_shape``. TF.js graph models and SavedModels must be liftable into layers.
         epochs: Epochs at most.
-        batch_size: Images in a training step.
+        batch_size: Examples in a training step.
         learning_rate: Of the head; `fine_tune` has its own.
-        optimizer: ``adam``, ``adamw``, ``rmsprop`` or ``sgd`` (with momentum 0.9).
+        optimizer: ``adam``, ``sgd`` (with momentum 0.9) or another of `pybridge.optimizers`.
         weight_decay: Decoupled weight decay of kernels.
         dropout: Share of features that is dropped in training.
         hidden_units: Units of a ReLU layer before the probabilities; 0 for none.
-        label_smoothing: Share of the target that is spread over all classes.
+        label_smoothing: Share of the target that is spread over all classes; for targets that are classes.
         class_weight: None, ``"balanced"``, or a dict from label (or, for folders, class number) to weight.
         patience: Epochs without improvement of ``monitor`` before training stops; None to train all epochs.
         monitor: What the best weights are judged by: ``val_loss``, ``val_accuracy``, ``loss`` or ``accuracy``. By default
-            `fit` takes ``val_loss``, and `fine_tune` ``val_accuracy``: a fine-tuned network is right more often even where
-            it has become too sure of itself, which the loss punishes (docs/defaults.md).
+            `fit` takes ``val_loss``, and `fine_tune` ``val_accuracy``: a fine-tuned network is right more often even where it
+            has become too sure of itself, which the loss punishes (docs/defaults.md).
         augment: False, True, a number of views, a dict or an `Augmentation`: cropped and mirrored views of the training
             images, whose features are computed once too.
         preprocessing: Overrides what is known of the base model.
-        schedule: How the learning rate goes over the epochs: ``constant``, ``cosine`` or ``one_cycle``; `fine_tune` has its own.
+        schedule: How the learning rate goes over the epochs: ``constant``, ``cosine`` or ``one_cycle``; `fine_tune` has its
+            own.
         warmup_epochs: Epochs, or parts of one, over which the rate rises to its value.
         global_clipnorm: Gradients that are longer, all of them together, are shortened to this; None for none.
         mixup: Trains on mixtures of two examples; both parameters of the beta distribution of their shares, 0 for none.
         engine: ``compiled``: a graph that Python's Keras traces once and Node's TensorFlow runs, several times as fast.
             ``layers``: TensorFlow.js's own gradients and optimizers. ``auto``: ``compiled`` where it can train the model,
-            else ``layers``, which is logged; ``history_.engine`` names the one in use.
+            else ``layers``, which is logged; ``history.engine`` names the one in use.
         feature_memory: How much memory cached activations may take, in bytes or as ``"2GB"``; more of them lie in a file in
             pybridge's cache while training runs. Default: half of what is free.
         skip_unreadable: Leave out images that cannot be decoded instead of raising.
@@ -86,21 +88,21 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         epochs: int = 100,
         batch_size: int = 32,
         learning_rate: float = 3e-3,
-        optimizer: str = "adam",
+        optimizer: OptimizerName = "adam",
         weight_decay: float = 0.0,
         dropout: float = 0.2,
         hidden_units: int = 0,
         label_smoothing: float = 0.0,
         class_weight: Any = None,
         patience: int | None = 10,
-        monitor: str | None = None,
+        monitor: Monitor | None = None,
         augment: Any = False,
         preprocessing: Preprocessing | None = None,
-        schedule: str = "constant",
+        schedule: Schedule = "constant",
         warmup_epochs: float = 0.0,
         global_clipnorm: float | None = None,
         mixup: float = 0.0,
-        engine: str = AUTO,
+        engine: Engine = "auto",
         feature_memory: int | str | None = None,
         skip_unreadable: bool = False,
         input_shape: tuple[int, ...] | None = None,
@@ -166,12 +168,13 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         run = prepare_run(run_dir, resume)
         if run is not None and run.is_finished():
             return self._keep(TrainingResult.read(run))
-        seed = choose_seed(self.seed, run)
+        parameters = self.get_params()
+        options = options_of(parameters, seed := choose_seed(self.seed, run))
         images = training_images(x, y, split=validation_split, validation=validation_data, seed=seed)
-        session, parameters = self.session, self.get_params()
+        session = self.session
         with session.tensorflow():
             base = self._load_base()
-            transfer = new_head(base, images, parameters, seed, session)
+            transfer = new_head(base, images, options, session)
             record = new_record(
                 transfer,
                 {"name": base.name, **base.origin},
@@ -213,11 +216,12 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             >>> ImageClassifier(seed=0, learning_rate=curve.suggestion).fit("photos/")
         """
         seed = choose_seed(self.seed)
-        search = RateSearch(lowest, highest, steps, self.batch_size, seed, self.mixup)
+        options = options_of(self.get_params(), seed)
+        search = RateSearch(lowest, highest, steps, options.batch_size, seed, options.mixup)
         images = training_images(x, y, split=0, validation=None, seed=seed)
         session = self.session
         with session.tensorflow():
-            transfer = new_head(self._load_base(), images, self.get_params(), seed, session)
+            transfer = new_head(self._load_base(), images, options, session)
             return find_rate(transfer, session, search)
 
     def fine_tune(
@@ -228,7 +232,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         unfreeze: int | float | str = 0.3,
         epochs: int = 10,
         learning_rate: float = 3e-4,
-        schedule: str = "cosine",
+        schedule: Schedule = "cosine",
         warmup_epochs: float = 1.0,
         validation_split: float = 0.2,
         validation_data: Any = None,
@@ -274,6 +278,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             "schedule": schedule,
             "warmup_epochs": warmup_epochs,
         }
+        parameters = self.get_params()
+        options = options_of({**parameters, **tuning}, self.seed_, FineTuningOptions)
         images = training_images(
             x,
             y,
@@ -283,8 +289,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             classes=self.classes_,
             class_names=self.class_names_,
         )
-        session, parameters = self.session, self.get_params()
-        transfer = unfrozen_end(known.model, self.preprocessing_, unfreeze, images, {**parameters, **tuning}, self.seed_)
+        session = self.session
+        transfer = unfrozen_end(known.model, self.preprocessing_, unfreeze, images, options)
         record = new_record(
             transfer,
             known.record.base,

@@ -9,7 +9,6 @@ from pybridge.errors import DataError
 from pybridge.training.checkpoint import read_checkpoint
 from pybridge.training.loop import FitState
 from pybridge.training.run_directory import RunDirectory, RunRecord
-from pybridge.training.trainer import AUTO
 
 # Settings that a resumed training may change without becoming another training; the cut stands for `unfreeze`.
 _FREE_TO_CHANGE = {"engine", "unfreeze", "epochs", "patience", "seed", "skip_unreadable"}
@@ -54,7 +53,7 @@ def checkpoint_to_resume(run: RunDirectory, record: RunRecord) -> FitState | Non
         if name not in free and then.get(name) != value
     ]
     engine = begun.history.engine
-    if record.settings["engine"] not in (AUTO, engine):
+    if record.settings["engine"] not in ("auto", engine):
         changed.append(f"engine was {engine!r} and is {record.settings['engine']!r}")
     if changed:
         raise DataError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,8 @@ from numpy.typing import NDArray
 
 from pybridge.classifier.inputs import weights_by_name
 from pybridge.data import Augmentation
-from pybridge.optimizers import training_optimizer
-from pybridge.training.loop import FitSettings
+from pybridge.training.options import ClassifierOptions, described
 from pybridge.training.run_directory import RunRecord
-from pybridge.training.trainer import TrainerSettings
 
 Parameters = Mapping[str, Any]
 """The parameters of `ImageClassifier`, by name; for fine-tuning with what it does otherwise."""
@@ -25,34 +24,15 @@ _NOT_RECORDED = ("allow_lambda", "base", "feature_memory", "input_shape", "node"
 _BEFORE = {"schedule": "constant", "warmup_epochs": 0.0, "mixup": 0.0, "global_clipnorm": None}
 
 
-def fit_settings(parameters: Parameters, seed: int) -> FitSettings:
-    """How long a training takes, in which portions, and at which rates."""
-    return FitSettings(
-        parameters["epochs"],
-        parameters["batch_size"],
-        parameters["learning_rate"],
-        seed,
-        parameters["patience"],
-        parameters["monitor"],
-        schedule=parameters["schedule"],
-        warmup_epochs=parameters["warmup_epochs"],
-        mixup=parameters["mixup"],
-    )
+def options_of(parameters: Parameters, seed: int, kind: type[ClassifierOptions] = ClassifierOptions) -> ClassifierOptions:
+    """How a training is done; what the parameters do not say is as ``kind`` has it.
 
-
-def trainer_settings(parameters: Parameters, seed: int) -> TrainerSettings:
-    """Optimizer, loss and learning rate of a training."""
-    return TrainerSettings(
-        optimizer=parameters["optimizer"],
-        learning_rate=parameters["learning_rate"],
-        momentum=training_optimizer(parameters["optimizer"]).classifier_momentum,
-        weight_decay=parameters["weight_decay"],
-        global_clipnorm=parameters["global_clipnorm"],
-        label_smoothing=parameters["label_smoothing"],
-        mixup=parameters["mixup"] > 0,
-        seed=seed,
-        hold_batch_normalization=True,
-    )
+    Raises:
+        ValueError: A parameter is what it may not be.
+    """
+    given = {name: parameters[name] for name in described(kind).keys() & parameters.keys()}
+    options = kind(**{**given, "seed": seed})
+    return replace(options, momentum=options.chosen_optimizer.classifier_momentum)
 
 
 def recorded(parameters: Parameters, classes: NDArray[Any], class_names: tuple[str, ...]) -> dict[str, Any]:

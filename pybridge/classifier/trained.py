@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from pybridge.classifier.evaluation import Evaluation, report_data
 from pybridge.classifier.inputs import parse_class_values
-from pybridge.classifier.settings import in_use, trainer_settings
+from pybridge.classifier.settings import in_use, options_of
 from pybridge.data import ImageSet
 from pybridge.graphs import Program
 from pybridge.report import render
 from pybridge.session import Session
 from pybridge.tfjs.layers_model import LayersModel
+from pybridge.training.options import ClassifierOptions
 from pybridge.training.run_directory import REPORT_FILE, RunDirectory, RunRecord
-from pybridge.training.trainer import TrainerSettings
 from pybridge.training.transfer import classifier_programs
 
 logger = logging.getLogger(__name__)
@@ -153,6 +153,7 @@ class TrainedClassifier:
         """
         return self.session.extractor.compute(self.programs[:-1], images, description="Features")
 
-    def trainer_settings(self) -> TrainerSettings:
-        """Optimizer, loss and learning rate that it was trained with."""
-        return trainer_settings(in_use(self.record), self.record.seed)
+    @property
+    def options(self) -> ClassifierOptions:
+        """How it was trained."""
+        return options_of(in_use(self.record), self.record.seed)

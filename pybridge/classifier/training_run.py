@@ -79,7 +79,7 @@ def new_record(
         preprocessing=transfer.preprocessing,
         cut=transfer.cut,
         settings=dict(settings),
-        seed=transfer.fit.seed,
+        seed=transfer.options.seed,
         versions=_versions(runtime),
         data={
             "training": counts(transfer.training),
@@ -119,7 +119,7 @@ def train(
     checkpoint = None if run is None else checkpoint_to_resume(run, record)
     if checkpoint is not None:
         assert checkpoint.history.engine is not None
-        transfer = replace(transfer, engine=checkpoint.history.engine)
+        transfer = replace(transfer, options=replace(transfer.options, engine=checkpoint.history.engine))
     record = replace(record, epochs_before=len(before))
     if run is not None:
         # Until the end the model on disk is that of the beginning; what was learned since is in the checkpoint.

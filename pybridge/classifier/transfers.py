@@ -6,7 +6,6 @@ import logging
 from dataclasses import replace
 
 from pybridge.classifier.inputs import TrainingImages, weights_by_name
-from pybridge.classifier.settings import Parameters, fit_settings, trainer_settings
 from pybridge.data import Augmentation, Preprocessing
 from pybridge.loading import BaseModel
 from pybridge.session import Session
@@ -14,19 +13,19 @@ from pybridge.tfjs.cuts import choose_cut, fixed_layers
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.tfjs.topology import layer_names, truncate
 from pybridge.training.head import POOLING_LAYER, append_classifier, append_pooling
+from pybridge.training.options import ClassifierOptions
 from pybridge.training.transfer import Transfer
 
 logger = logging.getLogger(__name__)
 
 
-def new_head(base: BaseModel, images: TrainingImages, parameters: Parameters, seed: int, session: Session) -> Transfer:
+def new_head(base: BaseModel, images: TrainingImages, options: ClassifierOptions, session: Session) -> Transfer:
     """The training of a freshly initialised head on a base, all of which stays as it is.
 
     Args:
         base: The base model.
         images: What to train on, and to judge by.
-        parameters: Of the classifier.
-        seed: Of the head's first weights, and of the training.
+        options: How; the seed is that of the head's first weights too.
         session: Where the base is traced, if it is not in the cache.
     """
     features = append_pooling(base.model)
@@ -36,11 +35,11 @@ def new_head(base: BaseModel, images: TrainingImages, parameters: Parameters, se
         features,
         channels,
         len(images.class_names),
-        dropout=parameters["dropout"],
-        hidden_units=parameters["hidden_units"],
-        seed=seed,
+        dropout=options.dropout,
+        hidden_units=options.hidden_units,
+        seed=options.seed,
     )
-    return _transfer(model, POOLING_LAYER, base.preprocessing, images, parameters, seed)
+    return _transfer(model, POOLING_LAYER, base.preprocessing, images, options)
 
 
 def unfrozen_end(
@@ -48,8 +47,7 @@ def unfrozen_end(
     preprocessing: Preprocessing,
     unfreeze: int | float | str,
     images: TrainingImages,
-    parameters: Parameters,
-    seed: int,
+    options: ClassifierOptions,
 ) -> Transfer:
     """The further training of a classifier, with the last layers of its base.
 
@@ -58,18 +56,17 @@ def unfrozen_end(
         preprocessing: What turns images into its input.
         unfreeze: How much of the base trains; see `ImageClassifier.fine_tune`.
         images: What to train on, and to judge by.
-        parameters: Of the classifier, with what fine-tuning does otherwise.
-        seed: Of the training.
+        options: How.
 
     Raises:
         ModelFormatError: There is no such layer.
     """
     cut = choose_cut(without_head(model), unfreeze)
     _tell_of_fixed_layers(model, cut)
-    transfer = _transfer(model, cut, preprocessing, images, parameters, seed)
-    # A fine-tuned network is right more often even where it has become too sure of itself, which the loss punishes.
-    monitor = parameters["monitor"] or ("val_accuracy" if images.validation is not None else None)
-    return replace(transfer, fit=replace(transfer.fit, monitor=monitor, keep_start=True))
+    if options.monitor is None and images.validation is not None:
+        # A fine-tuned network is right more often even where it has become too sure of itself, which the loss punishes.
+        options = replace(options, monitor="val_accuracy")
+    return _transfer(model, cut, preprocessing, images, options)
 
 
 def without_head(model: LayersModel) -> LayersModel:
@@ -83,8 +80,7 @@ def _transfer(
     cut: str | None,
     preprocessing: Preprocessing,
     images: TrainingImages,
-    parameters: Parameters,
-    seed: int,
+    options: ClassifierOptions,
 ) -> Transfer:
     return Transfer(
         model=model,
@@ -92,12 +88,10 @@ def _transfer(
         preprocessing=preprocessing,
         training=images.training,
         validation=images.validation,
-        fit=fit_settings(parameters, seed),
-        trainer=trainer_settings(parameters, seed),
-        engine=parameters["engine"],
-        augmentation=Augmentation.parse(parameters["augment"]),
-        class_weight=weights_by_name(parameters["class_weight"], images.classes, images.class_names),
-        skip_unreadable=parameters["skip_unreadable"],
+        options=options,
+        augmentation=Augmentation.parse(options.augment),
+        class_weight=weights_by_name(options.class_weight, images.classes, images.class_names),
+        skip_unreadable=options.skip_unreadable,
     )
 
 

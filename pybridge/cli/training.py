@@ -8,6 +8,33 @@ from pathlib import Path
 from typing import Any
 
 from pybridge.cli.common import ALLOW_LAMBDA, FAILED, INPUT_SHAPE, SUCCESS, Verbs, answer, say, set_up, sizes
+from pybridge.cli.options import add_flags, chosen
+from pybridge.training.options import ClassifierOptions, FineTuningOptions
+
+# The options of each verb, in the order of its help.
+_TRAIN = (
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "schedule",
+    "warmup_epochs",
+    "optimizer",
+    "weight_decay",
+    "global_clipnorm",
+    "dropout",
+    "hidden_units",
+    "label_smoothing",
+    "mixup",
+    "class_weight",
+    "augment",
+    "patience",
+    "monitor",
+    "engine",
+    "feature_memory",
+    "skip_unreadable",
+)
+_TUNE_ALONE = ("epochs", "learning_rate", "schedule", "warmup_epochs")
+_TUNE = (*_TUNE_ALONE, "augment", "feature_memory", "skip_unreadable")
 
 
 def add(verbs: Verbs) -> None:
@@ -22,30 +49,12 @@ def add(verbs: Verbs) -> None:
     )
     train.add_argument("--input-shape", type=sizes, metavar="C,H,W", help=INPUT_SHAPE)
     train.add_argument("--allow-lambda", action="store_true", help=ALLOW_LAMBDA)
-    train.add_argument("--batch-size", type=int, default=32, metavar="N", help="images in a step (default 32)")
-    train.add_argument("--optimizer", default="adam", choices=("adam", "adamw", "rmsprop", "sgd"))
-    train.add_argument("--weight-decay", type=float, default=0.0, metavar="X")
-    train.add_argument("--dropout", type=float, default=0.2, metavar="X", help="share of features dropped (default 0.2)")
-    train.add_argument("--hidden-units", type=int, default=0, metavar="N", help="a ReLU layer before the output (default none)")
-    train.add_argument("--label-smoothing", type=float, default=0.0, metavar="X")
-    train.add_argument("--schedule", default="constant", choices=("constant", "cosine", "one_cycle"), help="of the learning rate")
-    train.add_argument("--warmup-epochs", type=float, default=0.0, metavar="N", help="epochs over which the rate rises")
-    train.add_argument("--mixup", type=float, default=0.0, metavar="X", help="train on mixtures of examples; 0.1 to 0.4 is usual")
-    train.add_argument(
-        "--engine",
-        default="auto",
-        choices=("auto", "compiled", "layers"),
-        help="compiled: a graph that Python's Keras traces; layers: TensorFlow.js alone; auto: the former where it can (default)",
-    )
-    train.add_argument("--balanced", action="store_true", help="let rare classes weigh as much as common ones")
-    train.add_argument(
-        "--patience", type=int, default=10, metavar="N", help="epochs without improvement; 0 trains all (default 10)"
-    )
+    add_flags(train, ClassifierOptions, _TRAIN)
     train.add_argument(
         "--find-lr", action="store_true", help="train nothing, but try learning rates and suggest one; --out FILE.html draws it"
     )
     train.add_argument("--seed", type=int, help="makes the weights the same, bit for bit, on one machine")
-    _training_options(train, epochs=100, learning_rate=3e-3)
+    _run_flags(train)
 
     tune = verbs.add(
         "fine-tune",
@@ -56,13 +65,10 @@ def add(verbs: Verbs) -> None:
     tune.add_argument("run_dir", type=Path, metavar="RUN")
     tune.add_argument("folder", type=Path, help="the photos, with the classes of the run")
     tune.add_argument("--unfreeze", default="0.3", help='how much trains: 20 layers, a share (0.3), a layer\'s name, or "all"')
-    tune.add_argument(
-        "--schedule", default="cosine", choices=("constant", "cosine", "one_cycle"), help="of the learning rate (default cosine)"
-    )
-    tune.add_argument(
-        "--warmup-epochs", type=float, default=1.0, metavar="N", help="epochs over which the rate rises (default 1)"
-    )
-    _training_options(tune, epochs=10, learning_rate=3e-4)
+    add_flags(tune, FineTuningOptions, _TUNE)
+    # None leaves it as the run has it.
+    tune.set_defaults(augment=None)
+    _run_flags(tune)
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -78,23 +84,7 @@ def _train(options: argparse.Namespace) -> int:
             base=options.base,
             input_shape=options.input_shape,
             allow_lambda=options.allow_lambda,
-            epochs=options.epochs,
-            batch_size=options.batch_size,
-            learning_rate=options.learning_rate,
-            optimizer=options.optimizer,
-            weight_decay=options.weight_decay,
-            dropout=options.dropout,
-            hidden_units=options.hidden_units,
-            label_smoothing=options.label_smoothing,
-            schedule=options.schedule,
-            warmup_epochs=options.warmup_epochs,
-            mixup=options.mixup,
-            engine=options.engine,
-            class_weight="balanced" if options.balanced else None,
-            patience=options.patience if options.patience > 0 else None,
-            augment=options.augment or False,
-            feature_memory=options.feature_memory,
-            skip_unreadable=options.skip_unreadable,
+            **chosen(options, _TRAIN),
             seed=options.seed,
         ) as classifier,
         # One for tracing and for the proof.
@@ -126,10 +116,7 @@ def _fine_tune(options: argparse.Namespace) -> int:
         classifier.fine_tune(
             options.folder,
             unfreeze=_unfreeze(options.unfreeze),
-            epochs=options.epochs,
-            learning_rate=options.learning_rate,
-            schedule=options.schedule,
-            warmup_epochs=options.warmup_epochs,
+            **chosen(options, _TUNE_ALONE),
             validation_split=options.validation_split,
             validation_data=options.validation,
             run_dir=options.out,
@@ -163,19 +150,10 @@ def _check_out(options: argparse.Namespace) -> None:
         raise ValueError("the following arguments are required: --out")
 
 
-def _training_options(parser: argparse.ArgumentParser, *, epochs: int, learning_rate: float) -> None:
+def _run_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="RUN", help="folder for the run; must not exist yet")
-    parser.add_argument("--epochs", type=int, default=epochs, metavar="N", help=f"epochs at most (default {epochs})")
-    parser.add_argument("--learning-rate", type=float, default=learning_rate, metavar="X", help=f"default {learning_rate:g}")
     parser.add_argument("--validation", type=Path, metavar="FOLDER", help="photos to judge by, instead of a share of the others")
     parser.add_argument("--validation-split", type=float, default=0.2, metavar="X", help="share kept to judge by (default 0.2)")
-    parser.add_argument("--augment", type=int, metavar="VIEWS", help="views of each photo: itself, and crops of it")
-    parser.add_argument(
-        "--feature-memory",
-        metavar="SIZE",
-        help="memory for cached activations, such as 2GB; more of them lie in a file (default half of what is free)",
-    )
-    parser.add_argument("--skip-unreadable", action="store_true", help="leave out images that cannot be decoded")
     parser.add_argument("--resume", action="store_true", help="go on with an unfinished run in RUN")
 
 

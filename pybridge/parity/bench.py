@@ -159,7 +159,7 @@ class Bench:
             threads = runner.call("parity.backend", {"name": backend})["threads"]
             note = f"threads: {threads}" if backend == "wasm" else None
         try:
-            model = Model(self.node, subject.in_node)
+            model = Model(runner, subject.in_node)
             try:
                 yield model, note
             finally:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pybridge.classifier.settings import in_use
 from pybridge.classifier.trained import TrainedClassifier
 from pybridge.data import ImageSet
 from pybridge.graphs.training.reference import train_reference
@@ -20,9 +19,10 @@ from pybridge.rpc.runner import Runner
 from pybridge.session import Session
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.training.engines import create_trainer
+from pybridge.training.options import ENGINES, EngineName, TrainingOptions
 from pybridge.training.preparation import EngineChoice, EnginePreparation
 from pybridge.training.schedules import mixing_shares
-from pybridge.training.trainer import ENGINES, Examples, Trainer, TrainerSettings
+from pybridge.training.trainer import Examples, Trainer
 from pybridge.training.transfer import trainable_part
 
 MOST_IMAGES = 64
@@ -47,13 +47,13 @@ def check_training(classifier: TrainedClassifier, images: ImageSet, epochs: int)
     """
     some = images.take(np.linspace(0, len(images) - 1, min(len(images), MOST_IMAGES)).astype(np.int64))
     stages, session = classifier.programs[:-1], classifier.session
-    parameters, settings = in_use(classifier.record), classifier.trainer_settings()
+    options = classifier.options
     tail = trainable_part(classifier.model, classifier.record.cut, stages[-1].output_shape)
-    with session.tensorflow(), EnginePreparation("compiled", tail, settings, session.runtime) as preparation:
+    with session.tensorflow(), EnginePreparation("compiled", tail, options, session.runtime) as preparation:
         store, _ = session.extractor.extract(stages, some, description="Features")
         try:
             choice = preparation.result()
-            course = _Course(Examples(store, _labels(some)), settings, epochs, parameters["mixup"])
+            course = _Course(Examples(store, _labels(some)), options, epochs)
             return _compare(session, tail, choice, course)
         finally:
             session.extractor.release(store)
@@ -64,9 +64,8 @@ class _Course:
     """What both sides train on, and in which order."""
 
     examples: Examples
-    settings: TrainerSettings
+    options: TrainingOptions
     epochs: int
-    mixup: float
 
     @property
     def used(self) -> NDArray[np.int32]:
@@ -82,11 +81,13 @@ class _Course:
 
     @property
     def orders(self) -> list[NDArray[np.int32]]:
-        return [np.random.default_rng([self.settings.seed, i]).permutation(self.used) for i in range(self.epochs)]
+        return [np.random.default_rng([self.options.seed, i]).permutation(self.used) for i in range(self.epochs)]
 
     @property
     def mixing(self) -> list[NDArray[np.float32]] | None:
-        shares = [mixing_shares(self.mixup, seed=self.settings.seed, epoch=i, steps=self.steps) for i in range(self.epochs)]
+        shares = [
+            mixing_shares(self.options.mixup, seed=self.options.seed, epoch=i, steps=self.steps) for i in range(self.epochs)
+        ]
         return [share for share in shares if share is not None] or None
 
     def losses(self, trainer: Trainer) -> list[float]:
@@ -98,7 +99,7 @@ class _Course:
                 order,
                 np.zeros_like(order),
                 batch_size=self.batch_size,
-                learning_rate=self.settings.learning_rate,
+                learning_rate=self.options.learning_rate,
                 mixing=None if mixing is None else mixing[i],
             )["loss"]
             for i, order in enumerate(self.orders)
@@ -118,7 +119,7 @@ class _Course:
 
 def _compare(session: Session, tail: LayersModel, choice: EngineChoice, course: _Course) -> TrainingCheck:
     assert choice.program is not None
-    trainer = create_trainer(choice, session.runner, tail, course.settings)
+    trainer = create_trainer(choice, session.runner, tail, course.options)
     try:
         in_node = course.losses(trainer)
         weights = trainer.weights()
@@ -132,15 +133,17 @@ def _compare(session: Session, tail: LayersModel, choice: EngineChoice, course: 
             course.examples.targets,
             course.orders,
             batch_size=course.batch_size,
-            settings=course.settings,
+            settings=course.options,
             tensorflow=tensorflow,
-            learning_rate=course.settings.learning_rate,
+            learning_rate=course.options.learning_rate,
             mixing=course.mixing,
         )
     gaps = {name: _gap(weights[name], reference.weights[name]) for name in choice.program.weights}
     worst = max(gaps, key=lambda name: gaps[name][1])
     few = replace(course, examples=replace(course.examples, order=course.used[:_MOST_FOR_LAYERS]))
-    by_engine = {engine: _losses(engine, session.runner, _without_dropout(tail), few) for engine in ENGINES}
+    by_engine: dict[str, list[float]] = {
+        engine: _losses(engine, session.runner, _without_dropout(tail), few) for engine in ENGINES
+    }
     compiled, layers = (np.array(by_engine[engine]) for engine in ENGINES)
     return TrainingCheck(
         images=len(course.used),
@@ -157,8 +160,8 @@ def _compare(session: Session, tail: LayersModel, choice: EngineChoice, course: 
     )
 
 
-def _losses(engine: str, runner: Runner, model: LayersModel, course: _Course) -> list[float]:
-    trainer = create_trainer(engine, runner, model, course.settings)
+def _losses(engine: EngineName, runner: Runner, model: LayersModel, course: _Course) -> list[float]:
+    trainer = create_trainer(engine, runner, model, course.options)
     try:
         return course.losses(trainer)
     finally:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pybridge.errors import BridgeError
 from pybridge.training.history import History
+from pybridge.training.options import Monitor
 
 Logs = dict[str, float]
 
@@ -100,7 +101,7 @@ class EarlyStopping(Callback):
         min_delta: What counts as an improvement at least.
     """
 
-    def __init__(self, monitor: str = "val_loss", patience: int = 5, min_delta: float = 0.0) -> None:
+    def __init__(self, monitor: Monitor = "val_loss", patience: int = 5, min_delta: float = 0.0) -> None:
         if patience < 0 or min_delta < 0:
             raise ValueError(f"patience and min_delta must not be negative, but are {patience} and {min_delta}")
         self.monitor = monitor
@@ -134,7 +135,7 @@ class ReduceLROnPlateau(Callback):
         min_lr: The rate is never lowered below this.
     """
 
-    def __init__(self, monitor: str = "val_loss", factor: float = 0.1, patience: int = 3, min_lr: float = 0.0) -> None:
+    def __init__(self, monitor: Monitor = "val_loss", factor: float = 0.1, patience: int = 3, min_lr: float = 0.0) -> None:
         if not 0 < factor < 1:
             raise ValueError(f"factor must lie between 0 and 1, but is {factor}")
         self.monitor = monitor

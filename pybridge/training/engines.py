@@ -7,17 +7,18 @@ from pybridge.graphs.training.program import TrainingProgram
 from pybridge.rpc.runner import Runner
 from pybridge.runtime import ensure
 from pybridge.tfjs.layers_model import LayersModel
+from pybridge.training.options import Engine, TrainingOptions
 from pybridge.training.preparation import EngineChoice, EnginePreparation
-from pybridge.training.trainer import NodeTrainer, Trainer, TrainerSettings
+from pybridge.training.trainer import NodeTrainer, Trainer
 
 _WITH_ACCURACY = {"binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"}
 
 
 def create_trainer(
-    engine: str | EngineChoice,
+    engine: Engine | EngineChoice,
     runner: Runner,
     model: LayersModel,
-    settings: TrainerSettings,
+    options: TrainingOptions,
     *,
     tensorflow: TensorFlowProcess | None = None,
 ) -> Trainer:
@@ -26,10 +27,10 @@ def create_trainer(
     Args:
         engine: ``compiled``: a graph that Python's Keras traces once and Node's TensorFlow runs. ``layers``: TensorFlow.js's
             own gradients and optimizers. ``auto``: ``compiled`` where it can train the model, else ``layers``. Or what an
-            `EnginePreparation` found for this model and these settings.
+            `EnginePreparation` found for this model and these options.
         runner: The Node process that shall train.
         model: What trains, with its initial weights.
-        settings: How.
+        options: How.
         tensorflow: A TensorFlow process for ``compiled`` to trace in; by default the shared one.
 
     Raises:
@@ -37,40 +38,40 @@ def create_trainer(
         ModelFormatError: The engine cannot train such a model.
     """
     if engine == "layers":
-        return _layers(runner, model, settings)
+        return _layers(runner, model, options)
     if isinstance(engine, str):
-        with EnginePreparation(engine, model, settings, ensure(), tensorflow) as preparation:
+        with EnginePreparation(engine, model, options, ensure(), tensorflow) as preparation:
             engine = preparation.result()
     if engine.program is not None:
-        return _compiled(runner, model, settings, engine.program)
-    return _layers(runner, model, settings)
+        return _compiled(runner, model, options, engine.program)
+    return _layers(runner, model, options)
 
 
-def _compiled(runner: Runner, model: LayersModel, settings: TrainerSettings, program: TrainingProgram) -> Trainer:
+def _compiled(runner: Runner, model: LayersModel, options: TrainingOptions, program: TrainingProgram) -> Trainer:
     parameters = {
-        "program": {**program.to_dict(), "accuracy": settings.loss in _WITH_ACCURACY},
+        "program": {**program.to_dict(), "accuracy": options.loss in _WITH_ACCURACY},
         "weights": [model.weights[name] for name in program.weights],
-        "seed": settings.graph_seed,
-        "numbers": settings.numbers,
+        "seed": options.graph_seed,
+        "numbers": options.numbers,
     }
     rest = {name: value for name, value in model.weights.items() if name not in program.weights}
     return NodeTrainer("compiled", runner.start().connection, "training.createCompiled", parameters, program.weights, rest)
 
 
-def _layers(runner: Runner, model: LayersModel, settings: TrainerSettings) -> Trainer:
+def _layers(runner: Runner, model: LayersModel, options: TrainingOptions) -> Trainer:
     names = list(model.weights)
     camel = {
-        "loss": settings.loss,
-        "labelSmoothing": settings.label_smoothing,
-        "seed": settings.seed,
-        "holdBatchNormalization": settings.hold_batch_normalization,
+        "loss": options.loss,
+        "labelSmoothing": options.label_smoothing,
+        "seed": options.seed,
+        "holdBatchNormalization": options.hold_batch_normalization,
         "optimizer": {
-            "name": settings.algorithm,
-            "learningRate": settings.learning_rate,
-            "momentum": settings.momentum,
-            "nesterov": settings.nesterov,
-            "weightDecay": settings.decay,
-            "globalClipnorm": settings.global_clipnorm or 0.0,
+            "name": options.chosen_optimizer.algorithm,
+            "learningRate": options.learning_rate,
+            "momentum": options.momentum,
+            "nesterov": options.nesterov,
+            "weightDecay": options.decay,
+            "globalClipnorm": options.global_clipnorm or 0.0,
         },
     }
     source = {"topology": model.topology, "names": names, "weights": list(model.weights.values())}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from pybridge.training.options import EngineName
+
 
 @dataclass
 class History:
@@ -22,7 +24,7 @@ class History:
 
     rows: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int | None = None
-    engine: str | None = None
+    engine: EngineName | None = None
 
     @property
     def history(self) -> dict[str, list[float]]:
@@ -43,7 +45,7 @@ class History:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def extended(self, rows: Iterable[Mapping[str, float]], best_epoch: int | None, engine: str | None = None) -> History:
+    def extended(self, rows: Iterable[Mapping[str, float]], best_epoch: int | None, engine: EngineName | None = None) -> History:
         """This history, followed by the epochs of a later training, numbered on.
 
         Args:

@@ -15,49 +15,11 @@ from pybridge.errors import NodeCrashedError
 from pybridge.progress import Progress, progress
 from pybridge.training.callbacks import Callback, EarlyStopping, Loop, signed
 from pybridge.training.history import History
-from pybridge.training.schedules import SCHEDULES, mixing_shares, rate_factors
+from pybridge.training.options import Monitor, TrainingOptions
+from pybridge.training.schedules import mixing_shares, rate_factors
 from pybridge.training.trainer import Examples, Trainer, Weights
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class FitSettings:
-    """How long and in which portions a model trains.
-
-    Args:
-        epochs: Epochs at most.
-        batch_size: Examples in a step.
-        learning_rate: Of the first epoch.
-        seed: Of the order of examples and the choice of views.
-        patience: Epochs without improvement before training stops early; None to train all epochs.
-        monitor: The metric by which weights are judged; None for ``val_loss``, or ``loss`` without validation data.
-        schedule: How the learning rate goes over the epochs: ``constant``, ``cosine`` or ``one_cycle``; see `rate_factors`.
-        warmup_epochs: Epochs, or parts of one, over which the rate rises to its value.
-        mixup: Both parameters of mixup's beta distribution; 0 for none. The trainer's settings must say ``mixup`` too.
-        keep_start: Whether the weights before the first epoch compete too, so that training cannot make the model worse.
-    """
-
-    epochs: int
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    seed: int = 0
-    patience: int | None = 5
-    monitor: str | None = None
-    keep_start: bool = False
-    schedule: str = "constant"
-    warmup_epochs: float = 0.0
-    mixup: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.epochs < 0:
-            raise ValueError(f"epochs must not be negative, but is {self.epochs}")
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, but is {self.batch_size}")
-        if self.schedule not in SCHEDULES:
-            raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
-        if not self.warmup_epochs >= 0 or not self.mixup >= 0:
-            raise ValueError("warmup_epochs and mixup must not be negative")
 
 
 @dataclass
@@ -89,7 +51,7 @@ def fit(
     trainer: Trainer,
     training: Examples,
     validation: Examples | None,
-    settings: FitSettings,
+    options: TrainingOptions,
     *,
     callbacks: Sequence[Callback] = (),
     resume: FitState | None = None,
@@ -105,7 +67,7 @@ def fit(
         trainer: What trains.
         training: Data to train on.
         validation: Data to judge by, or None.
-        settings: How long, and in which portions.
+        options: How long, in which portions, and at which rates. The trainer has been made with them too.
         callbacks: Called around the epochs, after the loop's own bookkeeping.
         resume: The state after an earlier epoch, to go on from.
         on_epoch: Told the state after each epoch; saves it.
@@ -117,13 +79,13 @@ def fit(
     """
     history = resume.history if resume else History()
     history.engine = trainer.engine
-    loop = Loop(settings.epochs, resume.learning_rate if resume else settings.learning_rate, history)
+    loop = Loop(options.epochs, resume.learning_rate if resume else options.learning_rate, history)
     best = resume.best_weights if resume else trainer.weights()
-    monitor = settings.monitor or ("val_loss" if validation is not None else "loss")
-    start = _judge_start(trainer, validation or training, settings, monitor)
+    monitor: Monitor = options.monitor or ("val_loss" if validation is not None else "loss")
+    start = _judge_start(trainer, validation or training, options, monitor)
     if resume:
         trainer.restore(resume.trainer)
-    everyone = [*([EarlyStopping(monitor, settings.patience)] if settings.patience is not None else []), *callbacks]
+    everyone = [*([EarlyStopping(monitor, options.patience)] if options.patience is not None else []), *callbacks]
     for callback in everyone:
         callback.loop = loop
         callback.on_train_begin({})
@@ -131,30 +93,28 @@ def fit(
         _early_stopping_of(everyone, history)
     interrupted = False
     try:
-        to_do = max(settings.epochs - len(history), 0)
+        to_do = max(options.epochs - len(history), 0)
         with progress(to_do * len(training.used), description, "example") as bar:
-            for epoch in range(len(history), settings.epochs):
+            for epoch in range(len(history), options.epochs):
                 if loop.stop_training:
                     break
                 for callback in everyone:
                     callback.on_epoch_begin(epoch, {})
-                bar.set_description(f"{description}, epoch {epoch + 1}/{settings.epochs}")
-                order, views = _order(settings.seed, epoch, training)
-                steps = -(-len(order) // settings.batch_size)
-                factors = rate_factors(
-                    settings.schedule, settings.warmup_epochs, epochs=settings.epochs, epoch=epoch, steps=steps
-                )
+                bar.set_description(f"{description}, epoch {epoch + 1}/{options.epochs}")
+                order, views = _order(options.seed, epoch, training)
+                steps = -(-len(order) // options.batch_size)
+                factors = rate_factors(options.schedule, options.warmup_epochs, epochs=options.epochs, epoch=epoch, steps=steps)
                 logs = trainer.train_epoch(
                     training,
                     order,
                     views,
-                    batch_size=settings.batch_size,
+                    batch_size=options.batch_size,
                     learning_rate=(loop.learning_rate * factors).astype(np.float32),
-                    mixing=mixing_shares(settings.mixup, seed=settings.seed, epoch=epoch, steps=steps),
+                    mixing=mixing_shares(options.mixup, seed=options.seed, epoch=epoch, steps=steps),
                     on_progress=_counter(bar),
                 )
                 if validation is not None:
-                    measured, _ = trainer.evaluate(validation, batch_size=settings.batch_size)
+                    measured, _ = trainer.evaluate(validation, batch_size=options.batch_size)
                     logs = {**logs, **{f"val_{name}": value for name, value in measured.items()}}
                 logs = {**logs, "learning_rate": loop.learning_rate * float(factors[-1])}
                 if _rank(logs, monitor) < (_rank(history.best, monitor) if history.best_epoch else start):
@@ -193,10 +153,10 @@ def _counter(bar: Progress) -> Callable[[dict[str, Any]], None]:
     return count
 
 
-def _judge_start(trainer: Trainer, examples: Examples, settings: FitSettings, monitor: str) -> tuple[float, float]:
-    if not settings.keep_start:
+def _judge_start(trainer: Trainer, examples: Examples, options: TrainingOptions, monitor: str) -> tuple[float, float]:
+    if not options.keep_start:
         return math.inf, math.inf
-    logs, _ = trainer.evaluate(examples, batch_size=settings.batch_size)
+    logs, _ = trainer.evaluate(examples, batch_size=options.batch_size)
     return _rank({f"{prefix}{name}": value for name, value in logs.items() for prefix in ("", "val_")}, monitor)
 
 

@@ -6,20 +6,18 @@ import logging
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import get_args
 
 from pybridge.errors import ModelFormatError
 from pybridge.graphs import TensorFlowProcess, shared_tensorflow
 from pybridge.graphs.training.cache import is_training_cached, training_program_for
 from pybridge.graphs.training.program import TrainingProgram, TrainingRecipe
-from pybridge.optimizers import training_optimizer
 from pybridge.progress import progress
 from pybridge.runtime import Runtime
 from pybridge.tfjs.layers_model import LayersModel
-from pybridge.training.trainer import AUTO, ENGINES, TrainerSettings
+from pybridge.training.options import Engine, EngineName, TrainingOptions, one_of
 
 logger = logging.getLogger(__name__)
-
-CHOICES = (AUTO, *ENGINES)
 
 # A cancelled tracing is over as soon as its process is killed; one that waits for another process's lock is left to itself.
 _PATIENCE_SECONDS = 2.0
@@ -30,11 +28,11 @@ class EngineChoice:
     """An engine, and its graph where it needs one.
 
     Attributes:
-        engine: One of `ENGINES`.
+        engine: Its name.
         program: Of the engine ``compiled``.
     """
 
-    engine: str
+    engine: EngineName
     program: TrainingProgram | None = None
 
 
@@ -46,9 +44,9 @@ class EnginePreparation:
     extracted meanwhile.
 
     Args:
-        engine: ``auto`` or one of `ENGINES`.
+        engine: Its name, or ``auto``.
         model: What shall train; its weights' values do not matter.
-        settings: How.
+        options: How.
         runtime: Whose TensorFlow traces.
         tensorflow: A process to trace in; by default the shared one.
 
@@ -56,21 +54,20 @@ class EnginePreparation:
         ValueError: There is no such engine.
 
     Example:
-        >>> preparation = EnginePreparation("auto", model, TrainerSettings(), ensure())
+        >>> preparation = EnginePreparation("auto", model, TrainingOptions(), ensure())
         >>> preparation.result().engine
         'compiled'
     """
 
     def __init__(
         self,
-        engine: str,
+        engine: Engine,
         model: LayersModel,
-        settings: TrainerSettings,
+        options: TrainingOptions,
         runtime: Runtime,
         tensorflow: TensorFlowProcess | None = None,
     ) -> None:
-        if engine not in CHOICES:
-            raise ValueError(f"engine must be one of {', '.join(CHOICES)}, not {engine!r}")
+        one_of("engine", engine, get_args(Engine))
         self._engine = engine
         self._program: TrainingProgram | None = None
         self._error: BaseException | None = None
@@ -79,7 +76,7 @@ class EnginePreparation:
         self._thread: threading.Thread | None = None
         if engine == "layers":
             return
-        recipe = recipe_of(settings)
+        recipe = recipe_of(options)
         if is_training_cached(model, recipe, runtime):
             self._trace(model, recipe, runtime)
             return
@@ -137,16 +134,16 @@ class EnginePreparation:
             self._error = error
 
 
-def recipe_of(settings: TrainerSettings) -> TrainingRecipe:
-    """What of the settings is built into the graph of the compiled engine."""
+def recipe_of(options: TrainingOptions) -> TrainingRecipe:
+    """What of the options is built into the graph of the compiled engine."""
     return TrainingRecipe(
-        optimizer=settings.algorithm,
-        loss=settings.loss,
-        momentum=training_optimizer(settings.optimizer).takes_momentum and settings.momentum > 0,
-        nesterov=settings.nesterov,
-        weight_decay=settings.decay > 0,
-        global_clipnorm=settings.global_clipnorm is not None,
-        label_smoothing=settings.label_smoothing > 0,
-        mixup=settings.mixup,
-        hold_batch_normalization=settings.hold_batch_normalization,
+        optimizer=options.chosen_optimizer.algorithm,
+        loss=options.loss,
+        momentum=options.chosen_optimizer.takes_momentum and options.momentum > 0,
+        nesterov=options.nesterov,
+        weight_decay=options.decay > 0,
+        global_clipnorm=options.global_clipnorm is not None,
+        label_smoothing=options.label_smoothing > 0,
+        mixup=options.mixup > 0,
+        hold_batch_normalization=options.hold_batch_normalization,
     )

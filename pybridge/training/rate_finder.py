@@ -35,7 +35,7 @@ class RateSearch:
         steps: How many, each by the same factor greater than the one before.
         batch_size: Examples in a step.
         seed: Of their order.
-        mixup: As in `FitSettings`.
+        mixup: As in `TrainingOptions`.
     """
 
     lowest: float = 1e-6

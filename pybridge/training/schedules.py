@@ -8,6 +8,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from pybridge.training.options import Schedule
+
 # Defaults of PyTorch's OneCycleLR, after Smith and Topin 2018 (arXiv:1708.07120): three tenths of the steps up, from a 25th.
 _RISE = 0.3
 _START = 1 / 25
@@ -29,10 +31,10 @@ def _one_cycle(progress: float) -> float:
     return _END + (1 - _END) * _cosine((progress - _RISE) / (1 - _RISE))
 
 
-SCHEDULES: dict[str, Callable[[float], float]] = {"constant": _constant, "cosine": _cosine, "one_cycle": _one_cycle}
+SCHEDULES: dict[Schedule, Callable[[float], float]] = {"constant": _constant, "cosine": _cosine, "one_cycle": _one_cycle}
 
 
-def rate_factors(schedule: str, warmup_epochs: float, *, epochs: int, epoch: int, steps: int) -> NDArray[np.float32]:
+def rate_factors(schedule: Schedule, warmup_epochs: float, *, epochs: int, epoch: int, steps: int) -> NDArray[np.float32]:
     """What the learning rate is multiplied by in each step of one epoch.
 
     Args:

@@ -2,109 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pybridge.errors import BridgeError, NodeCrashedError, RemoteError
-from pybridge.optimizers import training_optimizer
 from pybridge.rpc import Connection
+from pybridge.training.options import EngineName
 
 OnProgress = Callable[[dict[str, Any]], None]
 Weights = dict[str, NDArray[np.float32]]
 
-ENGINES = ("compiled", "layers")
-AUTO = "auto"
-"""Asks for the first engine that can train the model."""
-LOSSES = (
-    "binary_crossentropy",
-    "categorical_crossentropy",
-    "mean_absolute_error",
-    "mean_squared_error",
-    "sparse_categorical_crossentropy",
-)
-
 
 class DivergedError(BridgeError):
     """The loss is no longer a number."""
-
-
-@dataclass(frozen=True)
-class TrainerSettings:
-    """How a model trains; every engine understands the same settings.
-
-    Args:
-        optimizer: ``adam``, ``adamw`` (``adam`` with a weight decay of 0.004 where none is given), ``rmsprop`` or ``sgd``.
-        learning_rate: The rate of the first epoch.
-        momentum: For ``sgd``.
-        nesterov: Whether the momentum is Nesterov's.
-        weight_decay: Decoupled decay of kernels at each step, as a share of the learning rate; 0 is none.
-        global_clipnorm: Gradients that are longer, all of them together as one vector, are shortened to this; None for none.
-        loss: A Keras loss name, such as ``sparse_categorical_crossentropy``.
-        mixup: Whether examples are mixed, with the shares that `Trainer.train_epoch` is given.
-        label_smoothing: Share of the target that is spread over all classes; for ``sparse_categorical_crossentropy``.
-        seed: Of dropout.
-        hold_batch_normalization: Whether batch normalization stays in inference mode while its layer trains.
-    """
-
-    optimizer: str = "adam"
-    learning_rate: float = 1e-3
-    momentum: float = 0.0
-    nesterov: bool = False
-    weight_decay: float = 0.0
-    global_clipnorm: float | None = None
-    loss: str = "sparse_categorical_crossentropy"
-    label_smoothing: float = 0.0
-    mixup: bool = False
-    seed: int = 0
-    hold_batch_normalization: bool = True
-
-    def __post_init__(self) -> None:
-        training_optimizer(self.optimizer)
-        if self.loss not in LOSSES:
-            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {self.loss!r}")
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate must be positive and finite, not {self.learning_rate!r}")
-        if not 0 <= self.label_smoothing < 1:
-            raise ValueError(f"label_smoothing must be in [0, 1), not {self.label_smoothing!r}")
-        if not 0 <= self.weight_decay < math.inf or not 0 <= self.momentum < 1:
-            raise ValueError("weight_decay must be finite and not negative, and momentum must be in [0, 1)")
-        if self.seed < 0:
-            raise ValueError(f"seed must not be negative, but is {self.seed!r}")
-
-        if self.nesterov and not (self.optimizer == "sgd" and self.momentum):
-            raise ValueError("nesterov needs the optimizer sgd with a momentum")
-        if self.global_clipnorm is not None and not self.global_clipnorm > 0:
-            raise ValueError(f"global_clipnorm must be positive or None, not {self.global_clipnorm!r}")
-
-    @property
-    def algorithm(self) -> str:
-        """Whose steps the optimizer makes; see `TrainingOptimizer`."""
-        return training_optimizer(self.optimizer).algorithm
-
-    @property
-    def decay(self) -> float:
-        """The weight decay in use."""
-        return self.weight_decay or training_optimizer(self.optimizer).weight_decay
-
-    @property
-    def graph_seed(self) -> int:
-        """The seed as a graph takes it, which is int32."""
-        return self.seed % 2**31
-
-    @property
-    def numbers(self) -> NDArray[np.float32]:
-        """Momentum, weight decay, clip norm (0 for none) and label smoothing: float32 of shape (4,)."""
-        return np.array([self.momentum, self.decay, self.global_clipnorm or 0.0, self.label_smoothing], np.float32)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -135,8 +50,8 @@ class Trainer(Protocol):
     """A model that trains in Node."""
 
     @property
-    def engine(self) -> str:
-        """Which engine trains it: one of `ENGINES`."""
+    def engine(self) -> EngineName:
+        """Which engine trains it."""
 
     def train_epoch(
         self,
@@ -199,7 +114,7 @@ class NodeTrainer:
 
     def __init__(
         self,
-        engine: str,
+        engine: EngineName,
         connection: Connection,
         method: str,
         parameters: dict[str, Any],

@@ -18,10 +18,11 @@ from pybridge.tfjs.layers_model import LayersModel
 from pybridge.tfjs.topology import split, truncate
 from pybridge.training.callbacks import Callback
 from pybridge.training.engines import create_trainer
-from pybridge.training.loop import FitResult, FitSettings, FitState, fit
+from pybridge.training.loop import FitResult, FitState, fit
+from pybridge.training.options import TrainingOptions
 from pybridge.training.preparation import EnginePreparation
 from pybridge.training.rate_finder import RateCurve, RateSearch, find_rates
-from pybridge.training.trainer import AUTO, Examples, TrainerSettings
+from pybridge.training.trainer import Examples
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,7 @@ class Transfer:
         preprocessing: What turns images into its input.
         training: Images to train on.
         validation: Images to judge by, or None.
-        fit: How long and in which portions.
-        trainer: Optimizer, loss and seed.
-        engine: Which engine trains, or ``auto``.
+        options: How.
         augmentation: Which views of the training images to use beside the images themselves.
         class_weight: None, ``"balanced"``, or weights by class number or name.
         skip_unreadable: Leave out images that cannot be decoded.
@@ -47,9 +46,7 @@ class Transfer:
     preprocessing: Preprocessing
     training: ImageSet
     validation: ImageSet | None
-    fit: FitSettings
-    trainer: TrainerSettings
-    engine: str = AUTO
+    options: TrainingOptions
     augmentation: Augmentation | None = None
     class_weight: object = None
     skip_unreadable: bool = False
@@ -110,18 +107,21 @@ def run_transfer(
     """
     stages, tail = _parts(transfer, session)
     # What trains is traced while features are extracted.
-    with EnginePreparation(transfer.engine, tail, transfer.trainer, session.runtime) as preparation, ExitStack() as stores:
+    with (
+        EnginePreparation(transfer.options.engine, tail, transfer.options, session.runtime) as preparation,
+        ExitStack() as stores,
+    ):
         training, images = _training_data(transfer, session.extractor, stages, stores)
         validation: Examples | None = None
         if transfer.validation is not None:
             validation, images = _validation_data(transfer, transfer.validation, session.extractor, stages, stores)
-        trainer = create_trainer(preparation.result(), session.runner, tail, transfer.trainer)
+        trainer = create_trainer(preparation.result(), session.runner, tail, transfer.options)
         try:
             result = fit(
                 trainer,
                 training,
                 validation,
-                transfer.fit,
+                transfer.options,
                 callbacks=callbacks,
                 resume=resume,
                 on_epoch=on_epoch,
@@ -146,9 +146,12 @@ def find_rate(transfer: Transfer, session: Session, search: RateSearch) -> RateC
         DataError: Images cannot be decoded, or too few are left.
     """
     stages, tail = _parts(transfer, session)
-    with EnginePreparation(transfer.engine, tail, transfer.trainer, session.runtime) as preparation, ExitStack() as stores:
+    with (
+        EnginePreparation(transfer.options.engine, tail, transfer.options, session.runtime) as preparation,
+        ExitStack() as stores,
+    ):
         examples, _ = _training_data(transfer, session.extractor, stages, stores)
-        trainer = create_trainer(preparation.result(), session.runner, tail, transfer.trainer)
+        trainer = create_trainer(preparation.result(), session.runner, tail, transfer.options)
         try:
             return find_rates(trainer, examples, search)
         finally:
@@ -169,7 +172,7 @@ def _training_data(
         transfer.training,
         batch_size=32,
         augmentation=transfer.augmentation,
-        seed=transfer.fit.seed,
+        seed=transfer.options.seed,
         description="Training images",
         skip_unreadable=transfer.skip_unreadable,
     )

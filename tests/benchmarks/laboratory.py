@@ -17,8 +17,11 @@ from pybridge.loading import resolve
 from pybridge.session import Session
 from pybridge.tfjs.cuts import choose_cut
 from pybridge.tfjs.layers_model import LayersModel
-from pybridge.training import Examples, FitSettings, TrainerSettings, create_trainer, fit
+from pybridge.training.engines import create_trainer
 from pybridge.training.head import POOLING_LAYER, append_classifier, append_pooling
+from pybridge.training.loop import fit
+from pybridge.training.options import TrainingOptions, described
+from pybridge.training.trainer import Examples
 from pybridge.training.transfer import frozen_programs, trainable_part
 
 # What every setting of a search starts from: the defaults of the first release.
@@ -95,31 +98,13 @@ class Laboratory:
     ) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
         """Trains a model on rows of a store (to train on, to stop by, to judge by); gives what came of it, and the weights."""
         training, judged, test = examples
-        rates = TrainerSettings(
-            optimizer=settings["optimizer"],
-            learning_rate=settings["learning_rate"],
-            momentum=settings["momentum"] if settings["optimizer"] == "sgd" else 0.0,
-            weight_decay=settings["weight_decay"],
-            label_smoothing=settings["label_smoothing"],
-            mixup=settings["mixup"] > 0,
-            seed=seed,
-        )
-        names = (
-            "epochs",
-            "batch_size",
-            "learning_rate",
-            "patience",
-            "monitor",
-            "schedule",
-            "warmup_epochs",
-            "mixup",
-            "keep_start",
-        )
-        length = FitSettings(**{name: settings[name] for name in names}, seed=seed)
-        trainer = create_trainer(self.engine, self.session.runner, model, rates)
+        given = {name: value for name, value in settings.items() if name in described(TrainingOptions)}
+        momentum = settings["momentum"] if settings["optimizer"] == "sgd" else 0.0
+        options = TrainingOptions(**{**given, "momentum": momentum, "seed": seed})
+        trainer = create_trainer(self.engine, self.session.runner, model, options)
         try:
             begun = time.perf_counter()
-            result = fit(trainer, training, judged, length)
+            result = fit(trainer, training, judged, options)
             seconds = time.perf_counter() - begun
             measured, probabilities = trainer.evaluate(test, batch_size=256)
             wanted = test.targets[test.used]

@@ -36,8 +36,8 @@ from pybridge.runtime.processors import usable_processors
 from pybridge.tfjs.cuts import choose_cut
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.training.head import append_classifier, append_pooling
+from pybridge.training.options import TrainingOptions
 from pybridge.training.preparation import recipe_of
-from pybridge.training.trainer import TrainerSettings
 from pybridge.training.transfer import trainable_part
 
 BATCH = 32
@@ -104,7 +104,7 @@ def training_calls(pooled: LayersModel, work: str) -> list[Call]:
     cut = choose_cut(pooled, UNFREEZE) if work == "partial" else None
     shape = to_keras(model).get_layer(cut).output.shape[1:] if cut else to_keras(model).input_shape[1:]
     tail = trainable_part(model, cut, tuple(shape))
-    program = training_program_for(tail, recipe_of(TrainerSettings()), ensure())
+    program = training_program_for(tail, recipe_of(TrainingOptions()), ensure())
     random = np.random.default_rng(0)
     rows = np.arange(BATCH, dtype=np.int32)
     given = [

@@ -7,7 +7,7 @@ from typing import Any
 from optimizer_promises import OptimizerPromises
 from test_adam import adam
 
-from pybridge.training.trainer import TrainerSettings
+from pybridge.training.options import TrainingOptions
 
 
 class TestAdamW(OptimizerPromises):
@@ -24,6 +24,6 @@ class TestAdamW(OptimizerPromises):
 
 
 def test_it_decays_where_nothing_else_is_said() -> None:
-    assert TrainerSettings(optimizer="adamw").decay == 0.004
-    assert TrainerSettings(optimizer="adamw", weight_decay=0.1).decay == 0.1
-    assert TrainerSettings(optimizer="adam").decay == 0
+    assert TrainingOptions(optimizer="adamw").decay == 0.004
+    assert TrainingOptions(optimizer="adamw", weight_decay=0.1).decay == 0.1
+    assert TrainingOptions(optimizer="adam").decay == 0

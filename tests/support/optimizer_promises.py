@@ -15,7 +15,8 @@ from pybridge.graphs import TensorFlowProcess
 from pybridge.optimizers import keras_options, training_optimizer, written_for_tfjs
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.training.engines import create_trainer
-from pybridge.training.trainer import Examples, Trainer, TrainerSettings
+from pybridge.training.options import TrainingOptions
+from pybridge.training.trainer import Examples, Trainer
 
 RANDOM = np.random.default_rng(7)
 X = RANDOM.normal(size=(12, 5)).astype(np.float32)
@@ -50,7 +51,7 @@ class OptimizerPromises:
     @pytest.fixture(params=[pytest.param("compiled", marks=pytest.mark.slow), "layers"])
     def new(self, request: pytest.FixtureRequest, node: pb.Node, tensorflow: TensorFlowProcess) -> Any:
         def new(model: LayersModel, **others: Any) -> Trainer:
-            settings = TrainerSettings(**self.options, **others)
+            settings = TrainingOptions(**self.options, **others)
             return create_trainer(request.param, node.runner, model, settings, tensorflow=tensorflow)
 
         return new

@@ -21,9 +21,10 @@ from pybridge.rpc.runner import Runner
 from pybridge.runtime import ensure
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.training.engines import create_trainer
-from pybridge.training.loop import FitSettings, fit
+from pybridge.training.loop import fit
+from pybridge.training.options import ENGINES, TrainingOptions
 from pybridge.training.preparation import recipe_of
-from pybridge.training.trainer import ENGINES, Examples, Trainer, TrainerSettings
+from pybridge.training.trainer import Examples, Trainer
 
 RANDOM = np.random.default_rng(3)
 X = RANDOM.normal(size=(50, 5)).astype(np.float32)
@@ -47,7 +48,7 @@ def put(runner: Runner) -> Callable[..., Examples]:
 @pytest.fixture
 def compiled(runner: Runner, tensorflow: TensorFlowProcess) -> Callable[..., Trainer]:
     def compiled(model: LayersModel, **settings: Any) -> Trainer:
-        return create_trainer("compiled", runner, model, TrainerSettings(**settings), tensorflow=tensorflow)
+        return create_trainer("compiled", runner, model, TrainingOptions(**settings), tensorflow=tensorflow)
 
     return compiled
 
@@ -57,7 +58,7 @@ def orders(epochs: int, examples: int) -> list[NDArray[np.int32]]:
 
 
 def in_python(
-    model: LayersModel, settings: TrainerSettings, x: Any, y: Any, batch_size: int, tensorflow: TensorFlowProcess
+    model: LayersModel, settings: TrainingOptions, x: Any, y: Any, batch_size: int, tensorflow: TensorFlowProcess
 ) -> dict[str, NDArray[Any]]:
     program = training_program_for(model, recipe_of(settings), ensure(), tensorflow)
     return train_reference(
@@ -81,7 +82,7 @@ def test_node_ends_with_the_very_weights_that_python_ends_with(
     examples = put(X, Y)
     for order in orders(3, len(X)):
         trainer.train_epoch(examples, order, 0 * order, batch_size=8, learning_rate=0.02)
-    expected = in_python(model, TrainerSettings(seed=5, **settings), X, Y, 8, tensorflow)
+    expected = in_python(model, TrainingOptions(seed=5, **settings), X, Y, 8, tensorflow)
     for name, value in trainer.weights().items():
         assert value.tobytes() == expected[name].tobytes(), name
         assert not np.array_equal(value, model.weights[name])
@@ -93,7 +94,7 @@ def test_a_network_of_images_ends_with_pythons_bits_too_and_statistics_move_alik
 ) -> None:
     model = tiny.convolutional_classifier()
     x, y = (pixels[0][:, :16, :16] / 255).astype(np.float32), pixels[1].astype(np.int32)
-    settings = TrainerSettings(hold_batch_normalization=False)
+    settings = TrainingOptions(hold_batch_normalization=False)
     trainer = compiled(model, hold_batch_normalization=False)
     examples = put(x, y)
     for order in orders(3, len(x)):
@@ -110,7 +111,7 @@ def test_a_network_of_images_ends_with_pythons_bits_too_and_statistics_move_alik
     [
         ({}, {}),
         pytest.param(
-            {"optimizer": "sgd", "momentum": 0.8, "nesterov": True, "weight_decay": 0.1, "global_clipnorm": 0.3, "mixup": True},
+            {"optimizer": "sgd", "momentum": 0.8, "nesterov": True, "weight_decay": 0.1, "global_clipnorm": 0.3, "mixup": 0.3},
             {"schedule": "one_cycle", "mixup": 0.3},
             marks=pytest.mark.slow,
         ),
@@ -127,8 +128,8 @@ def test_both_engines_go_the_same_way(
     rows = []
     for engine in ENGINES:
         model = tiny.vector_classifier(hidden_units=6)
-        trainer = create_trainer(engine, runner, model, TrainerSettings(**settings), tensorflow=tensorflow)
-        result = fit(trainer, examples, validation, FitSettings(4, 8, 0.02, patience=None, **limits))
+        trainer = create_trainer(engine, runner, model, TrainingOptions(**settings), tensorflow=tensorflow)
+        result = fit(trainer, examples, validation, TrainingOptions(epochs=4, batch_size=8, learning_rate=0.02, **limits))
         rows.append(result.history.history)
     assert rows[0].keys() == rows[1].keys() == {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"}
     for name in ("loss", "val_loss", "accuracy", "val_accuracy", "learning_rate"):
@@ -141,7 +142,7 @@ def test_other_weights_rates_and_seeds_need_no_second_tracing(compiled: Any, run
     ended = TensorFlowProcess(ensure().environment())
     ended.close()
     other = LayersModel(tiny.vector_classifier().topology, {k: v + 1 for k, v in tiny.vector_classifier().weights.items()})
-    trainer = create_trainer("compiled", runner, other, TrainerSettings(seed=2, learning_rate=0.1), tensorflow=ended)
+    trainer = create_trainer("compiled", runner, other, TrainingOptions(seed=2, learning_rate=0.1), tensorflow=ended)
     assert np.isfinite(trainer.evaluate(put(X, Y), batch_size=8)[0]["loss"])
 
 
@@ -250,7 +251,7 @@ def test_a_node_trains_a_model_by_either_engine(node: pb.Node) -> None:
 
 def test_what_is_judged_does_not_depend_on_how_many_batches_a_call_takes(runner: Runner, tensorflow: TensorFlowProcess) -> None:
     model = tiny.vector_classifier()
-    settings = TrainerSettings()
+    settings = TrainingOptions()
     program = training_program_for(model, recipe_of(settings), ensure(), tensorflow)
     handle = runner.call("program.load", program.to_dict())
     weights = [model.weights[name] for name in program.weights]

@@ -20,8 +20,8 @@ from pybridge.runtime import ensure
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.tfjs.topology import append_head
 from pybridge.training.checkpoint import read_checkpoint, write_checkpoint
+from pybridge.training.options import TrainingOptions
 from pybridge.training.preparation import EnginePreparation
-from pybridge.training.trainer import TrainerSettings
 
 X = np.random.default_rng(0).normal(size=(20, 5)).astype(np.float32)
 Y = np.arange(20) % 3
@@ -77,7 +77,7 @@ def test_the_compiled_engine_by_name_raises_with_a_hint(node: pb.Node, only_in_j
 
 def test_a_refusal_is_remembered(only_in_javascript: LayersModel, node: pb.Node, ended: TensorFlowProcess) -> None:
     node.train(node.load_model(only_in_javascript), X, np.eye(3)[Y], loss="mean_squared_error")
-    settings = TrainerSettings(loss="mean_squared_error", hold_batch_normalization=False)
+    settings = TrainingOptions(loss="mean_squared_error", hold_batch_normalization=False)
     with EnginePreparation("auto", only_in_javascript, settings, ensure(), ended) as preparation:
         assert preparation.result().engine == "layers"
 
@@ -85,7 +85,7 @@ def test_a_refusal_is_remembered(only_in_javascript: LayersModel, node: pb.Node,
 def test_a_process_that_dies_is_an_error_and_no_reason_for_another_engine(ended: TensorFlowProcess) -> None:
     model = append_head(tiny.vector_classifier(), [tiny.layer("Activation", "never_traced", activation="tanh")], {})
     with pytest.raises(BridgeError, match="was closed"):
-        EnginePreparation("auto", model, TrainerSettings(), ensure(), ended)
+        EnginePreparation("auto", model, TrainingOptions(), ensure(), ended)
 
 
 def test_a_model_in_which_nothing_trains_is_refused(node: pb.Node) -> None:

@@ -22,7 +22,11 @@ from pybridge.features import FeatureExtractor
 from pybridge.graphs import Program, programs_for
 from pybridge.report import render
 from pybridge.runtime import ensure
-from pybridge.training import Examples, FitSettings, History, TrainerSettings, create_trainer, fit
+from pybridge.training.engines import create_trainer
+from pybridge.training.history import History
+from pybridge.training.loop import fit
+from pybridge.training.options import TrainingOptions
+from pybridge.training.trainer import Examples
 from pybridge.training.transfer import trainable_part
 
 pytestmark = pytest.mark.slow
@@ -134,9 +138,9 @@ def _measure(node: pb.Node, meter: Path, extractor: FeatureExtractor, stages: li
     extracted, with_features = pipe(), memory()
     begun = pipe()
     tail = trainable_part(tiny.convolutional_classifier(), "relu", (8, 8, 4))
-    trainer = create_trainer("compiled", node.runner, tail, TrainerSettings())
+    trainer = create_trainer("compiled", node.runner, tail, TrainingOptions())
     try:
-        fit(trainer, Examples(store, images.labels), None, FitSettings(epochs=4, patience=None))
+        fit(trainer, Examples(store, images.labels), None, TrainingOptions(epochs=4, patience=None))
     finally:
         trainer.dispose()
     trained = pipe()

@@ -17,13 +17,14 @@ from pybridge.tfjs.layers_model import LayersModel
 from pybridge.tfjs.topology import append_head
 from pybridge.training.engines import create_trainer
 from pybridge.training.head import append_classifier
+from pybridge.training.options import ENGINES, TrainingOptions
 from pybridge.training.preparation import recipe_of
-from pybridge.training.trainer import ENGINES, Examples, TrainerSettings
+from pybridge.training.trainer import Examples
 
 pytestmark = pytest.mark.slow
 
 RATE, BATCH, EPOCHS = 0.01, 8, 3
-SETTINGS = TrainerSettings(optimizer="sgd", momentum=0.9, learning_rate=RATE)
+SETTINGS = TrainingOptions(optimizer="sgd", momentum=0.9, learning_rate=RATE)
 RANDOM = np.random.default_rng(5)
 X = RANDOM.normal(size=(20, 8, 8, 3)).astype(np.float32)
 Y = RANDOM.integers(0, 3, 20).astype(np.int32)

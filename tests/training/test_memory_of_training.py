@@ -12,7 +12,8 @@ import tiny
 import pybridge as pb
 from pybridge.graphs import TensorFlowProcess
 from pybridge.training.engines import create_trainer
-from pybridge.training.trainer import Examples, TrainerSettings
+from pybridge.training.options import TrainingOptions
+from pybridge.training.trainer import Examples
 
 # The weights with Adam's slots are 1.6 MB, the inputs 1 MB: to lose either of them once in an epoch is ten times the bound.
 INPUTS, HIDDEN, EXAMPLES = 512, 256, 512
@@ -36,7 +37,7 @@ def test_a_hundred_epochs_leave_no_tensor_and_no_memory_behind(
     random = np.random.default_rng(0)
     x, y = random.normal(size=(EXAMPLES, INPUTS)).astype(np.float32), random.integers(0, 3, EXAMPLES).astype(np.int32)
     model = tiny.vector_classifier(INPUTS, dropout=0.3, hidden_units=HIDDEN)
-    trainer = create_trainer("compiled", runner, model, TrainerSettings(), tensorflow=tensorflow)
+    trainer = create_trainer("compiled", runner, model, TrainingOptions(), tensorflow=tensorflow)
     examples = Examples(runner.call("features.put", {"values": x}), y)
 
     def resident_after(epochs: int) -> int:

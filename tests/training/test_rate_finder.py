@@ -18,8 +18,9 @@ from pybridge.cli import main
 from pybridge.errors import DataError
 from pybridge.rpc.runner import Runner
 from pybridge.training.engines import create_trainer
+from pybridge.training.options import TrainingOptions
 from pybridge.training.rate_finder import RateCurve, RateSearch, find_rates
-from pybridge.training.trainer import Examples, Trainer, TrainerSettings
+from pybridge.training.trainer import Examples, Trainer
 
 RANDOM = np.random.default_rng(1)
 X = RANDOM.normal(size=(40, 3)).astype(np.float32)
@@ -42,7 +43,7 @@ def put(runner: Runner) -> Callable[..., Examples]:
 
 @pytest.fixture(params=[pytest.param("compiled", marks=pytest.mark.slow), "layers"])
 def trainer(request: pytest.FixtureRequest, runner: Runner) -> Trainer:
-    settings = TrainerSettings(optimizer="sgd", loss="mean_squared_error")
+    settings = TrainingOptions(optimizer="sgd", loss="mean_squared_error")
     return create_trainer(request.param, runner, tiny.regression(), settings)
 
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 import pybridge as pb
 from pybridge.graphs import TensorFlowProcess
 from pybridge.training.engines import create_trainer
+from pybridge.training.options import ENGINES, TrainingOptions
 from pybridge.training.schedules import rate_factors
-from pybridge.training.trainer import ENGINES, Examples, TrainerSettings
+from pybridge.training.trainer import Examples
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +31,7 @@ def trained_in_node(
 ) -> dict[str, NDArray[Any]]:
     runner = node.runner
     runner.start()
-    trainer = create_trainer(engine, runner, MODEL, TrainerSettings(**settings), tensorflow=tensorflow)
+    trainer = create_trainer(engine, runner, MODEL, TrainingOptions(**settings), tensorflow=tensorflow)
     examples = Examples(runner.call("features.put", {"values": X}), Y)
     options = {"rates": np.full((EPOCHS, STEPS), RATE, np.float32), "mixing": None, **options}
     for epoch in range(EPOCHS):
@@ -110,4 +111,4 @@ def test_mixed_examples_have_mixed_targets(train: Any) -> None:
         )
 
     theirs = trained_by_keras(keras.optimizers.SGD(RATE), mixed(X), mixed(np.eye(3, dtype=np.float32)[Y]))
-    assert_equal(train({"optimizer": "sgd", "mixup": True}, mixing=shares), theirs)
+    assert_equal(train({"optimizer": "sgd", "mixup": 0.3}, mixing=shares), theirs)

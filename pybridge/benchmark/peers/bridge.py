@@ -92,20 +92,21 @@ def _features(workload: Workload, plan: dict[str, Any]) -> Repetition:
 def _head(workload: Workload, plan: dict[str, Any]) -> Repetition:
     from pybridge.tfjs.layers_model import LayersModel
     from pybridge.training.engines import create_trainer
-    from pybridge.training.loop import FitSettings, fit
-    from pybridge.training.trainer import Examples, TrainerSettings
+    from pybridge.training.loop import fit
+    from pybridge.training.options import TrainingOptions
+    from pybridge.training.trainer import Examples
 
     node = pb.Node()
     x, y = workload.features()
     # What `fit` does behind the extraction: the features are in Node, where that has left them.
     examples = Examples(node.runner.call("features.put", {"values": x}), y)
 
-    trainer = create_trainer("auto", node.runner, LayersModel.read(workload.folder / "head"), TrainerSettings(seed=SEED))
+    trainer = create_trainer("auto", node.runner, LayersModel.read(workload.folder / "head"), TrainingOptions(seed=SEED))
     start = trainer.state()
 
     def train(epochs: int) -> dict[str, Any]:
         trainer.restore(start)
-        length = FitSettings(epochs, workload.batch, HEAD_RATE, seed=SEED, patience=None)
+        length = TrainingOptions(epochs=epochs, batch_size=workload.batch, learning_rate=HEAD_RATE, seed=SEED)
         return _timed(node, lambda: float(fit(trainer, examples, None, length).history.history["loss"][-1]))
 
     train(1)

@@ -1,0 +1,221 @@
+"""A model in a Node.js process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import ArrayLike, NDArray
+
+from pybridge.loading import OpenedModel, SavedModel, lift
+from pybridge.node.inputs import as_inputs, examples_of, fixed_batch, no_outputs
+from pybridge.progress import progress
+from pybridge.rpc.runner import Runner
+from pybridge.saving import SaveReport, save_model
+from pybridge.tfjs.graph_model import GraphModel
+from pybridge.tfjs.layers_model import LayersModel
+from pybridge.tfjs.port import Port
+from pybridge.tfjs.structure import check_topology
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """A layer of a model that Node holds."""
+
+    name: str
+    class_name: str
+    shape: Any
+    parameters: int
+    trainable: bool
+
+
+class Model:
+    """A model that a Node.js process holds. If the process dies, the model is loaded anew at its next use.
+
+    Made by `Node.load_model`.
+    """
+
+    def __init__(self, runner: Runner, source: OpenedModel) -> None:
+        self._runner = runner
+        self._source = source
+        self._generation = 0
+        self._handle = 0
+        self.inputs: list[Port] = []
+        self.outputs: list[Port] = []
+        self.layers: list[LayerInfo] = []
+        self._load()
+
+    @property
+    def source(self) -> OpenedModel:
+        """What was loaded."""
+        return self._source
+
+    @property
+    def handle(self) -> int:
+        """The model's number in its Node.js process, where it is loaded if need be."""
+        self._load()
+        return self._handle
+
+    def predict(self, x: ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike], *, batch_size: int = 32) -> Any:
+        """The model's outputs for a batch of inputs.
+
+        Args:
+            x: One array of shape (N, ...), or for a model with several inputs a list of them in the order of ``inputs``, or a
+                dict by their names.
+            batch_size: How many examples Node computes at once; a model that fixes this number overrides it.
+
+        Returns:
+            One array, or a list of them for a model with several outputs.
+
+        Raises:
+            DataError: The arrays do not fit the model's inputs.
+            ValueError: ``batch_size`` is below 1.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, but is {batch_size}")
+        self._load()
+        inputs = self.as_inputs(x)
+        if not len(inputs[0]):
+            return no_outputs(self.outputs)
+        batch_size = fixed_batch(self.inputs, len(inputs[0])) or batch_size
+        with progress(len(inputs[0]), "Predicting", "example") as bar:
+            seen = 0
+
+            def report(value: dict[str, int]) -> None:
+                nonlocal seen
+                bar.update(value["examples"] - seen)
+                seen = value["examples"]
+
+            parameters = {"model": self._handle, "inputs": inputs, "batchSize": batch_size}
+            outputs: list[NDArray[Any]] = self._runner.call("model.predict", parameters, on_progress=report)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def layers_model(self) -> LayersModel:
+        """Topology and weights, for further work in Python; a graph is lifted back into layers.
+
+        Raises:
+            ModelFormatError: It is a graph with operations that no layer computes; the message names them.
+        """
+        return lift(self._source)
+
+    def become_layers(self) -> LayersModel:
+        """Lifts a graph into layers, as which the model answers from now on; a layers model stays as it is.
+
+        Raises:
+            ModelFormatError: The graph has operations that no layer computes; the message names them.
+        """
+        layers = self.layers_model()
+        if layers is not self._source:
+            self.dispose()
+            self._source = layers
+            self._load()
+        return layers
+
+    def replace_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
+        """Gives the model other values for some or all of its weights."""
+        source = self.become_layers()
+        self.dispose()
+        self._source = replace(source, weights={**source.weights, **weights})
+        self._load()
+
+    def save(
+        self,
+        folder: str | Path,
+        format: str = "tfjs_layers",  # noqa: A002, the name is Keras's
+        *,
+        precision: str = "float32",
+    ) -> SaveReport:
+        """Saves the model, opens what was saved, and compares the two before returning.
+
+        Args:
+            folder: Where to; must not exist, or be empty.
+            format: - ``tfjs_layers``: a ``model.json`` with weight files, as `tf.loadLayersModel` takes it;
+                - ``tfjs_graph``: for `tf.loadGraphModel`, smaller and faster, but not to be trained; needs the extra
+                  ``tensorflowjs``;
+                - ``saved_model``: for TensorFlow in any language;
+                - ``keras``: a Keras 3 file, ready to train in Python; ``folder`` may be its name, ending in ``.keras``.
+            precision: Of the weights: ``float32``, ``float16``, ``uint16`` or ``uint8``. ``saved_model`` and ``keras`` then hold
+                rounded weights in variables of float32.
+
+        Returns:
+            How far the saved model is from the one in memory: 0 for ``tfjs_layers`` in float32; with other kernels at most 1e-4
+            of the largest output; with a lower precision each weight is held to its bound, and the outputs' drift is reported.
+
+        Raises:
+            ParityError: What was saved answers differently; nothing is left behind.
+            BridgeError: The folder holds something already.
+            SetupError: The extra ``tensorflowjs`` is needed.
+
+        Example:
+            >>> print(model.save("small", precision="uint8"))
+            small: tfjs_layers, uint8, 4.8 MB, differs by at most 0.0123
+        """
+        self._load()
+        return save_model(
+            self._source,
+            Path(folder).expanduser(),
+            format=format,
+            precision=precision,
+            inputs=examples_of(self.inputs),
+            answer=self._answer,
+        )
+
+    def dispose(self) -> None:
+        """Frees the model in Node; the next use loads it again."""
+        if self._runner.alive and self._generation == self._runner.generation:
+            self._runner.call("model.dispose", {"model": self._handle})
+        self._generation = 0
+
+    def as_inputs(self, x: ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike]) -> list[NDArray[Any]]:
+        """Checks arrays against the model's inputs and gives them in the dtypes that it takes.
+
+        Raises:
+            DataError: Their number or shapes do not fit.
+        """
+        return as_inputs(x, self.inputs)
+
+    def _load(self) -> None:
+        runner = self._runner
+        runner.start()
+        if self._generation == runner.generation:
+            return
+        if isinstance(self._source, GraphModel):
+            loaded = runner.call("model.loadGraph", {"path": str(self._source.file.resolve())})
+        elif isinstance(self._source, SavedModel):
+            loaded = runner.call("model.loadSavedModel", self._source.to_dict())
+        else:
+            # TF.js would search for ever for a layer that there is not.
+            check_topology(self._source.topology)
+            weights = self._source.weights
+            loaded = runner.call(
+                "model.loadLayers",
+                {"topology": self._source.topology, "names": list(weights), "weights": list(weights.values())},
+            )
+        self._generation = runner.generation
+        self._handle = loaded["model"]
+        self.inputs = [_port(port) for port in loaded["inputs"]]
+        self.outputs = [_port(port) for port in loaded["outputs"]]
+        self.layers = [
+            LayerInfo(layer["name"], layer["className"], layer["shape"], layer["parameters"], layer["trainable"])
+            for layer in loaded["layers"]
+        ]
+
+    def _answer(self, source: OpenedModel, inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        model = self if source is self._source else Model(self._runner, source)
+        try:
+            outputs = model.predict(inputs)
+        finally:
+            if model is not self:
+                model.dispose()
+        return outputs if isinstance(outputs, list) else [outputs]
+
+    def __repr__(self) -> str:
+        parameters = sum(layer.parameters for layer in self.layers)
+        shapes = ", ".join(str(port.shape) for port in self.inputs), ", ".join(str(port.shape) for port in self.outputs)
+        return f"Model({len(self.layers)} layers, {parameters:,} parameters, {shapes[0]} -> {shapes[1]})"
+
+
+def _port(description: dict[str, Any]) -> Port:
+    return Port(description["name"], tuple(description["shape"]), description["dtype"])

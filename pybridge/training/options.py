@@ -1,0 +1,411 @@
+"""The options of a training, once: names, types, defaults, what they mean, what they may be, and their command-line flags.
+
+`Node.train`, `ImageClassifier` and the verbs that train take them one by one; behind these doors they travel as one object.
+Light to import, as the command line needs it for ``--help``.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+
+from pybridge.optimizers import OptimizerName, TrainingOptimizer, training_optimizer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+EngineName = Literal["compiled", "layers"]
+"""What trains: a graph that Python's Keras traces, or TensorFlow.js's own gradients and optimizers."""
+
+Engine = Literal["auto", "compiled", "layers"]
+"""What ``engine`` may be; ``auto`` asks for the first engine that can train the model."""
+
+Loss = Literal[
+    "binary_crossentropy",
+    "categorical_crossentropy",
+    "mean_absolute_error",
+    "mean_squared_error",
+    "sparse_categorical_crossentropy",
+]
+"""Losses by their names in Keras."""
+
+Monitor = Literal["val_loss", "val_accuracy", "loss", "accuracy"]
+"""Metrics that weights can be judged by."""
+
+Schedule = Literal["constant", "cosine", "one_cycle"]
+"""How the learning rate goes over the epochs; see `rate_factors`."""
+
+ClassWeight = Literal["balanced"] | Mapping[Any, float] | None
+"""How much classes count in the loss: all alike, as if all were as common, or each as a mapping says."""
+
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+
+Check = Callable[[str, Any], None]
+"""Raises ValueError where an option (its name, its value) is what it may not be."""
+
+
+def whole(least: int) -> Check:
+    """Whole numbers from ``least`` on."""
+    limit = "not be negative" if least == 0 else f"be at least {least}"
+
+    def check(name: str, value: Any) -> None:
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            raise ValueError(f"{name} must be a whole number, not {value!r}")
+        if int(value) < least:
+            raise ValueError(f"{name} must {limit}, but is {value!r}")
+
+    return check
+
+
+def number(accepts: Callable[[float], bool], must: str) -> Check:
+    """Numbers that are accepted; ``must`` says which, as in "must be positive"."""
+
+    def check(name: str, value: Any) -> None:
+        if isinstance(value, bool) or not isinstance(value, Real) or not accepts(float(value)):
+            raise ValueError(f"{name} must {must}, not {value!r}")
+
+    return check
+
+
+def one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Checks a choice.
+
+    Raises:
+        ValueError: It is none of ``choices``.
+    """
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+
+
+_SHARE = number(lambda value: 0 <= value < 1, "be in [0, 1)")
+_NOT_NEGATIVE = number(lambda value: 0 <= value < math.inf, "be finite and not negative")
+_POSITIVE = number(lambda value: 0 < value < math.inf, "be positive and finite")
+
+
+@dataclass(frozen=True)
+class Flag:
+    """An option's flag on the command line, where it is not what the option's name, type and description say.
+
+    Args:
+        metavar: What stands for the value in the help.
+        help: Instead of the description.
+        parse: From the text to the value.
+        name: ``--NAME``; by default the option's.
+        const: What a flag without a value stands for.
+    """
+
+    metavar: str | None = None
+    help: str | None = None
+    parse: Callable[[str], Any] | None = None
+    name: str | None = None
+    const: Any = None
+
+
+@dataclass(frozen=True)
+class About:
+    """What is known of an option beside its name, type and default.
+
+    Args:
+        description: As docstrings and ``--help`` have it.
+        check: For values other than None; choices are checked by their type.
+        flag: On the command line; None where it has none.
+    """
+
+    description: str
+    check: Check | None = None
+    flag: Flag | None = None
+
+
+def epoch_count(text: str) -> int | None:
+    """Epochs from the command line, where 0 stands for all of them."""
+    return max(int(text), 0) or None
+
+
+def view_count(text: str) -> int | bool:
+    """Views from the command line; 0 is no augmentation."""
+    return int(text) or False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """How a model trains; every engine understands the same options. The defaults are those of `Node.train`.
+
+    Raises:
+        ValueError: An option is what it may not be; the message has its value.
+
+    Example:
+        >>> TrainingOptions(optimizer="sgd", momentum=0.9, epochs=5).schedule
+        'constant'
+    """
+
+    epochs: Annotated[int, About("Epochs at most.", whole(0), Flag("N"))] = 1
+    batch_size: Annotated[int, About("Examples in a training step.", whole(1), Flag("N"))] = 32
+    loss: Annotated[Loss, About("A Keras loss name.")] = "sparse_categorical_crossentropy"
+    optimizer: Annotated[
+        OptimizerName, About("``adam``, ``sgd`` or another of `pybridge.optimizers`.", None, Flag(help="what makes the steps"))
+    ] = "adam"
+    learning_rate: Annotated[float, About("Of the first epoch.", _POSITIVE, Flag("X", "the learning rate"))] = 1e-3
+    momentum: Annotated[float, About("For ``sgd``.", _SHARE)] = 0.0
+    nesterov: Annotated[bool, About("Whether the momentum is Nesterov's.")] = False
+    weight_decay: Annotated[float, About("Decoupled weight decay of kernels.", _NOT_NEGATIVE, Flag("X"))] = 0.0
+    global_clipnorm: Annotated[
+        float | None,
+        About(
+            "Gradients that are longer, all of them together, are shortened to this; None for none.",
+            number(lambda value: value > 0, "be positive or None"),
+            Flag("X", "gradients that are longer, all of them together, are shortened to this (default none)"),
+        ),
+    ] = None
+    label_smoothing: Annotated[
+        float, About("Share of the target that is spread over all classes; for targets that are classes.", _SHARE, Flag("X"))
+    ] = 0.0
+    mixup: Annotated[
+        float,
+        About(
+            "Trains on mixtures of two examples; both parameters of the beta distribution of their shares, 0 for none.",
+            _NOT_NEGATIVE,
+            Flag("X", "train on mixtures of two examples; 0.1 to 0.4 is usual, 0 is none"),
+        ),
+    ] = 0.0
+    schedule: Annotated[
+        Schedule,
+        About(
+            "How the learning rate goes over the epochs: ``constant``, ``cosine`` or ``one_cycle``.",
+            None,
+            Flag(help="how the learning rate goes over the epochs"),
+        ),
+    ] = "constant"
+    warmup_epochs: Annotated[
+        float, About("Epochs, or parts of one, over which the rate rises to its value.", _NOT_NEGATIVE, Flag("N"))
+    ] = 0.0
+    patience: Annotated[
+        int | None,
+        About(
+            "Epochs without improvement of ``monitor`` before training stops; None to train all epochs.",
+            whole(0),
+            Flag("N", "epochs without improvement before training stops; 0 trains all", epoch_count),
+        ),
+    ] = None
+    monitor: Annotated[
+        Monitor | None,
+        About(
+            "What the best weights are judged by: ``val_loss``, ``val_accuracy``, ``loss`` or ``accuracy``. By default "
+            "``val_loss``, or ``loss`` without validation data.",
+            None,
+            Flag(help="what the best weights are judged by (default val_loss)"),
+        ),
+    ] = None
+    engine: Annotated[
+        Engine,
+        About(
+            "``compiled``: a graph that Python's Keras traces once and Node's TensorFlow runs, several times as fast. "
+            "``layers``: TensorFlow.js's own gradients and optimizers. ``auto``: ``compiled`` where it can train the model, "
+            "else ``layers``, which is logged; ``history.engine`` names the one in use.",
+            None,
+            Flag(help="compiled: a graph that Python's Keras traces; layers: TensorFlow.js alone; auto: the former where it can"),
+        ),
+    ] = "auto"
+    seed: Annotated[int, About("Of the order of the examples and of dropout.", whole(0))] = 0
+    keep_start: Annotated[
+        bool, About("Whether the weights before the first epoch compete too, so that training cannot make the model worse.")
+    ] = False
+    hold_batch_normalization: Annotated[
+        bool, About("Whether batch normalization stays in inference mode while its layer trains.")
+    ] = True
+
+    def __post_init__(self) -> None:
+        for name, each in described(type(self)).items():
+            each.check(name, getattr(self, name))
+        if self.nesterov and not (self.chosen_optimizer.takes_momentum and self.momentum):
+            raise ValueError(
+                f"nesterov needs the optimizer sgd with a momentum, not {self.optimizer} with a momentum of {self.momentum!r}"
+            )
+
+    @property
+    def chosen_optimizer(self) -> TrainingOptimizer:
+        """What ``optimizer`` names."""
+        return training_optimizer(self.optimizer)
+
+    @property
+    def decay(self) -> float:
+        """The weight decay in use."""
+        return self.weight_decay or self.chosen_optimizer.weight_decay
+
+    @property
+    def graph_seed(self) -> int:
+        """The seed as a graph takes it, which is int32."""
+        return self.seed % 2**31
+
+    @property
+    def numbers(self) -> NDArray[np.float32]:
+        """Momentum, weight decay, clip norm (0 for none) and label smoothing: float32 of shape (4,)."""
+        import numpy as np
+
+        return np.array([self.momentum, self.decay, self.global_clipnorm or 0.0, self.label_smoothing], np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierOptions(TrainingOptions):
+    """How `ImageClassifier.fit` trains, with its defaults."""
+
+    epochs: int = 100
+    learning_rate: Annotated[float, About("Of the head; `fine_tune` has its own.", _POSITIVE, Flag("X", "the learning rate"))] = (
+        3e-3
+    )
+    optimizer: Annotated[
+        OptimizerName,
+        About(
+            "``adam``, ``sgd`` (with momentum 0.9) or another of `pybridge.optimizers`.", None, Flag(help="what makes the steps")
+        ),
+    ] = "adam"
+    schedule: Annotated[
+        Schedule,
+        About(
+            "How the learning rate goes over the epochs: ``constant``, ``cosine`` or ``one_cycle``; `fine_tune` has its own.",
+            None,
+            Flag(help="how the learning rate goes over the epochs"),
+        ),
+    ] = "constant"
+    patience: int | None = 10
+    monitor: Annotated[
+        Monitor | None,
+        About(
+            "What the best weights are judged by: ``val_loss``, ``val_accuracy``, ``loss`` or ``accuracy``. By default `fit` "
+            "takes ``val_loss``, and `fine_tune` ``val_accuracy``: a fine-tuned network is right more often even where it has "
+            "become too sure of itself, which the loss punishes (docs/defaults.md).",
+            None,
+            Flag(help="what the best weights are judged by (default val_loss)"),
+        ),
+    ] = None
+    dropout: Annotated[float, About("Share of features that is dropped in training.", _SHARE, Flag("X"))] = 0.2
+    hidden_units: Annotated[int, About("Units of a ReLU layer before the probabilities; 0 for none.", whole(0), Flag("N"))] = 0
+    class_weight: Annotated[
+        Any,
+        About(
+            'None, ``"balanced"``, or a dict from label (or, for folders, class number) to weight.',
+            None,
+            Flag(help="let rare classes weigh as much as common ones", name="balanced", const="balanced"),
+        ),
+    ] = None
+    augment: Annotated[
+        Any,
+        About(
+            "False, True, a number of views, a dict or an `Augmentation`: cropped and mirrored views of the training images, "
+            "whose features are computed once too.",
+            None,
+            Flag("VIEWS", "views of each photo: itself, and crops of it", view_count),
+        ),
+    ] = False
+    feature_memory: Annotated[
+        int | str | None,
+        About(
+            'How much memory cached activations may take, in bytes or as ``"2GB"``; more of them lie in a file in pybridge\'s '
+            "cache while training runs. Default: half of what is free.",
+            None,
+            Flag(
+                "SIZE",
+                "memory for cached activations, such as 2GB; more of them lie in a file (default half of what is free)",
+                str,
+            ),
+        ),
+    ] = None
+    skip_unreadable: Annotated[
+        bool,
+        About(
+            "Leave out images that cannot be decoded instead of raising.",
+            None,
+            Flag(help="leave out images that cannot be decoded"),
+        ),
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuningOptions(ClassifierOptions):
+    """How `ImageClassifier.fine_tune` trains, with its defaults; what it does not ask for is as `fit` had it."""
+
+    epochs: int = 10
+    learning_rate: Annotated[
+        float,
+        About("Much lower than the head's, so that what the base knows is not lost.", _POSITIVE, Flag("X", "the learning rate")),
+    ] = 3e-4
+    schedule: Annotated[
+        Schedule,
+        About(
+            "How the rate goes over the epochs: ``constant``, ``cosine`` or ``one_cycle``.",
+            None,
+            Flag(help="how the learning rate goes over the epochs"),
+        ),
+    ] = "cosine"
+    warmup_epochs: float = 1.0
+    keep_start: bool = True
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option as a class of options has it.
+
+    Attributes:
+        default: Its default.
+        kind: Its type.
+        optional: Whether it may be None.
+        choices: What it may be, where that is one of some names.
+        about: What else is known of it.
+    """
+
+    default: Any
+    kind: Any
+    optional: bool
+    choices: tuple[str, ...]
+    about: About
+
+    def check(self, name: str, value: Any) -> None:
+        """Checks a value.
+
+        Raises:
+            ValueError: It is not what the option may be.
+        """
+        if value is None and self.optional:
+            return
+        if self.choices:
+            one_of(name, value, self.choices)
+        if self.about.check is not None:
+            self.about.check(name, value)
+
+
+def described(options: type[TrainingOptions]) -> Mapping[str, Option]:
+    """The options of a class by name; a class that only changes a default keeps what its base says of the option.
+
+    Args:
+        options: `TrainingOptions` or a class derived from it.
+
+    Example:
+        >>> described(TrainingOptions)["schedule"].choices
+        ('constant', 'cosine', 'one_cycle')
+    """
+    return _described(typing.cast(Any, options))
+
+
+@functools.cache
+def _described(options: Any) -> Mapping[str, Option]:
+    abouts: dict[str, About] = {}
+    kinds: dict[str, Any] = {}
+    for base in reversed(options.__mro__):
+        for name, hint in typing.get_type_hints(base, include_extras=True).items():
+            annotated = get_origin(hint) is Annotated
+            kinds[name] = get_args(hint)[0] if annotated else hint
+            if annotated:
+                abouts[name] = get_args(hint)[1]
+    return {each.name: _option(each.default, kinds[each.name], abouts[each.name]) for each in fields(options)}
+
+
+def _option(default: Any, hint: Any, about: About) -> Option:
+    parts = [part for part in get_args(hint) if part is not type(None)]
+    optional = hint is Any or type(None) in get_args(hint)
+    kind = parts[0] if optional and len(parts) == 1 else hint
+    return Option(default, kind, optional, get_args(kind) if get_origin(kind) is Literal else (), about)
