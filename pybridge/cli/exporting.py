@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from pybridge.cli.common import ALLOW_LAMBDA, INPUT_SHAPE, SUCCESS, Verbs, answer, set_up, sizes
-
-_FORMATS = ("tfjs_layers", "tfjs_graph", "saved_model", "keras")
+from pybridge.saving.formats import FORMATS
+from pybridge.tfjs.precision import PACKAGE_PRECISIONS, PRECISIONS
 
 
 def add(verbs: Verbs) -> None:
@@ -20,11 +20,11 @@ def add(verbs: Verbs) -> None:
     )
     conversion.add_argument("source", metavar="SOURCE", help="a model, as --base of `pybridge train` takes it")
     conversion.add_argument("destination", type=Path, metavar="DEST", help="a folder that does not exist, or a .keras file")
-    conversion.add_argument("--to", default="tfjs_layers", choices=_FORMATS, metavar="FORMAT", help=f"{', '.join(_FORMATS)}")
+    conversion.add_argument("--to", default="tfjs_layers", choices=FORMATS, metavar="FORMAT", help=f"{', '.join(FORMATS)}")
     conversion.add_argument(
         "--precision",
         default="float32",
-        choices=("float32", "float16", "uint16", "uint8"),
+        choices=PRECISIONS,
         help="of the weights (default float32)",
     )
     conversion.add_argument("--input-shape", type=sizes, metavar="C,H,W", help=INPUT_SHAPE)
@@ -35,7 +35,7 @@ def add(verbs: Verbs) -> None:
     )
     deploying.add_argument("run_dir", type=Path, metavar="RUN")
     deploying.add_argument("dest", type=Path, metavar="DEST", help="a new folder, or that of an earlier package")
-    deploying.add_argument("--precision", default="float32", choices=("float32", "float16", "uint8"), help="of the weights")
+    deploying.add_argument("--precision", default="float32", choices=PACKAGE_PRECISIONS, help="of the weights")
     deploying.add_argument("--images", type=Path, metavar="FOLDER", help="photos to prove parity and measure the precision on")
     deploying.add_argument("--saved-model", action="store_true", help="add the form that equals training bit by bit on tfjs-node")
     deploying.add_argument("--name", help="for npm (default: made of DEST)")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pybridge.classifier.inputs import labelled, unlabelled
 from pybridge.data import ImageSet
 from pybridge.errors import ParityError
+from pybridge.tfjs.precision import PackagePrecision
 
 MAX_DRIFT = 0.01
 """What a lower precision may cost unless the user says otherwise: one image in a hundred."""
@@ -57,7 +58,7 @@ def drift(exact: NDArray[np.float32], stored: NDArray[np.float32], labels: NDArr
     return measured
 
 
-def check_drift(measured: Mapping[str, float | int], precision: str) -> None:
+def check_drift(measured: Mapping[str, float | int], precision: PackagePrecision) -> None:
     """Makes sure that stored weights are as good as the trained ones.
 
     Args:

@@ -36,9 +36,8 @@ from pybridge.parity.runs import verify_run
 from pybridge.session import Session
 from pybridge.tfjs.custom_layers import FILE_NAME as LAYERS_FILE
 from pybridge.tfjs.layers_model import LayersModel
+from pybridge.tfjs.precision import PACKAGE_PRECISIONS, PackagePrecision
 from pybridge.training.run_directory import RunDirectory
-
-PRECISIONS = ("float32", "float16", "uint8")
 
 _NAME = re.compile(r"(@[a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]{0,213}")
 _VERSION = re.compile(r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?")
@@ -70,7 +69,7 @@ def deploy(
     run: str | Path,
     dest: str | Path,
     *,
-    precision: str = "float32",
+    precision: PackagePrecision = "float32",
     images: Any = None,
     saved_model: bool = False,
     name: str | None = None,
@@ -165,10 +164,10 @@ def deploy(
 
 
 def _check_arguments(
-    precision: str, images: Any, saved_model: bool, name: str, version: str, max_drift: float, force: bool
+    precision: PackagePrecision, images: Any, saved_model: bool, name: str, version: str, max_drift: float, force: bool
 ) -> None:
-    if precision not in PRECISIONS:
-        raise DataError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
+    if precision not in PACKAGE_PRECISIONS:
+        raise DataError(f"precision must be one of {', '.join(PACKAGE_PRECISIONS)}, not {precision!r}")
     if precision != "float32" and images is None and not force:
         raise DataError(
             f"Nothing is known of what {precision} costs this model",
@@ -219,7 +218,7 @@ def _measure(
     classifier: TrainedClassifier,
     stored: LayersModel,
     images: Any,
-    precision: str,
+    precision: PackagePrecision,
 ) -> _Measured:
     record, session = classifier.record, classifier.session
     pattern = check_picture(record.class_names)

@@ -7,15 +7,17 @@ from pathlib import Path
 
 from pybridge.loading import Source
 from pybridge.node import Node
-from pybridge.saving import SaveReport
+from pybridge.saving.formats import Format
+from pybridge.saving.saving import SaveReport
+from pybridge.tfjs.precision import Precision
 
 
 def convert(
     source: Source,
     destination: str | Path,
     *,
-    to: str = "tfjs_layers",
-    precision: str = "float32",
+    to: Format = "tfjs_layers",
+    precision: Precision = "float32",
     input_shape: Sequence[int] | None = None,
     signature: str | None = None,
     allow_lambda: bool = False,

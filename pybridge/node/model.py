@@ -13,10 +13,12 @@ from pybridge.loading import OpenedModel, SavedModel, lift
 from pybridge.node.inputs import as_inputs, examples_of, fixed_batch, no_outputs
 from pybridge.progress import progress
 from pybridge.rpc.runner import Runner
-from pybridge.saving import SaveReport, save_model
+from pybridge.saving.formats import Format
+from pybridge.saving.saving import SaveReport, save_model
 from pybridge.tfjs.graph_model import GraphModel
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.tfjs.port import Port
+from pybridge.tfjs.precision import Precision
 from pybridge.tfjs.structure import check_topology
 
 
@@ -123,9 +125,9 @@ class Model:
     def save(
         self,
         folder: str | Path,
-        format: str = "tfjs_layers",  # noqa: A002, the name is Keras's
+        format: Format = "tfjs_layers",  # noqa: A002, the name is Keras's
         *,
-        precision: str = "float32",
+        precision: Precision = "float32",
     ) -> SaveReport:
         """Saves the model, opens what was saved, and compares the two before returning.
 

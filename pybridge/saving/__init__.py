@@ -3,8 +3,3 @@
 ``tfjs_layers`` for `tf.loadLayersModel`, ``tfjs_graph`` for `tf.loadGraphModel`, ``saved_model`` for TensorFlow in any language,
 ``keras`` for Python.
 """
-
-from pybridge.saving.precision import PRECISIONS
-from pybridge.saving.saving import FORMATS, SaveReport, save_model
-
-__all__ = ["FORMATS", "PRECISIONS", "SaveReport", "save_model"]

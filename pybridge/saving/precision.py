@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 
 from pybridge.errors import ParityError
 from pybridge.tfjs.layers_model import LayersModel
-
-PRECISIONS = ("float32", "float16", "uint16", "uint8")
+from pybridge.tfjs.precision import Precision
 
 _STEPS = {"uint8": 255, "uint16": 65535}
 
 
-def rounded(model: LayersModel, precision: str) -> LayersModel:
+def rounded(model: LayersModel, precision: Precision) -> LayersModel:
     """A model whose weights are those that the precision can hold, as float32.
 
     Example:
@@ -31,7 +30,7 @@ def rounded(model: LayersModel, precision: str) -> LayersModel:
         return LayersModel.read(Path(folder))
 
 
-def largest_error(weights: Mapping[str, NDArray[Any]], stored: Mapping[str, NDArray[Any]], precision: str) -> float:
+def largest_error(weights: Mapping[str, NDArray[Any]], stored: Mapping[str, NDArray[Any]], precision: Precision) -> float:
     """The largest difference between weights and what was stored of them.
 
     Raises:
@@ -53,7 +52,7 @@ def largest_error(weights: Mapping[str, NDArray[Any]], stored: Mapping[str, NDAr
     return worst
 
 
-def _bound(value: NDArray[Any], precision: str) -> Any:
+def _bound(value: NDArray[Any], precision: Precision) -> Any:
     wide = value.astype(np.float64)
     if precision == "float16":
         # 2^-25 is half of the smallest float16 above zero.

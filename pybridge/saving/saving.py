@@ -16,11 +16,11 @@ from pybridge.errors import BridgeError, ModelFormatError, ParityError
 from pybridge.loading import OpenedModel, SavedModel, lift
 from pybridge.loading.saved_model import read_saved_model
 from pybridge.saving import writers
-from pybridge.saving.precision import PRECISIONS, largest_error, rounded
+from pybridge.saving.formats import FORMATS, Format
+from pybridge.saving.precision import largest_error, rounded
 from pybridge.tfjs.graph_model import GraphModel
 from pybridge.tfjs.layers_model import LayersModel
-
-FORMATS = ("tfjs_layers", "tfjs_graph", "saved_model", "keras")
+from pybridge.tfjs.precision import PRECISIONS, Precision
 
 Arrays = list[NDArray[Any]]
 Named = dict[str, NDArray[Any]]
@@ -49,8 +49,8 @@ class SaveReport:
     """
 
     path: Path
-    format: str
-    precision: str
+    format: Format
+    precision: Precision
     size_bytes: int
     max_abs_diff: float
     max_rel_diff: float
@@ -70,8 +70,8 @@ def save_model(
     model: OpenedModel,
     target: Path,
     *,
-    format: str,  # noqa: A002, the name is Keras's
-    precision: str,
+    format: Format,  # noqa: A002, the name is Keras's
+    precision: Precision,
     inputs: Named,
     answer: Answer,
 ) -> SaveReport:
@@ -120,7 +120,7 @@ def save_model(
 
 
 def _write_and_answer(
-    model: OpenedModel, made: Path, format_: str, precision: str, inputs: Named, answer: Answer
+    model: OpenedModel, made: Path, format_: Format, precision: Precision, inputs: Named, answer: Answer
 ) -> tuple[float | None, Arrays]:
     if format_ == "tfjs_graph":
         writers.write_graph(model, made, precision)
@@ -151,7 +151,7 @@ def _renamed(model: OpenedModel, stored: LayersModel, inputs: Named) -> Named:
     return dict(zip(names, inputs.values(), strict=True))
 
 
-def _refuse_rounding(precision: str) -> None:
+def _refuse_rounding(precision: Precision) -> None:
     if precision != "float32":
         raise ModelFormatError(
             "the weights of a SavedModel are copied as they are", hint="Save it as tfjs_graph or tfjs_layers in that precision."

@@ -22,6 +22,7 @@ from pybridge.loading.saved_model import content_files
 from pybridge.runtime import ensure
 from pybridge.tfjs.graph_model import GraphModel
 from pybridge.tfjs.layers_model import LayersModel
+from pybridge.tfjs.precision import Precision
 
 _JOBS = "pybridge.saving.keras_export"
 
@@ -65,7 +66,7 @@ def write_keras(model: LayersModel, file: Path, inputs: list[NDArray[Any]], *, c
     return outputs
 
 
-def write_graph(model: OpenedModel, folder: Path, precision: str) -> None:
+def write_graph(model: OpenedModel, folder: Path, precision: Precision) -> None:
     """Write a TF.js graph model by ``tensorflowjs``, which optimizes the graph with Grappler.
 
     Raises:
@@ -116,7 +117,7 @@ def _need_tensorflowjs() -> None:
         )
 
 
-def _run_converter(source: Path, signature: str, target: Path, precision: str) -> None:
+def _run_converter(source: Path, signature: str, target: Path, precision: Precision) -> None:
     # A process of its own: the package imports half of the ecosystem, and prints.
     arguments = json.dumps({"source": str(source), "signature": signature, "target": str(target), "precision": precision})
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

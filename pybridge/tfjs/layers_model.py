@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pybridge.errors import ModelFormatError
 from pybridge.tfjs.custom_layers import FILE_NAME, custom_classes, javascript_for
+from pybridge.tfjs.precision import Precision
 from pybridge.tfjs.structure import check_topology
 from pybridge.tfjs.weights import encode_weights, parse_manifest, read_weights, tfjs_dtype
 
@@ -71,7 +72,7 @@ class LayersModel:
             compiled if isinstance(compiled, dict) else None,
         )
 
-    def write(self, folder: Path, *, precision: str = "float32") -> None:
+    def write(self, folder: Path, *, precision: Precision = "float32") -> None:
         """Write ``model.json`` and its weight files, at most 4 MB each.
 
         Where the model uses layer classes of our own, ``pybridge-layers.js`` is written beside them, which makes these known to

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybridge.errors import ModelFormatError
+from pybridge.tfjs.precision import PRECISIONS, Precision
 
 _DAMAGED = "The model is damaged or incomplete: export or download it again."
 _DTYPES = {"float32": "<f4", "int32": "<i4", "bool": "|b1", "complex64": "<c8"}
-PRECISIONS = ("float32", "float16", "uint16", "uint8")
 """How the numbers of float32 weights can be stored."""
 
 _SMALL = 8192
@@ -165,7 +165,7 @@ def decode_group(group: WeightGroup, data: bytes, where: str) -> dict[str, NDArr
 
 
 def encode_weights(
-    weights: Mapping[str, NDArray[Any]], shard_bytes: int, precision: str = "float32"
+    weights: Mapping[str, NDArray[Any]], shard_bytes: int, precision: Precision = "float32"
 ) -> tuple[list[dict[str, Any]], Iterator[bytes]]:
     """Describe and cut weights as one group.
 
@@ -288,7 +288,7 @@ def _needs_more_bits(value: NDArray[Any]) -> bool:
     return is_depthwise or value.size < _SMALL
 
 
-def _quantize(value: NDArray[Any], precision: str, name: str) -> tuple[NDArray[Any], dict[str, Any]]:
+def _quantize(value: NDArray[Any], precision: Precision, name: str) -> tuple[NDArray[Any], dict[str, Any]]:
     hint = 'Store it with precision="float32".'
     if not np.isfinite(value).all():
         raise ModelFormatError(f"the weight {name!r} has numbers that are infinite or not a number", hint=hint)
