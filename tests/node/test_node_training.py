@@ -78,7 +78,7 @@ def test_whole_numbers_are_values_to_a_linear_unit(node: pb.Node) -> None:
         ((3, "softmax"), np.array(["a"] * 60), {}, "Targets must be int classes"),
         ((3, "softmax"), np.zeros(60, int), {"validation_data": (X[:5], np.full(5, 9))}, "Classes must be 0 to 2"),
         ((3, "softmax"), np.zeros(60, int), {"loss": "hinge"}, "loss must be one of"),
-        ((3, "softmax"), np.zeros(60, int), {"optimizer": "lion"}, "optimizer must be one of"),
+        ((3, "softmax"), np.zeros(60, int), {"optimizer": "steepest"}, "optimizer must be one of"),
         ((3, "softmax"), np.zeros(60, int), {"batch_size": 0}, "batch_size"),
         ((3, "softmax"), np.zeros(60, int), {"epochs": -1}, "epochs"),
     ],

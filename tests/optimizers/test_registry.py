@@ -34,8 +34,8 @@ def test_each_has_a_test_of_its_own(name: str) -> None:
 
 
 def test_an_unknown_one_is_refused_with_the_names_of_the_others() -> None:
-    with pytest.raises(ValueError, match="optimizer must be one of adam, adamw, rmsprop, sgd, not 'lion'"):
-        training_optimizer("lion")
+    with pytest.raises(ValueError, match="optimizer must be one of adam, .*, sgd, not 'steepest'"):
+        training_optimizer("steepest")
 
 
 def test_two_of_one_name_are_refused() -> None:
@@ -57,9 +57,9 @@ def test_what_tfjs_has_for_no_optimizer_is_refused(options: dict[str, object], m
 
 
 def test_unknown_classes_are_refused_or_not_found() -> None:
-    with pytest.raises(ValueError, match="no optimizer Lion"):
-        written_for_tfjs("Lion", {"learning_rate": 0.1})
-    assert keras_options("Lion") is None
+    with pytest.raises(ValueError, match="no optimizer Steepest"):
+        written_for_tfjs("Steepest", {"learning_rate": 0.1})
+    assert keras_options("Steepest") is None
 
 
 def test_optimizers_that_only_models_are_compiled_with_are_known_to_the_converters() -> None:

@@ -24,7 +24,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"epochs": True}, "epochs must be a whole number, not True"),
     ({"batch_size": 0}, "batch_size must be at least 1, but is 0"),
     ({"batch_size": 1.5}, "batch_size must be a whole number, not 1.5"),
-    ({"optimizer": "lion"}, "optimizer must be one of adam, adamw, rmsprop, sgd, not 'lion'"),
+    ({"optimizer": "steepest"}, "optimizer must be one of adam, .*, sgd, not 'steepest'"),
     ({"loss": "hinge"}, "loss must be one of binary_crossentropy, .*, not 'hinge'"),
     ({"learning_rate": 0.0}, "learning_rate must be positive and finite, not 0.0"),
     ({"learning_rate": float("nan")}, "learning_rate must be positive and finite, not nan"),
