@@ -36,7 +36,7 @@ def test_it_knows_what_it_was_trained_with_whatever_the_estimator_is_set_to(
 ) -> None:
     trained.save(tmp_path / "run")
     loaded = pb.ImageClassifier.load(tmp_path / "run", node=node).set_params(optimizer="sgd", learning_rate=7.0)
-    settings = loaded.trained_.trainer_settings()
+    settings = loaded.trained_.options
     assert (settings.optimizer, settings.learning_rate, settings.seed) == ("adam", 0.1, 0)
 
 
@@ -46,7 +46,7 @@ def test_a_fine_tuned_one_has_the_rate_of_its_fine_tuning(
     trained.save(tmp_path / "run")
     tuned = pb.ImageClassifier.load(tmp_path / "run", node=node)
     tuned.fine_tune(*pixels, unfreeze="all", epochs=1, learning_rate=1e-2)
-    assert tuned.trained_.trainer_settings().learning_rate == 1e-2
+    assert tuned.trained_.options.learning_rate == 1e-2
     assert tuned.trained_.record.cut is None
 
 
@@ -60,7 +60,7 @@ def test_a_run_of_before_there_were_some_settings_says_what_they_meant_then(
         del plain["settings"][name]
     file.write_text(json.dumps(plain), "utf-8")
     classifier = TrainedClassifier.read(tmp_path / "run", Session(node.runner))
-    assert classifier.trainer_settings() == trained.trained_.trainer_settings()
+    assert classifier.options == trained.trained_.options
 
 
 def test_what_is_no_run_does_not_work(tmp_path: Path, node: pb.Node) -> None:

@@ -34,7 +34,7 @@ def test_each_has_a_test_of_its_own(name: str) -> None:
 
 
 def test_an_unknown_one_is_refused_with_the_names_of_the_others() -> None:
-    with pytest.raises(ValueError, match="optimizer must be one of adam, .*, sgd, not 'steepest'"):
+    with pytest.raises(ValueError, match=r"optimizer must be one of adam, .*, sgd, not 'steepest'"):
         training_optimizer("steepest")
 
 
