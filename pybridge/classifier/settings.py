@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from pybridge.classifier.inputs import weights_by_name
 from pybridge.data import Augmentation
-from pybridge.training.options import ClassifierOptions, described
+from pybridge.training.option_descriptions import described
+from pybridge.training.options import ClassifierOptions
 from pybridge.training.run_directory import RunRecord
 
 Parameters = Mapping[str, Any]

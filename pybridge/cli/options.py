@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Collection
 from typing import Any
 
-from pybridge.training.options import Option, TrainingOptions, described
+from pybridge.training.option_descriptions import Option, described
+from pybridge.training.options import TrainingOptions
 
 
 def add_flags(parser: argparse.ArgumentParser, options: type[TrainingOptions], names: Collection[str]) -> None:

@@ -15,7 +15,8 @@ from pybridge.graphs.training.program import TrainingProgram, TrainingRecipe
 from pybridge.progress import progress
 from pybridge.runtime import Runtime
 from pybridge.tfjs.layers_model import LayersModel
-from pybridge.training.options import Engine, EngineName, TrainingOptions, one_of
+from pybridge.training.option_descriptions import one_of
+from pybridge.training.options import Engine, EngineName, TrainingOptions
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,8 @@ from pybridge.tfjs.layers_model import LayersModel
 from pybridge.training.engines import create_trainer
 from pybridge.training.head import POOLING_LAYER, append_classifier, append_pooling
 from pybridge.training.loop import fit
-from pybridge.training.options import TrainingOptions, described
+from pybridge.training.option_descriptions import described
+from pybridge.training.options import TrainingOptions
 from pybridge.training.trainer import Examples
 from pybridge.training.transfer import frozen_programs, trainable_part
 

@@ -16,7 +16,8 @@ import pytest
 
 import pybridge as pb
 from pybridge.cli.options import add_flags, chosen
-from pybridge.training.options import ClassifierOptions, FineTuningOptions, TrainingOptions, described
+from pybridge.training.option_descriptions import described
+from pybridge.training.options import ClassifierOptions, FineTuningOptions, TrainingOptions
 
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"epochs": -1}, "epochs must not be negative, but is -1"),
