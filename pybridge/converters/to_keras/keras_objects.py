@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from pybridge.converters.to_keras import custom_objects
 from pybridge.errors import ModelFormatError
 from pybridge.tfjs.structure import snake
 
@@ -65,8 +66,6 @@ def activation(written: object, layer: str) -> Any:
     name = written if isinstance(written, str) else _parts(written, "activation", layer)[0]
     known = snake(name)
     if known in _OWN_ACTIVATIONS:
-        from pybridge.converters.to_keras import custom_objects
-
         return getattr(custom_objects, _OWN_ACTIVATIONS[known])
     if known not in ACTIVATIONS:
         raise ModelFormatError(

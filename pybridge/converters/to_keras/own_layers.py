@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from pybridge.converters.to_keras import custom_objects
 from pybridge.errors import ModelFormatError
 from pybridge.tfjs.structure import snake
 
@@ -57,8 +58,6 @@ def call_own_layer(layer: Any, class_name: str, config: dict[str, Any], inputs: 
 
 def _registered(keras_name: str) -> Any:
     """The Keras twins of classes that Keras itself does not have."""
-    from pybridge.converters.to_keras import custom_objects
-
     return getattr(custom_objects, keras_name, None) or getattr(custom_objects, f"{OWN}{keras_name}", None)
 
 

@@ -12,6 +12,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+# Registers our own classes.
+import pybridge.converters.to_keras.custom_objects  # noqa: F401
 from pybridge.converters.keras.conversion import Conversion
 from pybridge.converters.keras.expressions import scatter
 from pybridge.converters.keras.record import decoded, recorded
@@ -49,9 +51,6 @@ def recover(layers_model: LayersModel) -> Any | None:
 def _rebuilt(config: dict[str, Any]) -> Any:
     import keras
     from keras.src.applications.convnext import LayerScale, StochasticDepth
-
-    # Registers our own classes.
-    import pybridge.converters.to_keras.custom_objects  # noqa: F401
 
     # Keras does not register these two itself.
     known = {"LayerScale": LayerScale, "StochasticDepth": StochasticDepth}

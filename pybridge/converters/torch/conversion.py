@@ -72,7 +72,6 @@ class _Conversion:
         self.builder = Builder(title)
         self.refusals = Refusals(f"the module {title}")
         self.results: dict[str, Any] = {}
-        # Parts of a name such as `layer1.0.relu` that would say nothing: the layer is called after the whole path.
         self.parameters = dict(module.named_parameters(remove_duplicate=False))
 
     def run(self, shape: tuple[int, ...]) -> LayersModel:
