@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pybridge.data import ImageSet
+from pybridge.storage.hashes import sha256_of
 
 FORMAT = "pybridge-package"
 MANIFEST_FILE = "manifest.json"
@@ -33,14 +33,7 @@ def is_own(folder: Path) -> bool:
 def file_hashes(folder: Path) -> dict[str, dict[str, Any]]:
     """SHA-256 and size of every file below a folder, by its path there."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        file.relative_to(folder).as_posix(): {
-            "sha256": hashlib.sha256(content).hexdigest(),
-            "bytes": len(content),
-        }
-        for file in files
-        for content in [file.read_bytes()]
-    }
+    return {file.relative_to(folder).as_posix(): {"sha256": sha256_of(file), "bytes": file.stat().st_size} for file in files}
 
 
 def check_picture(class_names: Sequence[str]) -> ImageSet:

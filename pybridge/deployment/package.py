@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pybridge._version import __version__
 from pybridge.classifier.trained import TrainedClassifier, TrainingResult
+from pybridge.deployment.destination import check_destination
 from pybridge.deployment.documents import package_json, package_name, readme
 from pybridge.deployment.drift import MAX_DRIFT, check_drift, drift, image_set
 from pybridge.deployment.javascript import package_sources
@@ -27,13 +28,13 @@ from pybridge.deployment.manifest import (
     check_picture,
     file_hashes,
 )
-from pybridge.deployment.staging import check_destination, publish, staging
 from pybridge.deployment.weight_equalization import equalized
 from pybridge.errors import DataError, ParityError
 from pybridge.graphs import Program
 from pybridge.node import Node
 from pybridge.parity.runs import verify_run
 from pybridge.session import Session
+from pybridge.storage.folders import staged_folder
 from pybridge.tfjs.custom_layers import FILE_NAME as LAYERS_FILE
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.tfjs.precision import PACKAGE_PRECISIONS, PackagePrecision
@@ -118,7 +119,7 @@ def deploy(
     with Session(None if node is None else node.runner) as session, session.tensorflow():
         classifier = TrainedClassifier(result, session)
         parity = _parity(classifier, images, run, force)
-        with staging(dest) as folder:
+        with staged_folder(dest, replace=True) as folder:
             _write_sources(folder)
             (equalized(model) if precision == "uint8" else model).write(folder / "model", precision=precision)
             stored = LayersModel.read(folder / "model") if precision != "float32" else model
@@ -159,7 +160,7 @@ def deploy(
             labels = f"{len(record.class_names)} labels"
             (folder / "package.json").write_bytes(package_json(name, version, f"An image classifier with {labels}"))
             size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-            publish(folder, dest)
+            check_destination(dest)
     return DeployedPackage(dest, name, manifest, size)
 
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pybridge.errors import DataError
-from pybridge.runtime import cache_dir
 from pybridge.runtime.free_memory import free_memory
+from pybridge.storage.cache import cache_part, make_cache_part
 
 # The other half is for weights, gradients, decoded images, and everything else on the machine.
 _SHARE_OF_FREE = 0.5
@@ -91,8 +91,10 @@ class FeatureMemory:
         Raises:
             DataError: The disk has too little room.
         """
-        folder = self._folder or cache_dir() / "scratch"
+        folder = self._folder or cache_part("scratch")
         try:
+            if self._folder is None:
+                make_cache_part("scratch")
             folder.mkdir(parents=True, exist_ok=True)
             free = shutil.disk_usage(folder).free
             if needed > free - _SPARE_DISK_BYTES:

@@ -12,14 +12,14 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from pybridge.data.preprocessing import Preprocessing
 from pybridge.errors import BridgeError, ModelFormatError
 from pybridge.graphs.program import Program
 from pybridge.graphs.tensorflow_process import TensorFlowProcess, shared_tensorflow
 from pybridge.progress import progress
-from pybridge.runtime import Runtime, cache_dir
+from pybridge.runtime import Runtime
+from pybridge.storage.cache import cache_part, keep_in_cache, make_cache_part
+from pybridge.storage.locks import locked
 from pybridge.tfjs.layers_model import LayersModel
 
 # Part of every key, of trainings too: raise it when tracing changes what a program computes or how its signatures look.
@@ -45,7 +45,7 @@ def programs_for(
         ModelFormatError: A model has a layer that cannot be traced.
         BridgeError: TensorFlow's process failed.
     """
-    folder = cache_dir() / "programs"
+    folder = cache_part("programs")
     keys = [_key(source, runtime) for source in sources]
     found = [_find(folder / key) for key in keys]
     if all(found):
@@ -56,13 +56,13 @@ def programs_for(
             with nullcontext(tensorflow) if tensorflow else shared_tensorflow(runtime.environment()) as process:
                 _trace(scratch, missing, process)
             for key in missing:
-                keep(scratch / key / "program", folder / key)
+                keep_in_cache(scratch / key / "program", folder / key)
     return [Program.read(folder / key) for key in keys]
 
 
 def are_cached(sources: Sequence[Preprocessing | LayersModel], runtime: Runtime) -> bool:
     """Whether `programs_for` would trace nothing."""
-    return all(_find(cache_dir() / "programs" / _key(source, runtime)) for source in sources)
+    return all(_find(cache_part("programs") / _key(source, runtime)) for source in sources)
 
 
 @contextmanager
@@ -72,10 +72,10 @@ def tracing_folder() -> Iterator[Path]:
     Raises:
         BridgeError: The disk is full, or the cache is read-only.
     """
-    folder = cache_dir() / "programs"
+    folder = cache_part("programs")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "tracing.lock"):
+        make_cache_part("programs")
+        with locked(folder / "tracing.lock"):
             # Whoever holds the lock is alone: other such folders are those of processes that were killed.
             for left in folder.glob(f"{_SCRATCH}*"):
                 shutil.rmtree(left, ignore_errors=True)
@@ -88,13 +88,6 @@ def tracing_folder() -> Iterator[Path]:
             f"Traced programs cannot be kept in {folder}: {error.strerror}",
             hint="Free some space there, or name another folder in PYBRIDGE_CACHE.",
         ) from error
-
-
-def keep(traced: Path, place: Path) -> None:
-    """Moves what was traced to its place in the cache, in one step; what lies there is damaged."""
-    if place.exists():
-        place.replace(traced.with_name(f"damaged-{place.name}"))
-    traced.replace(place)
 
 
 def _key(source: Preprocessing | LayersModel, runtime: Runtime) -> str:

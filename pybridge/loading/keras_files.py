@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -16,8 +14,11 @@ from pybridge.graphs import TensorFlowProcess
 from pybridge.loading.keras_safety import check_archive, check_config, read_config
 from pybridge.loading.saved_model import SavedModel, is_saved_model, read_saved_model
 from pybridge.runtime import ensure
+from pybridge.storage.cache import cache_part, keep_in_cache, make_cache_part, storing
+from pybridge.storage.folders import scratch_beside
+from pybridge.storage.hashes import sha256_of
+from pybridge.storage.locks import locked
 from pybridge.tfjs.layers_model import LayersModel
-from pybridge.zoo.download import models_dir
 
 _JOBS = "pybridge.loading.keras_reader"
 _ZIP_START = b"PK"
@@ -38,7 +39,10 @@ def keras_file_model(
     Raises:
         ModelFormatError: The file is damaged or unsafe, or has layers that cannot be converted; the message names them.
     """
-    digest = _sha256(file)
+    try:
+        digest = sha256_of(file)
+    except OSError as error:
+        raise ModelFormatError(f"{file}: cannot be read ({error})", hint="Give the path of a file.") from error
     with file.open("rb") as stream:
         is_archive = stream.read(2) == _ZIP_START
     if is_archive:
@@ -71,24 +75,16 @@ def application_model(name: str, *, weights: str | None = "imagenet", tensorflow
 def _converted(
     job: str, arguments: dict[str, Any], identity: list[str], shown: str, tensorflow: TensorFlowProcess | None
 ) -> LayersModel | SavedModel:
-    from filelock import FileLock
-
     key = hashlib.sha256("\n".join([job, *identity, *_versions()]).encode()).hexdigest()[:24]
-    folder = models_dir() / f"keras-{key}"
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f"{folder.name}.lock")):
+    folder = cache_part("models") / f"keras-{key}"
+    with storing(f"the converted {shown}", folder):
+        make_cache_part("models")
+        with locked(folder.with_name(f"{folder.name}.lock")):
             try:
                 return _read(folder)
             except ModelFormatError:
-                shutil.rmtree(folder, ignore_errors=True)
                 _convert(folder, job, arguments, shown, tensorflow)
                 return _read(folder)
-    except OSError as error:
-        raise ModelFormatError(
-            f"the converted {shown} cannot be stored in {folder} ({error})",
-            hint="Make room there, or set PYBRIDGE_CACHE to another folder.",
-        ) from error
 
 
 def _read(folder: Path) -> LayersModel | SavedModel:
@@ -96,11 +92,10 @@ def _read(folder: Path) -> LayersModel | SavedModel:
 
 
 def _convert(folder: Path, job: str, arguments: dict[str, Any], shown: str, tensorflow: TensorFlowProcess | None) -> None:
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as name:
-        scratch = Path(name)
+    with scratch_beside(folder) as scratch:
         run_job(scratch, job, arguments, shown, tensorflow)
         made = scratch / "model"
-        (made if made.exists() else scratch / "saved_model").replace(folder)
+        keep_in_cache(made if made.exists() else scratch / "saved_model", folder)
 
 
 def run_job(
@@ -146,16 +141,5 @@ def _versions() -> list[str]:
     """What a conversion depends on besides the file."""
     installed = [f"{name} {version(name)}" for name in ("keras", "h5py")]
     converters = Path(__file__).parents[1] / "converters"
-    sources = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(converters.rglob("*.py")))).hexdigest()
+    sources = sha256_of(*sorted(converters.rglob("*.py")))
     return [__version__, *installed, sources]
-
-
-def _sha256(file: Path) -> str:
-    digest = hashlib.sha256()
-    try:
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise ModelFormatError(f"{file}: cannot be read ({error})", hint="Give the path of a file.") from error
-    return digest.hexdigest()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import math
-import os
-import tempfile
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
@@ -17,6 +15,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from pybridge.errors import DataError
+from pybridge.storage.files import replace_file
 
 NONE = "\N{EN DASH}"
 """Stands where there is no value."""
@@ -46,15 +45,7 @@ def write_page(path: Path, page: str) -> None:
         DataError: The file cannot be written.
     """
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
-                file.write(page)
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        replace_file(path, page)
     except OSError as error:
         raise DataError(f"cannot write the report {path}: {error.strerror or error}") from error
 

@@ -19,7 +19,8 @@ from pybridge.runtime.commands import Outcome, run
 from pybridge.runtime.find_node import NodeExecutable
 from pybridge.runtime.probe import probe_addon
 from pybridge.runtime.python_tensorflow import PythonTensorflow
-from pybridge.storage.cache import Report, is_complete, runtime_dir, staged
+from pybridge.storage.cache import Report, cache_dir, is_complete, runtime_dir, staged
+from pybridge.storage.trust import check_trusted
 
 # Highest Node-API version that tfjs-node 4.22 is written for; Node.js 18 and later have it.
 _NAPI_VERSION = 8
@@ -73,10 +74,15 @@ def addon_folder(bundle: Bundle, node: NodeExecutable, tensorflow: PythonTensorf
 
 
 def compiled_addon(folder: Path) -> Addon | None:
-    """Return the addon published in ``folder``, or None where there is none."""
+    """Return the addon published in ``folder``, or None where there is none.
+
+    Raises:
+        SetupError: Others than this user may change it.
+    """
     try:
         if not is_complete(folder) or not (folder / _FILE).is_file():
             return None
+        check_trusted(cache_dir(), folder / _FILE)
         about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
         return Addon(folder / _FILE, str(about["tensorflow"]))
     except (OSError, ValueError, KeyError, TypeError):

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from pybridge.errors import NodeNotFoundError
 from pybridge.runtime.commands import run
-from pybridge.storage.cache import runtime_dir, write_atomically
+from pybridge.storage.cache import make_cache_part, runtime_dir
+from pybridge.storage.files import replace_file
 
 OLDEST_MAJOR = 18
 _ASK = "JSON.stringify({version: process.versions.node, arch: process.arch, path: process.execPath})"
@@ -165,7 +166,8 @@ def _remember(candidate: Path, answer: dict[str, str]) -> None:
     memory = memory if isinstance(memory, dict) else {}
     memory[identity.path] = {"identity": asdict(identity), "answer": answer}
     try:
-        write_atomically(_memory_file(), json.dumps(memory, indent=1))
+        make_cache_part("runtime")
+        replace_file(_memory_file(), json.dumps(memory, indent=1))
     except OSError:
         # Only speed is lost; set-up itself reports a cache that cannot be written.
         return

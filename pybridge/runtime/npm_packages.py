@@ -11,7 +11,8 @@ from pybridge.errors import SetupError
 from pybridge.runtime.bundle import Bundle
 from pybridge.runtime.commands import Outcome, run
 from pybridge.runtime.find_node import NodeExecutable, wheel_file
-from pybridge.storage.cache import Report, is_complete, runtime_dir, staged
+from pybridge.storage.cache import Report, cache_dir, is_complete, runtime_dir, staged
+from pybridge.storage.trust import check_trusted
 
 # Install scripts are off: tfjs-node's would download another TensorFlow.
 _INSTALL = (
@@ -46,12 +47,17 @@ def packages_folder(bundle: Bundle) -> Path:
 
 
 def installed_packages(bundle: Bundle) -> Path | None:
-    """Return the ``node_modules`` folder of the bundle's packages, or None where they are not installed."""
+    """Return the ``node_modules`` folder of the bundle's packages, or None where they are not installed.
+
+    Raises:
+        SetupError: Others than this user may change them.
+    """
     folder = packages_folder(bundle)
     modules = folder / "node_modules"
-    if is_complete(folder) and all((modules / name).is_file() for name in _NEEDED):
-        return modules
-    return None
+    if not is_complete(folder) or not all((modules / name).is_file() for name in _NEEDED):
+        return None
+    check_trusted(cache_dir(), *(modules / name for name in _NEEDED))
+    return modules
 
 
 def find_npm(node: NodeExecutable) -> Npm:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from pybridge.loading.saved_model import read_saved_model
 from pybridge.saving import writers
 from pybridge.saving.formats import FORMATS, Format
 from pybridge.saving.precision import largest_error, rounded
+from pybridge.storage.folders import publish, scratch_beside
 from pybridge.tfjs.graph_model import GraphModel
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.tfjs.precision import PRECISIONS, Precision
@@ -98,9 +97,7 @@ def save_model(
     as_file = format == "keras" and target.suffix == ".keras"
     if target.exists() and (as_file or not target.is_dir() or any(target.iterdir())):
         raise BridgeError(f"{target} exists already", hint="Choose another folder or remove it.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
-    try:
+    with scratch_beside(target) as scratch:
         made = scratch / "made"
         weight_error, outputs = _write_and_answer(model, made, format, precision, inputs, answer)
         expected = answer(model, inputs)
@@ -113,10 +110,8 @@ def save_model(
                 hint="`pybridge verify --layers` names the first layer that differs.",
             )
         size = sum(file.stat().st_size for file in made.rglob("*") if file.is_file())
-        _keep(made / "model.keras" if as_file else made, target)
+        publish(made / "model.keras" if as_file else made, target)
         return SaveReport(target, format, precision, size, absolute, relative, weight_error, limit)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _write_and_answer(
@@ -181,13 +176,6 @@ def _difference(expected: Sequence[NDArray[Any]], outputs: Sequence[NDArray[Any]
         absolute = max(absolute, largest)
         relative = max(relative, largest / scale if scale else np.inf)
     return absolute, relative
-
-
-def _keep(made: Path, target: Path) -> None:
-    if target.exists():
-        target.rmdir()
-    made.chmod(0o755 if made.is_dir() else 0o644)
-    made.replace(target)
 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:

@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from pybridge.graphs import TensorFlowProcess
 from pybridge.loading import OpenedModel, SavedModel
 from pybridge.loading.saved_model import content_files
 from pybridge.runtime import ensure
+from pybridge.storage.folders import scratch_beside
 from pybridge.tfjs.graph_model import GraphModel
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.tfjs.precision import Precision
@@ -33,11 +33,10 @@ def write_saved_model(model: LayersModel, folder: Path) -> None:
     Raises:
         ModelFormatError: The model has a layer that Keras does not have.
     """
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".export-") as name:
-        scratch = Path(name)
+    with scratch_beside(folder) as scratch:
         model.write(scratch / "model")
         _run(scratch, "export_saved_model", {})
-        (scratch / "saved_model").replace(folder)
+        (scratch / "saved_model").rename(folder)
 
 
 def write_keras(model: LayersModel, file: Path, inputs: list[NDArray[Any]], *, compress: bool = False) -> list[NDArray[Any]]:
@@ -55,14 +54,13 @@ def write_keras(model: LayersModel, file: Path, inputs: list[NDArray[Any]], *, c
     Raises:
         ModelFormatError: The model has a layer that Keras does not have.
     """
-    with tempfile.TemporaryDirectory(dir=file.parent, prefix=".keras-") as name:
-        scratch = Path(name)
+    with scratch_beside(file) as scratch:
         model.write(scratch / "model")
         for position, value in enumerate(inputs):
             np.save(scratch / f"input-{position}.npy", value, allow_pickle=False)
         result = _run(scratch, "write_keras", {"inputs": len(inputs), "compress": compress})
         outputs = [np.load(scratch / f"output-{position}.npy") for position in range(result["outputs"])]
-        (scratch / "model.keras").replace(file)
+        (scratch / "model.keras").rename(file)
     return outputs
 
 
@@ -81,15 +79,14 @@ def write_graph(model: OpenedModel, folder: Path, precision: Precision) -> None:
         model.copy_to(folder)
         return
     _need_tensorflowjs()
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".graph-") as name:
-        scratch = Path(name)
+    with scratch_beside(folder) as scratch:
         if isinstance(model, SavedModel):
             source, signature = model.folder, model.signature
         else:
             source, signature = scratch / "exported", "serving_default"
             write_saved_model(model, source)
         _run_converter(source, signature, scratch / "graph", precision)
-        (scratch / "graph").replace(folder)
+        (scratch / "graph").rename(folder)
 
 
 def copy_saved_model(model: SavedModel, folder: Path) -> None:

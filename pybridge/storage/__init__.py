@@ -1,1 +1,1 @@
-"""One way to write: files and folders that appear whole, hashes, and the per-user cache."""
+"""What is on disk: files and folders that appear whole, hashes, locks, and the cache."""

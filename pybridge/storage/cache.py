@@ -1,16 +1,18 @@
-"""The per-user cache: where it is, who may write to it, and how a finished folder appears in it at once."""
+"""The per-user cache: where it is, that nobody else writes to it, and how a finished folder appears in it at once."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from pybridge.errors import SetupError
+from pybridge.errors import ModelFormatError, SetupError
+from pybridge.storage.folders import publish, scratch_beside
+from pybridge.storage.locks import locked
+from pybridge.storage.trust import check_trusted, take_write_from_others
 
 Report = Callable[[str], None]
 
@@ -38,14 +40,49 @@ def cache_dir() -> Path:
     return user_cache_path("pybridge", appauthor=False)
 
 
+def cache_part(name: str) -> Path:
+    """Return a part of the cache, such as ``"runtime"`` or ``"programs"``; it need not exist yet.
+
+    Raises:
+        SetupError: Others than this user may write to it, so that nothing can be loaded from there.
+    """
+    part = cache_dir() / name
+    check_trusted(cache_dir(), part)
+    return part
+
+
+def make_cache_part(name: str) -> Path:
+    """Return a part of the cache as `cache_part` does, made where it is missing, for this user alone to write to.
+
+    Raises:
+        SetupError: Others may write to it.
+        OSError: If the disk refuses.
+    """
+    part = cache_part(name)
+    for folder in (*reversed(part.parents), part):
+        folder.mkdir(mode=0o755, exist_ok=True)
+    return part
+
+
 def runtime_dir() -> Path:
-    """Return the part of the cache that holds the Node side."""
-    return cache_dir() / "runtime"
+    """Return the part of the cache that holds the Node side.
+
+    Raises:
+        SetupError: Others than this user may write to it.
+    """
+    return cache_part("runtime")
 
 
 def is_complete(folder: Path) -> bool:
-    """Tell whether ``folder`` was published by :func:`staged`."""
-    return (folder / _COMPLETE).is_file()
+    """Tell whether ``folder`` was published by :func:`staged`.
+
+    Raises:
+        SetupError: It was, and others than this user may write to it.
+    """
+    if not (folder / _COMPLETE).is_file():
+        return False
+    check_trusted(cache_dir(), folder)
+    return True
 
 
 @contextmanager
@@ -62,8 +99,27 @@ def disk_errors(doing: str) -> Iterator[None]:
         yield
     except OSError as error:
         place = f" ({error.filename})" if error.filename else ""
-        message = f"Could not {doing} in {runtime_dir()}: {error.strerror or error}{place}."
+        message = f"Could not {doing} in {cache_dir() / 'runtime'}: {error.strerror or error}{place}."
         raise SetupError(message, hint=_CACHE_HINT) from error
+
+
+@contextmanager
+def storing(what: str, folder: Path) -> Iterator[None]:
+    """Turn an ``OSError`` into a ``ModelFormatError`` that says what could not be kept in the cache.
+
+    Args:
+        what: Such as ``"the converted efficientnet_lite0"``.
+        folder: Where it was to be kept.
+
+    Raises:
+        ModelFormatError: Where the block raised ``OSError``.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ModelFormatError(
+            f"{what} cannot be stored in {folder} ({error})", hint="Make room there, or set PYBRIDGE_CACHE to another folder."
+        ) from error
 
 
 @contextmanager
@@ -76,26 +132,14 @@ def set_up_lock(report: Report) -> Iterator[None]:
         report: Told once if another process has the lock.
 
     Raises:
-        SetupError: Where the cache cannot be written.
+        SetupError: Where the cache cannot be written, or others may write to it.
     """
-    from filelock import FileLock, Timeout
-
-    with disk_errors("create the cache"):
-        runtime_dir().mkdir(parents=True, exist_ok=True)
-        lock = FileLock(runtime_dir() / "setup.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            report("Waiting for another process that is setting up...")
-            lock.acquire(poll_interval=0.2)
-        except NotImplementedError as error:
-            message = f"The disk of {runtime_dir()} has no file locks."
-            raise SetupError(message, hint=_CACHE_HINT) from error
-    try:
+    with ExitStack() as stack:
+        with disk_errors("create the cache"):
+            lock = make_cache_part("runtime") / "setup.lock"
+            stack.enter_context(locked(lock, lambda: report("Waiting for another process that is setting up...")))
         shutil.rmtree(_staging_root(), ignore_errors=True)
         yield
-    finally:
-        lock.release()
 
 
 @contextmanager
@@ -110,31 +154,28 @@ def staged(final: Path) -> Iterator[Path]:
     Yields:
         The folder to fill.
     """
-    _staging_root().mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"{final.name}-", dir=_staging_root()))
     try:
-        yield folder
-        (folder / _COMPLETE).write_text(time.strftime("%Y-%m-%dT%H:%M:%SZ\n", time.gmtime()), encoding="utf-8")
-        folder.chmod(0o755)
-        final.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileNotFoundError):
-            final.rename(folder.with_name(f"{folder.name}-replaced"))
-        folder.rename(final)
+        with scratch_beside(_staging_root() / final.name) as scratch:
+            folder = scratch / "made"
+            folder.mkdir()
+            yield folder
+            (folder / _COMPLETE).write_text(time.strftime("%Y-%m-%dT%H:%M:%SZ\n", time.gmtime()), encoding="utf-8")
+            final.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            keep_in_cache(folder, final)
     finally:
         shutil.rmtree(_staging_root(), ignore_errors=True)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` so that a reader sees the old content or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+def keep_in_cache(made: Path, place: Path) -> None:
+    """Move a finished folder to its place in the cache, in one step, for this user alone to write to.
+
+    What lies there is replaced. The content is not brought to the disk first: it can be made again.
+
+    Raises:
+        OSError: If the disk refuses.
+    """
+    take_write_from_others(made)
+    publish(made, place, replace=True, sync=False)
 
 
 def _staging_root() -> Path:

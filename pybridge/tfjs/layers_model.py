@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import stat
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from pybridge.errors import ModelFormatError
+from pybridge.storage.files import PARTIAL_SUFFIX, replace_file
 from pybridge.tfjs.custom_layers import FILE_NAME, custom_classes, javascript_for
 from pybridge.tfjs.precision import Precision
 from pybridge.tfjs.structure import check_topology
@@ -112,11 +111,12 @@ class LayersModel:
             document["trainingConfig"] = self.training_config
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in zip(names, contents, strict=True):
-            _replace_file(folder / name, content)
+            replace_file(folder / name, content)
         if script is not None:
-            _replace_file(folder / FILE_NAME, script)
-        _replace_file(folder / "model.json", json.dumps(document, separators=(",", ":"), sort_keys=True).encode())
-        for stale in set(folder.glob("group1-shard*of*-*.bin")) - {folder / name for name in names}:
+            replace_file(folder / FILE_NAME, script)
+        replace_file(folder / "model.json", json.dumps(document, separators=(",", ":"), sort_keys=True).encode())
+        known = {folder / name for name in names}
+        for stale in {*folder.glob("group1-shard*of*-*.bin"), *folder.glob(f"group1-shard*of*-*.bin{PARTIAL_SUFFIX}")} - known:
             stale.unlink(missing_ok=True)
         if script is None:
             (folder / FILE_NAME).unlink(missing_ok=True)
@@ -201,18 +201,3 @@ def _read_bounded(file: Path) -> bytes:
         raise ModelFormatError(
             f"{file}: cannot be read ({error})", hint="Give the path of a model.json or of the folder that holds it."
         ) from error
-
-
-def _replace_file(file: Path, content: bytes) -> None:
-    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        # mkstemp gives 0600; a service that runs as another user must be able to read a model.
-        Path(name).chmod(0o644)
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybridge.errors import ModelFormatError
+from pybridge.storage.files import replacing
 from pybridge.training.history import History
 from pybridge.training.loop import FitState
 
@@ -32,12 +32,8 @@ def write_checkpoint(folder: Path, state: FitState) -> None:
         "learning_rate": state.learning_rate,
         "trainer": {name: value for name, value in trainer.items() if name not in ("weights", "optimizer")},
     }
-    partial = folder / f"{CHECKPOINT}.part"
-    with partial.open("wb") as file:
+    with replacing(folder / CHECKPOINT) as file:
         np.savez(file, allow_pickle=False, state=np.array(json.dumps(plain)), **arrays)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(folder / CHECKPOINT)
 
 
 def read_checkpoint(folder: Path) -> FitState | None:

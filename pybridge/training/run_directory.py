@@ -6,7 +6,6 @@ learned since. At the end the model is replaced, and ``run.json`` last of all: i
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable
@@ -16,6 +15,8 @@ from typing import Any
 
 from pybridge.data.preprocessing import Preprocessing
 from pybridge.errors import BridgeError, ModelFormatError
+from pybridge.storage.files import PARTIAL_SUFFIX, replace_file
+from pybridge.storage.hashes import sha256_of
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.training.checkpoint import read_checkpoint
 from pybridge.training.history import History
@@ -86,7 +87,7 @@ class RunRecord:
         return cls(
             status=plain["status"],
             base=plain["base"],
-            class_names=tuple(plain["labels"]),
+            class_names=_labels(plain["labels"]),
             preprocessing=Preprocessing.from_dict(plain["preprocessing"]),
             cut=plain["cut"],
             settings=plain["settings"],
@@ -125,7 +126,7 @@ class RunDirectory:
 
     def is_beginning(self) -> bool:
         """Whether a process died as it began a run here: there are files of a run, but nothing was learned yet."""
-        known = {MODEL_FOLDER, HISTORY_FILE, f"{HISTORY_FILE}.part", f"{RUN_FILE}.part"}
+        known = {MODEL_FOLDER, HISTORY_FILE, f"{HISTORY_FILE}{PARTIAL_SUFFIX}", f"{RUN_FILE}{PARTIAL_SUFFIX}"}
         names = {file.name for file in self.path.iterdir()} if self.path.is_dir() else set()
         return MODEL_FOLDER in names and names <= known
 
@@ -172,13 +173,13 @@ class RunDirectory:
             model.write(self.path / MODEL_FOLDER)
         self.write_history(record.history)
         if report is not None:
-            _replace(self.path / REPORT_FILE, report.encode())
-        plain = {**record.to_dict(), "files": {name: _sha256(self.path / name) for name in sorted(self._files())}}
-        _replace(self.path / RUN_FILE, (json.dumps(plain, indent=2, ensure_ascii=False) + "\n").encode())
+            replace_file(self.path / REPORT_FILE, report)
+        plain = {**record.to_dict(), "files": {name: sha256_of(self.path / name) for name in sorted(self._files())}}
+        replace_file(self.path / RUN_FILE, json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
 
     def write_history(self, history: History) -> None:
         """Writes ``history.jsonl``: one line for each finished epoch."""
-        _replace(self.path / HISTORY_FILE, "".join(json.dumps(row) + "\n" for row in history.rows).encode())
+        replace_file(self.path / HISTORY_FILE, "".join(json.dumps(row) + "\n" for row in history.rows))
 
     def read(self) -> tuple[RunRecord, LayersModel]:
         """Reads a run: as it was written at its end, or, while it is in training, with the best weights so far.
@@ -190,8 +191,7 @@ class RunDirectory:
         try:
             record = RunRecord.from_dict(plain, self._read_history())
             if record.status != "training":
-                for name, expected in plain["files"].items():
-                    self._check(name, expected)
+                self._check_files(plain["files"])
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ModelFormatError(
                 f"{self.path / RUN_FILE} is damaged: {type(error).__name__}: {error}",
@@ -224,13 +224,23 @@ class RunDirectory:
             )
         return plain
 
+    def _check_files(self, hashes: dict[str, str]) -> None:
+        for name, expected in hashes.items():
+            self._check(name, expected)
+        read = (name for name in self._files() if name == HISTORY_FILE or name.startswith(f"{MODEL_FOLDER}/"))
+        if unknown := sorted(set(read) - set(hashes)):
+            raise ModelFormatError(
+                f"{self.path / RUN_FILE} has no SHA-256 of {', '.join(unknown)}, so that nobody knows whether it is the run's",
+                hint="Restore the run from a copy.",
+            )
+
     def _check(self, name: str, expected: str) -> None:
         path = (self.path / name).resolve()
         if not path.is_relative_to(self.path.resolve()):
             raise ModelFormatError(f"{self.path / RUN_FILE} names {name!r}, which lies outside the run")
         if not path.is_file():
             raise ModelFormatError(f"{path} is missing", hint="Restore the run from a copy.")
-        if _sha256(path) != expected:
+        if sha256_of(path) != expected:
             raise ModelFormatError(
                 f"{path} was altered after training: its SHA-256 is not that in {RUN_FILE}",
                 hint="Restore the run from a copy.",
@@ -245,22 +255,11 @@ class RunDirectory:
     def _files(self) -> Iterable[str]:
         for path in self.path.rglob("*"):
             name = path.relative_to(self.path).as_posix()
-            if path.is_file() and name != RUN_FILE and not path.name.startswith(".") and path.suffix != ".part":
+            if path.is_file() and name != RUN_FILE and not path.name.startswith(".") and path.suffix != PARTIAL_SUFFIX:
                 yield name
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(f"{path.name}.part")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+def _labels(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value or not all(isinstance(label, str) for label in value):
+        raise ValueError("its labels are no list of texts")
+    return tuple(value)

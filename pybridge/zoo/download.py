@@ -21,7 +21,10 @@ from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from pybridge.errors import ModelFormatError
-from pybridge.storage.cache import cache_dir
+from pybridge.storage.cache import cache_part, make_cache_part, storing
+from pybridge.storage.files import replace_file
+from pybridge.storage.hashes import sha256_of
+from pybridge.storage.locks import locked
 from pybridge.tfjs.graph_model import is_graph_model
 from pybridge.tfjs.layers_model import MODEL_JSON_LIMIT, layers_topology, parse_model_json
 from pybridge.tfjs.weights import WeightGroup, parse_manifest
@@ -39,11 +42,6 @@ _MIRROR_HINT = (
     "Check the address and the network; PYBRIDGE_MIRROR names a mirror for networks without access to it "
     "(https://host/path is then read from $PYBRIDGE_MIRROR/host/path)."
 )
-
-
-def models_dir() -> Path:
-    """The part of the cache that holds models."""
-    return cache_dir() / "models"
 
 
 def fetch_model(url: str, *, weights_sha256: str | None = None, progress: Progress | None = None, timeout: float = 30.0) -> Path:
@@ -65,21 +63,15 @@ def fetch_model(url: str, *, weights_sha256: str | None = None, progress: Progre
     Example:
         >>> folder = fetch_model("https://storage.googleapis.com/tfjs-models/tfjs/mobilenet_v1_0.25_224/model.json")
     """
-    from filelock import FileLock
-
     address = model_address(url)
-    folder = models_dir() / f"url-{hashlib.sha256(address.encode()).hexdigest()[:16]}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):
+    folder = cache_part("models") / f"url-{hashlib.sha256(address.encode()).hexdigest()[:16]}"
+    with storing(redacted(address), folder):
+        make_cache_part("models")
+        folder.mkdir(mode=0o755, exist_ok=True)
+        with locked(folder.with_suffix(".lock")):
             download = _Download(address, folder, weights_sha256, progress, timeout)
             if not download.is_complete():
                 download.run()
-    except OSError as error:
-        raise ModelFormatError(
-            f"{redacted(address)}: cannot be stored in {folder} ({error})",
-            hint="Make room there, or set PYBRIDGE_CACHE to another folder.",
-        ) from error
     return folder
 
 
@@ -141,7 +133,7 @@ class _Download:
         if record is None or (self.weights_sha256 and record["weights_sha256"] != self.weights_sha256):
             return False
         files: dict[str, str] = record["files"]
-        return all((self.folder / name).exists() and _sha256(self.folder / name) == files[name] for name in files)
+        return all((self.folder / name).exists() and sha256_of(self.folder / name) == files[name] for name in files)
 
     def _record(self) -> dict[str, Any] | None:
         """Read ``download.json``; None if the download is unfinished."""
@@ -171,20 +163,18 @@ class _Download:
         names = ["model.json", *paths, *(["metadata.json"] if (self.folder / "metadata.json").exists() else [])]
         record = {
             "url": redacted(self.address),
-            "weights_sha256": _sha256(*(self.folder / path for path in paths)),
+            "weights_sha256": sha256_of(*(self.folder / path for path in paths)),
             "files": {
-                name: {"bytes": (self.folder / name).stat().st_size, "sha256": _sha256(self.folder / name)} for name in names
+                name: {"bytes": (self.folder / name).stat().st_size, "sha256": sha256_of(self.folder / name)} for name in names
             },
         }
-        temporary = self.folder / "download.json.part"
-        temporary.write_text(json.dumps(record, indent=1))
-        temporary.replace(self.folder / "download.json")
+        replace_file(self.folder / "download.json", json.dumps(record, indent=1))
 
     def _forget_changed_files(self) -> None:
         record = self._record()
         for name, sha256 in record["files"].items() if record else ():
             file = self.folder / name
-            if file.exists() and _sha256(file) != sha256:
+            if file.exists() and sha256_of(file) != sha256:
                 file.unlink()
 
     def _fetch_model_json(self) -> list[WeightGroup]:
@@ -249,7 +239,7 @@ class _Download:
     def _check_pin(self, paths: list[str]) -> None:
         if self.weights_sha256 is None:
             return
-        found = _sha256(*(self.folder / path for path in paths))
+        found = sha256_of(*(self.folder / path for path in paths))
         if found != self.weights_sha256:
             for path in paths:
                 (self.folder / path).unlink()
@@ -286,10 +276,3 @@ class _Download:
 
 def _part(file: Path) -> Path:
     return file.with_name(f"{file.name}.part")
-
-
-def _sha256(*files: Path) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()

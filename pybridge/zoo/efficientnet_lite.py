@@ -7,7 +7,6 @@ EfficientNet-B0 without squeeze-and-excite, with ReLU6, and with a stem and a he
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybridge.errors import ModelFormatError
+from pybridge.storage.hashes import sha256_of
 from pybridge.tfjs.graph import Graph, Layer, write_topology
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.zoo.legacy_pickle import read_checkpoint
@@ -66,7 +66,7 @@ def build(checkpoint: Path | None = None, *, classifier: bool = True) -> LayersM
         3413024
     """
     path = checkpoint or checkpoint_path()
-    if checkpoint is None and hashlib.sha256(path.read_bytes()).hexdigest() != CHECKPOINT_SHA256:
+    if checkpoint is None and sha256_of(path) != CHECKPOINT_SHA256:
         raise ModelFormatError(
             f"{path}: not the published checkpoint (its SHA-256 differs)", hint=f"{_PACKAGE_HINT} --force-reinstall"
         )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 
 from pybridge.errors import ModelFormatError
+from pybridge.storage.cache import cache_part, make_cache_part, storing
+from pybridge.storage.hashes import sha256_of
+from pybridge.storage.locks import locked
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.zoo import efficientnet_lite
 from pybridge.zoo import entries as zoo
-from pybridge.zoo.download import fetch_model, models_dir
+from pybridge.zoo.download import fetch_model
 
 _CONVERSION = 1
 """Raise it when the conversion of a packaged model changes: cached copies are then made again."""
@@ -35,22 +37,15 @@ def zoo_model(entry: zoo.ZooEntry, progress: Callable[[int, int], None] | None =
 
 def _packaged() -> LayersModel:
     """EfficientNet-Lite0 with its classifier, converted once and then read from the cache."""
-    from filelock import FileLock
-
     checkpoint = efficientnet_lite.checkpoint_path()
-    digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
-    folder = models_dir() / f"efficientnet_lite0-{digest[:16]}-{_CONVERSION}"
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_name(f"{folder.name}.lock")):
+    digest = sha256_of(checkpoint)
+    folder = cache_part("models") / f"efficientnet_lite0-{digest[:16]}-{_CONVERSION}"
+    with storing("the converted efficientnet_lite0", folder):
+        make_cache_part("models")
+        with locked(folder.with_name(f"{folder.name}.lock")):
             try:
                 return LayersModel.read(folder)
             except ModelFormatError:
                 model = efficientnet_lite.build()
                 model.write(folder)
                 return model
-    except OSError as error:
-        raise ModelFormatError(
-            f"the converted efficientnet_lite0 cannot be stored in {folder} ({error})",
-            hint="Make room there, or set PYBRIDGE_CACHE to another folder.",
-        ) from error

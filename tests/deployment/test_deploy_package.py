@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,16 @@ def test_equal_runs_give_equal_packages(package: DeployedPackage, tiny_run: Path
     again = pb.deploy(tiny_run, tmp_path / "classifier", node=node)
     assert again.manifest == package.manifest
     assert again.bytes == package.bytes
+
+
+def test_a_package_has_the_permissions_that_the_umask_leaves(tiny_run: Path, node: pb.Node, tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        package = pb.deploy(tiny_run, tmp_path / "classifier", node=node)
+    finally:
+        os.umask(before)
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (package.path, *package.path.rglob("*"))}
+    assert modes == {path: 0o700 if path.is_dir() else 0o600 for path in modes}
 
 
 def test_an_earlier_package_is_replaced_and_nothing_is_left_over(

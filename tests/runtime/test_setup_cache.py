@@ -69,7 +69,7 @@ with set_up_lock(print), staged(cache_dir() / "runtime" / "thing") as folder:
     os.kill(os.getpid(), signal.SIGKILL)
 """)
     child.communicate()
-    assert list((empty_cache / "runtime" / "unfinished").glob("*/half"))
+    assert list((empty_cache / "runtime" / "unfinished").glob("**/half"))
     with set_up_lock(silent):
         assert not (empty_cache / "runtime" / "unfinished").exists()
 

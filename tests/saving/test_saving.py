@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import stat
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -45,6 +47,17 @@ def test_layers_in_every_precision(node: pb.Node, model: pb.Model, tmp_path: Pat
     manifest = json.loads((tmp_path / "out" / "model.json").read_text())["weightsManifest"][0]["weights"]
     kernel = next(weight for weight in manifest if weight["name"] == "conv/kernel")
     assert np.dtype(kernel.get("quantization", kernel)["dtype"]).itemsize == bytes_of_kernel
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_saved_files_have_the_permissions_that_the_umask_leaves(model: pb.Model, tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        model.save(tmp_path / "out", "tfjs_layers")
+    finally:
+        os.umask(before)
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "out", *(tmp_path / "out").rglob("*"))}
+    assert modes == {path: (0o777 if path.is_dir() else 0o666) & ~umask for path in modes}
 
 
 def test_a_weight_beyond_its_precisions_bound_is_noticed() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import stat
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -117,6 +119,42 @@ def test_files_outside_of_the_run_are_not_read(run: RunDirectory, name: str) -> 
         run.read()
 
 
+def test_hashes_cannot_be_switched_off(run: RunDirectory) -> None:
+    edit(run, files={})
+    with pytest.raises(ModelFormatError, match=r"has no SHA-256 of history\.jsonl, model/.*, model/model\.json"):
+        run.read()
+
+
+@pytest.mark.parametrize("name", ["model/model.json", "history.jsonl"])
+def test_a_file_that_is_read_must_be_among_those_with_a_hash(run: RunDirectory, name: str) -> None:
+    hashes = json.loads((run.path / "run.json").read_text("utf-8"))["files"]
+    del hashes[name]
+    edit(run, files=hashes)
+    with pytest.raises(ModelFormatError, match=f"has no SHA-256 of {name}, so"):
+        run.read()
+
+
+def test_other_files_in_the_folder_are_the_users_own(run: RunDirectory, record: RunRecord) -> None:
+    (run.path / "notes.txt").write_text("the one from Tuesday")
+    assert run.read()[0] == record
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_files_have_the_permissions_that_the_umask_leaves(
+    tmp_path: Path, record: RunRecord, model: LayersModel, umask: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        run = RunDirectory(tmp_path / "run")
+        run.write(record, model, "<p>report</p>")
+        write_checkpoint(run.checkpoints, state(model.weights, ROWS))
+    finally:
+        os.umask(before)
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (run.path, *run.path.rglob("*"))}
+    assert len(modes) == 8
+    assert modes == {path: (0o777 if path.is_dir() else 0o666) & ~umask for path in modes}
+
+
 def test_a_file_that_was_being_written_does_not_count(run: RunDirectory, record: RunRecord) -> None:
     for name in ("run.json.part", "history.jsonl.part"):
         (run.path / name).write_text("{")
@@ -129,6 +167,10 @@ def test_a_file_that_was_being_written_does_not_count(run: RunDirectory, record:
         ({"format": "other"}, "is not a run's record"),
         ({"version": 99}, "run format 99"),
         ({"labels": None}, "is damaged"),
+        ({"labels": "cat"}, "labels are no list of texts"),
+        ({"labels": ["cat", 7]}, "labels are no list of texts"),
+        ({"labels": ["cat", None]}, "labels are no list of texts"),
+        ({"labels": []}, "labels are no list of texts"),
         ({"preprocessing": {}}, "preprocessing lacks"),
         ({"files": []}, "is damaged"),
     ],

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from pybridge.errors import BridgeError, ModelFormatError
-from pybridge.graphs.cache import TRACING_VERSION, keep, tracing_folder
+from pybridge.graphs.cache import TRACING_VERSION, tracing_folder
 from pybridge.graphs.tensorflow_process import TensorFlowProcess, shared_tensorflow
 from pybridge.graphs.training.program import TrainingProgram, TrainingRecipe
-from pybridge.runtime import Runtime, cache_dir
+from pybridge.runtime import Runtime
+from pybridge.storage.cache import cache_part, keep_in_cache
+from pybridge.storage.files import replace_file
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.tfjs.weights import tfjs_dtype
 
@@ -50,7 +52,7 @@ def training_program_for(
             _raise_refusal(folder)
             with nullcontext(tensorflow) if tensorflow else shared_tensorflow(runtime.environment()) as process:
                 _trace(scratch, job, process, folder)
-            keep(scratch / "program", folder)
+            keep_in_cache(scratch / "program", folder)
     return TrainingProgram.read(folder)
 
 
@@ -71,9 +73,7 @@ def _trace(scratch: Path, job: dict[str, Any], tensorflow: TensorFlowProcess, fo
     try:
         tensorflow.run(scratch, "pybridge.graphs.training.jobs:trace_training", job)
     except ModelFormatError as error:
-        refusal = scratch / "refusal.json"
-        refusal.write_text(json.dumps({"message": error.message, "hint": error.hint}), "utf-8")
-        refusal.replace(_refusal(folder))
+        replace_file(_refusal(folder), json.dumps({"message": error.message, "hint": error.hint}))
         raise
     except BridgeError as error:
         if not tensorflow.alive:
@@ -83,7 +83,7 @@ def _trace(scratch: Path, job: dict[str, Any], tensorflow: TensorFlowProcess, fo
 
 
 def _folder(job: dict[str, Any], runtime: Runtime) -> Path:
-    return cache_dir() / "programs" / f"training-{_key(job, runtime)}"
+    return cache_part("programs") / f"training-{_key(job, runtime)}"
 
 
 def _refusal(folder: Path) -> Path:
