@@ -21,7 +21,6 @@ from pybridge.tfjs.graph_model import GraphModel, is_graph_model_file
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.tfjs.topology import input_shape as shape_of_input
 from pybridge.zoo.download import fetch_model, redacted
-from pybridge.zoo.zoo_model import zoo_model
 
 if TYPE_CHECKING:
     import keras
@@ -113,7 +112,7 @@ def find_model(
     text = str(source)
     entry = zoo.find(text) if isinstance(source, str) else None
     if entry is not None:
-        return FoundModel("zoo", entry.name, entry.origin, zoo_model(entry, progress), entry.preprocessing)
+        return FoundModel("zoo", entry.name, entry.origin, entry.load(progress), entry.preprocessing)
     application = find_application(text) if isinstance(source, str) else None
     if application is not None:
         location = f"keras.applications.{application.name}"

@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,12 +25,10 @@ from pybridge.storage.files import replace_file
 from pybridge.storage.hashes import sha256_of
 from pybridge.storage.locks import locked
 from pybridge.tfjs.graph_model import is_graph_model
-from pybridge.tfjs.layers_model import MODEL_JSON_LIMIT, layers_topology, parse_model_json
+from pybridge.tfjs.layers_model import MODEL_JSON_LIMIT, LayersModel, layers_topology, parse_model_json
 from pybridge.tfjs.weights import WeightGroup, parse_manifest
+from pybridge.zoo.entry import Progress, ZooEntry
 from pybridge.zoo.http import FetchError, fetch
-
-Progress = Callable[[int, int], None]
-"""Called with the bytes that are there and the bytes of all weights."""
 
 ATTEMPTS = 3
 """How often a file is asked for before a temporary failure is reported."""
@@ -44,13 +41,33 @@ _MIRROR_HINT = (
 )
 
 
-def fetch_model(url: str, *, weights_sha256: str | None = None, progress: Progress | None = None, timeout: float = 30.0) -> Path:
+def published(entry: ZooEntry, progress: Progress | None) -> LayersModel:
+    """Builds an entry of the zoo that is published as a TF.js layers model.
+
+    Raises:
+        ModelFormatError: If it cannot be had, or what came is not what the entry pins.
+    """
+    assert entry.url is not None, f"the entry {entry.name} has no address"
+    return LayersModel.read(
+        fetch_model(entry.url, model_sha256=entry.model_sha256, weights_sha256=entry.weights_sha256, progress=progress)
+    )
+
+
+def fetch_model(
+    url: str,
+    *,
+    model_sha256: str | None = None,
+    weights_sha256: str | None = None,
+    progress: Progress | None = None,
+    timeout: float = 30.0,
+) -> Path:
     """Bring a TF.js layers or graph model into the cache.
 
     Args:
         url: http(s) address of a ``model.json``, or of the folder that holds it.
-        weights_sha256: What the weight files, one after the other, must hash to; None accepts what the server sends and
-            compares it with what was recorded on later calls.
+        model_sha256: What the ``model.json`` must hash to; None accepts what the server sends and compares it with what was
+            recorded on later calls.
+        weights_sha256: The same for the weight files, one after the other.
         progress: Told about each piece.
         timeout: Seconds without any byte after which a connection counts as dead.
 
@@ -69,7 +86,7 @@ def fetch_model(url: str, *, weights_sha256: str | None = None, progress: Progre
         make_cache_part("models")
         folder.mkdir(mode=0o755, exist_ok=True)
         with locked(folder.with_suffix(".lock")):
-            download = _Download(address, folder, weights_sha256, progress, timeout)
+            download = _Download(address, folder, model_sha256, weights_sha256, progress, timeout)
             if not download.is_complete():
                 download.run()
     return folder
@@ -121,6 +138,7 @@ def redacted(url: str) -> str:
 class _Download:
     address: str
     folder: Path
+    model_sha256: str | None
     weights_sha256: str | None
     progress: Progress | None
     timeout: float
@@ -133,6 +151,8 @@ class _Download:
         if record is None or (self.weights_sha256 and record["weights_sha256"] != self.weights_sha256):
             return False
         files: dict[str, str] = record["files"]
+        if self.model_sha256 and files.get("model.json") != self.model_sha256:
+            return False
         return all((self.folder / name).exists() and sha256_of(self.folder / name) == files[name] for name in files)
 
     def _record(self) -> dict[str, Any] | None:
@@ -158,7 +178,12 @@ class _Download:
         for group in groups:
             self._fetch_group(group)
         paths = [path for group in groups for path in group.paths]
-        self._check_pin(paths)
+        try:
+            self._check_pin("weights", self.weights_sha256, *(self.folder / path for path in paths))
+        except ModelFormatError:
+            for path in paths:
+                (self.folder / path).unlink()
+            raise
         self._fetch_metadata()
         names = ["model.json", *paths, *(["metadata.json"] if (self.folder / "metadata.json").exists() else [])]
         record = {
@@ -184,6 +209,7 @@ class _Download:
         self._fetch(self.address, file, MODEL_JSON_LIMIT)
         data = file.read_bytes()
         try:
+            self._check_pin("model.json", self.model_sha256, file)
             document = parse_model_json(data, redacted(self.address))
             if not is_graph_model(document):
                 layers_topology(document, redacted(self.address))
@@ -236,16 +262,13 @@ class _Download:
         except FetchError:
             _part(self.folder / "metadata.json").unlink(missing_ok=True)
 
-    def _check_pin(self, paths: list[str]) -> None:
-        if self.weights_sha256 is None:
+    def _check_pin(self, what: str, pinned: str | None, *files: Path) -> None:
+        if pinned is None:
             return
-        found = sha256_of(*(self.folder / path for path in paths))
-        if found != self.weights_sha256:
-            for path in paths:
-                (self.folder / path).unlink()
+        found = sha256_of(*files)
+        if found != pinned:
             raise ModelFormatError(
-                f"{redacted(self.address)}: the weights are not the published ones "
-                f"(SHA-256 {found[:16]}... instead of {self.weights_sha256[:16]}...)",
+                f"{redacted(self.address)}: not the published {what} (SHA-256 {found[:16]}... instead of {pinned[:16]}...)",
                 hint="The server or mirror has another or a damaged model. Give a path to a copy to use it anyway.",
             )
 

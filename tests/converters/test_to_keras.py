@@ -14,7 +14,7 @@ from pybridge.models import to_keras
 from pybridge.tfjs import topology
 from pybridge.tfjs.cuts import cut_points
 from pybridge.tfjs.layers_model import LayersModel
-from pybridge.zoo import efficientnet_lite
+from pybridge.zoo.models import efficientnet_lite
 
 pytestmark = pytest.mark.slow
 

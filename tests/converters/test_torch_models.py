@@ -11,8 +11,8 @@ from PIL import Image
 
 import pybridge as pb
 from pybridge.tfjs.layers_model import LayersModel
-from pybridge.zoo import efficientnet_lite
 from pybridge.zoo.legacy_pickle import read_checkpoint
+from pybridge.zoo.models import efficientnet_lite
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'pybridge[torch]'")
 

