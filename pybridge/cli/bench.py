@@ -40,6 +40,7 @@ def add(verbs: Verbs) -> None:
 def _bench(options: argparse.Namespace) -> int:
     from pybridge.benchmark.results import read_results, with_section, write_results
     from pybridge.benchmark.table import section
+    from pybridge.storage.files import replace_file
 
     if options.list:
         return _list(options)
@@ -47,7 +48,7 @@ def _bench(options: argparse.Namespace) -> int:
     document = _measure(options) if options.source is None else read_results(options.source)
     written = [] if options.out is None else write_results(document, options.out)
     if page is not None:
-        options.markdown.write_text(with_section(page, document), "utf-8")
+        replace_file(options.markdown, with_section(page, document))
     for file in written:
         say(f"written  {file}")
     answer(options, document, section(document).rstrip())

@@ -151,7 +151,7 @@ def test_files_have_the_permissions_that_the_umask_leaves(
     finally:
         os.umask(before)
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (run.path, *run.path.rglob("*"))}
-    assert len(modes) == 8
+    assert len(modes) == 9
     assert modes == {path: (0o777 if path.is_dir() else 0o666) & ~umask for path in modes}
 
 
