@@ -93,6 +93,14 @@ export interface Classifier {
 /** Checks the package's files and loads its model. Rejects with `IntegrityError` or `DeployError`. */
 export function load(options?: LoadOptions): Promise<Classifier>;
 
+export interface LoadFromOptions extends LoadOptions {
+  /** Makes layer classes known that TensorFlow.js lacks, in place of the file that such a package has for it. */
+  registerLayers?: (tf: object) => unknown;
+}
+
+/** The same for the package in another folder, which is data: nothing of its JavaScript runs. */
+export function loadFrom(folder: string, options?: LoadFromOptions): Promise<Classifier>;
+
 /** Base class of the errors that are thrown on purpose. */
 export class DeployError extends Error {
   constructor(message: string, code: string);

@@ -1,6 +1,6 @@
 'use strict';
 
 const { DeployError, ImageError, IntegrityError } = require('./lib/errors');
-const { load } = require('./lib/node/load');
+const { load, loadFrom } = require('./lib/node/load');
 
-module.exports = { load, DeployError, ImageError, IntegrityError };
+module.exports = { load, loadFrom, DeployError, ImageError, IntegrityError };

@@ -6,6 +6,7 @@ const path = require('path');
 
 const { createAdmission } = require('./admission');
 const { checkToken } = require('./authorization');
+const { createCallerCheck } = require('./callers');
 const { HIDDEN, describe } = require('./description');
 const { ServiceError, badInput, notFound } = require('./errors');
 const { quote } = require('./json');
@@ -90,12 +91,14 @@ function createApp(service, { fastify, LogController, multipart, swagger, promet
  */
 function addHooks(app, service, metrics) {
   const admission = createAdmission(service.options);
+  const checkCaller = createCallerCheck(service.options);
   app.addHook('onRequest', async (request, reply) => {
     metrics.begin();
     reply.raw.once('close', () => metrics.end());
     reply.header('x-content-type-options', 'nosniff');
+    checkCaller(request, reply);
     checkToken(service.options.token, request, reply);
-    checkHeaders(request, reply);
+    checkEncoding(request);
     admission.enter(request, reply);
   });
   app.addHook('onSend', async (_request, reply) => {
@@ -110,17 +113,8 @@ function addHooks(app, service, metrics) {
   });
 }
 
-/**
- * Node.js would answer the first of these by itself, without a word.
- *
- * @param {import('fastify').FastifyRequest} request
- * @param {import('fastify').FastifyReply} reply
- */
-function checkHeaders({ raw, headers }, reply) {
-  if (raw.httpVersion === '1.1' && !headers.host) {
-    reply.header('connection', 'close');
-    throw badInput('The header Host is missing');
-  }
+/** @param {import('fastify').FastifyRequest} request */
+function checkEncoding({ headers }) {
   const encoding = headers['content-encoding'] ?? 'identity';
   if (encoding !== 'identity') throw badInput(`The body must not be compressed (${quote(encoding)}); images are already`, 415);
 }

@@ -18,6 +18,7 @@
 const REFUSALS = {
   400: 'The request cannot be answered as it is; the message says why.',
   401: 'The bearer token is missing or wrong.',
+  403: 'The host, or the web page that asks, is none that this server answers.',
   404: 'There is no such model or version.',
   408: 'The request did not arrive in time.',
   413: 'The request, a picture, or their number is too large.',
@@ -55,7 +56,7 @@ const PARAMETERS = {
  * @returns {Json} a schema for a route
  */
 function operation({ id, summary, answer = { type: 'object' }, content = json(answer), refusals = [], ...more }) {
-  const others = refusals.map((status) => [status, { description: REFUSALS[status], content: json(reference('Error')) }]);
+  const others = [...refusals, 403].map((status) => [status, { description: REFUSALS[status], content: json(reference('Error')) }]);
   return { operationId: id, summary, ...more, response: { 200: { description: 'The answer.', content }, ...Object.fromEntries(others) } };
 }
 

@@ -11,6 +11,7 @@ const manifest = require('./options.json');
  * @typedef {object} Options
  * @property {{name: string, path: string}[]} models
  * @property {string} host
+ * @property {string[]} allowedHosts names that it answers for beside its own
  * @property {number} port 0 lets the system choose
  * @property {number} workers processes that compute, for each model
  * @property {number} maxBatch images in one call of the model
@@ -47,6 +48,7 @@ const DEFAULTS = Object.freeze(Object.fromEntries(NUMBERS.map((option) => [camel
 const TEXTS = {
   model: 'NAME=FOLDER; several for several models',
   host: 'address to listen on (default 127.0.0.1, this machine only)',
+  'allow-host': 'a name that clients may call it by; on this machine only those of this machine are known. Several times for several',
   runtime: `${manifest.choices.runtime.values.join(', ')} (default ${manifest.choices.runtime.default})`,
   tensorflow: 'a module whose loadTensorflow() gives the TensorFlow.js to use',
   'token-file': 'file with the token that clients must send; or set PYBRIDGE_TOKEN',
@@ -54,6 +56,7 @@ const TEXTS = {
   lifeline: 'descriptor of a pipe; when it ends, so does the server',
 };
 
+const SEVERAL = ['model', 'allow-host'];
 const MODEL_NAME = new RegExp(manifest.modelName);
 const TOKEN = /^[\x21-\x7e]{8,4096}$/;
 const PACKAGE = path.resolve(__dirname, '..');
@@ -79,6 +82,7 @@ function readOptions(argv, env) {
     batchDelayMs: batchDelay,
     models: readModels([...list(values.model), ...positionals]),
     host: String(values.host ?? env.HOST ?? '127.0.0.1'),
+    allowedHosts: list(values['allow-host']),
     runtime: oneOf('runtime', values.runtime),
     tensorflow: values.tensorflow === undefined ? undefined : path.resolve(String(values.tensorflow)),
     token: readToken(values['token-file'], env.PYBRIDGE_TOKEN),
@@ -93,7 +97,7 @@ function parse(argv) {
   /** @type {Record<string, any>} */
   const options = { json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } };
   for (const { name } of NUMBERS) options[name] = { type: 'string' };
-  for (const name of Object.keys(TEXTS)) options[name] = { type: 'string', multiple: name === 'model' };
+  for (const name of Object.keys(TEXTS)) options[name] = { type: 'string', multiple: SEVERAL.includes(name) };
   try {
     const { values, positionals } = parseArgs({ args: argv, options, allowPositionals: true, strict: true });
     return { values: /** @type {Record<string, any>} */ (values), positionals };

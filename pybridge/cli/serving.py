@@ -28,6 +28,13 @@ def add(verbs: Verbs) -> None:
     serving.add_argument(
         "--token-file", type=Path, metavar="FILE", help="the bearer token that clients must send; or set PYBRIDGE_TOKEN"
     )
+    serving.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name that clients may call it by; on this machine only those of this machine are known. Several times for several",
+    )
     serving.add_argument("--runtime", choices=known.runtimes, help="instead of the TensorFlow of Python")
     serving.add_argument("--log-level", default="info", choices=known.log_levels, help="default info")
     serving.add_argument("--images", type=Path, metavar="FOLDER", help="photos to prove parity on, where the run has no proof")
@@ -46,6 +53,7 @@ def _serve(options: argparse.Namespace) -> int:
         port=options.port,
         workers=options.workers,
         token_file=options.token_file,
+        allow_hosts=options.allow_host,
         runtime=options.runtime,
         log_level=options.log_level,
         images=options.images,

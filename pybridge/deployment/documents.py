@@ -27,8 +27,15 @@ def package_name(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:100] or "classifier"
 
 
-def package_json(name: str, version: str, description: str) -> bytes:
-    """The npm description of a package."""
+def package_json(name: str, version: str, description: str, layers: str | None = None) -> bytes:
+    """The npm description of a package.
+
+    Args:
+        name: For npm.
+        version: For npm.
+        description: For npm.
+        layers: The package's file with the layer classes that TensorFlow.js lacks, if its model needs any.
+    """
     document = {
         "name": name,
         "version": version,
@@ -44,6 +51,8 @@ def package_json(name: str, version: str, description: str) -> bytes:
             "./manifest.json": "./manifest.json",
             "./package.json": "./package.json",
         },
+        # What the server runs, whichever packages it serves.
+        "imports": {"#classifier": "./index.js", **({"#layers": f"./{layers}"} if layers else {})},
         "type": "commonjs",
         "sideEffects": False,
         "files": ["index.*", "browser.js", "demo*", "lib", "model", "saved_model", "server", "manifest.json"],

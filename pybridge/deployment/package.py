@@ -158,7 +158,8 @@ def deploy(
             manifest["files"] = file_hashes(folder)
             (folder / MANIFEST_FILE).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
             labels = f"{len(record.class_names)} labels"
-            (folder / "package.json").write_bytes(package_json(name, version, f"An image classifier with {labels}"))
+            layers = manifest["model"]["layers"]
+            (folder / "package.json").write_bytes(package_json(name, version, f"An image classifier with {labels}", layers))
             size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
             check_destination(dest)
     return DeployedPackage(dest, name, manifest, size)

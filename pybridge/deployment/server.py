@@ -96,6 +96,7 @@ def serve(
     workers: int = 1,
     token: str | None = None,
     token_file: str | Path | None = None,
+    allow_hosts: Sequence[str] = (),
     limits: Mapping[str, float] | None = None,
     runtime: str | None = None,
     log_level: str = "warn",
@@ -115,6 +116,9 @@ def serve(
         workers: Processes that compute, for each model.
         token: What clients must send as bearer token; anybody is answered without.
         token_file: A file with the token instead.
+        allow_hosts: Names that clients may call the server by, in the header ``Host``. On a loopback address only those of this
+            machine are answered else, so that no web page can lead a name of its own there; on others any name, unless some
+            are given.
         limits: Any of those that ``pybridge serve --help`` lists, such as ``{"max_body": 1_000_000, "request_timeout": 5}``.
         runtime: ``auto``, ``tfjs-node``, ``wasm`` or ``cpu``; by default the TensorFlow that Python imports.
         log_level: Of the JSON lines on stderr: ``info`` has one for each request.
@@ -140,6 +144,8 @@ def serve(
         arguments += options.limits[name].arguments(value)
     if token_file is not None:
         arguments += ["--token-file", str(token_file)]
+    for name in allow_hosts:
+        arguments += ["--allow-host", name]
     found = ensure()
     main_js = find_bundle().node_runner / "server" / "main.js"
     if runtime is None:

@@ -246,7 +246,7 @@ def raw(server: Server, sent: bytes) -> bytes:
     return received
 
 
-START = b"POST /classify HTTP/1.1\r\nHost: x\r\n"
+START = b"POST /classify HTTP/1.1\r\nHost: localhost\r\n"
 CHUNKS = START + b"Content-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n"
 FORM_START = START + b"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 99\r\n\r\n--b\r\n"
 

@@ -73,7 +73,7 @@ def test_what_was_accepted_is_answered_before_the_server_ends(
     served_package: DeployedPackage, picture_files: list[Path], expected: NDArray[np.float32]
 ) -> None:
     body = picture_files[0].read_bytes()
-    head = f"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    head = f"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     with pb.serve({"tiny": served_package.path}) as server, socket.create_connection(("127.0.0.1", server.port)) as client:
         client.settimeout(60)
         client.sendall(head + body[:10])
@@ -96,7 +96,7 @@ def test_a_client_that_never_finishes_does_not_keep_the_server(served_package: D
         pb.serve({"tiny": served_package.path}, limits=limits, log_level="silent") as server,
         socket.create_connection(("127.0.0.1", server.port)) as client,
     ):
-        client.sendall(b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nx")
+        client.sendall(b"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nx")
         wait_for(lambda: "in_flight 2" in requests.get(f"{server.url}/metrics", timeout=20).text)
         server.signal(signal.SIGTERM)
         assert server.wait(60) == 1
@@ -106,7 +106,7 @@ def test_a_second_signal_ends_the_command_at_once(served_run: Path, tmp_path: Pa
     process, facts = start([f"one={served_run}"], TMPDIR=str(tmp_path))
     assert list(tmp_path.iterdir()), "the run is deployed for the server's time"
     with process, socket.create_connection(("127.0.0.1", facts["port"])) as client:
-        client.sendall(b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nx")
+        client.sendall(b"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nx")
         wait_for(lambda: "in_flight 2" in requests.get(f"{facts['url']}/metrics", timeout=20).text)
         process.send_signal(signal.SIGINT)
         wait_for(lambda: refuses(facts["port"]))
@@ -161,7 +161,7 @@ def test_large_requests_at_once_are_told_to_come_again(guarded: Server) -> None:
         return requests.post(f"{guarded.url}/classify", data=b"x" * 200_000, headers=AUTHORIZED, timeout=20)
 
     with socket.create_connection(("127.0.0.1", guarded.port)) as client:
-        lines = ("POST /classify HTTP/1.1", "Host: x", f"Authorization: Bearer {TOKEN}", "Content-Length: 900000", "", "x")
+        lines = ("POST /classify HTTP/1.1", "Host: localhost", f"Authorization: Bearer {TOKEN}", "Content-Length: 900000", "", "x")
         client.sendall("\r\n".join(lines).encode())
         wait_for(lambda: "in_flight 2" in requests.get(f"{guarded.url}/metrics", headers=AUTHORIZED, timeout=20).text)
         refused = ask()

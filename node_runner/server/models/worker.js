@@ -7,6 +7,9 @@ const { createHash } = require('crypto');
 const fs = require('fs');
 const path = require('path');
 
+// The server's own: what it serves is data. package.json says where they are, in pybridge and in a package that serves itself.
+const { loadFrom } = require('#classifier');
+
 /**
  * @typedef {import('./worker_process').Item} Item
  * @typedef {import('./worker_process').Result} Result
@@ -34,7 +37,7 @@ process.on('message', async (/** @type {any} */ message) => {
 async function load({ folder, runtime, tensorflow, maxPixels, maxBytes }) {
   const digest = digestOf(folder);
   const tf = tensorflow ? require(tensorflow).loadTensorflow() : undefined;
-  classifier = await require(path.join(folder, 'index.js')).load({ tf, runtime: tf ? undefined : runtime, maxPixels, maxBytes });
+  classifier = await loadFrom(folder, { tf, runtime: /** @type {any} */ (tf ? undefined : runtime), maxPixels, maxBytes, registerLayers });
   if (digestOf(folder) !== digest) throw new Error('the package was replaced while it was being loaded');
   const { manifest } = classifier;
   const facts = {
@@ -48,6 +51,18 @@ async function load({ folder, runtime, tensorflow, maxPixels, maxBytes }) {
     digest,
   };
   return { facts };
+}
+
+/** @param {any} tf */
+function registerLayers(tf) {
+  let layers;
+  try {
+    layers = require('#layers');
+  } catch (error) {
+    if (/** @type {any} */ (error).code !== 'ERR_PACKAGE_IMPORT_NOT_DEFINED') throw error;
+    throw new Error('the model has layers that TensorFlow.js lacks, and the package that serves it has none: serve it with pybridge');
+  }
+  (layers.registerLayers ?? layers)(tf);
 }
 
 /**

@@ -24,17 +24,39 @@ const FOLDER = path.resolve(__dirname, '..', '..');
  */
 
 /**
- * Checks the files of the package, loads its model, and compares its answer for one picture with Python's.
+ * Checks the files of this package, loads its model, and compares its answer for one picture with Python's.
  *
  * @param {LoadOptions} [options]
  * @returns {Promise<Classifier>}
  */
-async function load({ tf: given, runtime: wanted = 'auto', form = 'auto', check = true, decodeThreads = defaultThreads(), ...limits } = {}) {
+async function load(options = {}) {
+  return open(FOLDER, options, (tf, file) => require(path.join(FOLDER, file))(tf));
+}
+
+/**
+ * The same for the package in another folder, which is data: nothing of its JavaScript runs.
+ *
+ * @param {string} folder
+ * @param {LoadOptions & {registerLayers?: (tf: any) => unknown}} [options] `registerLayers` makes layer classes known that TensorFlow.js
+ *   lacks, in place of the file that such a package has for it
+ * @returns {Promise<Classifier>}
+ */
+async function loadFrom(folder, { registerLayers, ...options } = {}) {
+  return open(path.resolve(folder), options, (tf) => registerLayers?.(tf));
+}
+
+/**
+ * @param {string} folder
+ * @param {LoadOptions} options
+ * @param {(tf: any, file: string) => unknown} registerLayers
+ * @returns {Promise<Classifier>}
+ */
+async function open(folder, options, registerLayers) {
+  const { tf: given, runtime: wanted = 'auto', form = 'auto', check = true, decodeThreads = defaultThreads(), maxPixels, maxBytes } = options;
   checkThreads(decodeThreads);
-  const { manifest, read } = await readPackage(FOLDER);
+  const { manifest, read } = await readPackage(folder);
   const { tf, runtime } = given ? { tf: given, runtime: nameOf(given) } : await findTensorflow(wanted);
-  const engine = await openEngine(tf, runtime, form, manifest, read);
-  const { maxPixels, maxBytes } = limits;
+  const engine = openSavedForm(tf, runtime, form, manifest, folder) ?? (await openLayers(tf, runtime, manifest, read, registerLayers));
   const preparer = (/** @type {any} */ preprocessing, /** @type {any} */ most) => preparerInThreads(preprocessing, most, decodeThreads);
   const classifier = new Classifier(manifest, engine, { readFile: readImage, preparer, maxPixels, maxBytes });
   try {
@@ -51,20 +73,29 @@ async function load({ tf: given, runtime: wanted = 'auto', form = 'auto', check 
  * @param {string} runtime
  * @param {string} form
  * @param {import('../classifier').Manifest} manifest
+ * @param {string} folder
+ * @returns {import('../classifier').Engine | null} null where the other form is to be used
+ */
+function openSavedForm(tf, runtime, form, manifest, folder) {
+  const saved = form === 'layers' ? null : openSavedModel(tf, manifest.saved_model, folder);
+  if (saved) return { tf, runtime, form: 'saved_model', ...saved };
+  if (form !== 'saved_model') return null;
+  const needed = manifest.saved_model ? `tfjs-node on TensorFlow ${manifest.saved_model.tensorflow}` : 'a package deployed with it';
+  throw new DeployError(`The SavedModel form needs ${needed}`, 'ERR_RUNTIME');
+}
+
+/**
+ * @param {any} tf
+ * @param {string} runtime
+ * @param {import('../classifier').Manifest} manifest
  * @param {(name: string) => Uint8Array} read
+ * @param {(tf: any, file: string) => unknown} registerLayers
  * @returns {Promise<import('../classifier').Engine>}
  */
-async function openEngine(tf, runtime, form, manifest, read) {
-  const saved = form === 'layers' ? null : openSavedModel(tf, manifest.saved_model, FOLDER);
-  if (saved) return { tf, runtime, form: 'saved_model', ...saved };
-  if (form === 'saved_model') {
-    const needed = manifest.saved_model ? `tfjs-node on TensorFlow ${manifest.saved_model.tensorflow}` : 'a package deployed with it';
-    throw new DeployError(`The SavedModel form needs ${needed}`, 'ERR_RUNTIME');
-  }
-  // A file of the package like this one, checked as all the others; it registers the layers that TensorFlow.js lacks.
-  if (manifest.model.layers) require(path.join(FOLDER, manifest.model.layers))(tf);
+async function openLayers(tf, runtime, manifest, read, registerLayers) {
+  if (manifest.model.layers) registerLayers(tf, manifest.model.layers);
   const model = await tf.loadLayersModel(await modelHandler(manifest, read));
   return { tf, runtime, form: 'layers', predict: (batch) => model.predict(batch), dispose: () => model.dispose() };
 }
 
-module.exports = { load };
+module.exports = { load, loadFrom };
