@@ -180,19 +180,67 @@ var pybridge = (() => {
     }
   });
 
+  // node_runner/package/lib/image/structure.js
+  var require_structure = __commonJS({
+    "node_runner/package/lib/image/structure.js"(exports, module) {
+      "use strict";
+      var { ImageError } = require_errors();
+      var MOST_SCANS = 100;
+      var MOST_PIXELS_IN_ALL = 1e9;
+      var MOST_FRAMES = 1e4;
+      var MOST_PARTS = 1e3;
+      var BYTES_OF_A_PART = 256;
+      function checkScans(data, pixels) {
+        const scans = countScans(data);
+        if (scans > MOST_SCANS) throw tooMuch(`${scans} scans; at most ${MOST_SCANS} are decoded`);
+        if (scans * pixels > MOST_PIXELS_IN_ALL) {
+          throw tooMuch(`${scans} scans of ${pixels} pixels each; at most ${MOST_PIXELS_IN_ALL} in all are decoded`);
+        }
+      }
+      function countScans(data) {
+        let scans = 0;
+        for (let at = data.indexOf(255, 2); at >= 0 && at + 1 < data.length && scans <= MOST_SCANS; at = data.indexOf(255, at)) {
+          const marker = data[at + 1];
+          if (marker === 255) at += 1;
+          else if (marker <= 1 || marker >= 208 && marker <= 216) at += 2;
+          else if (marker === 217) break;
+          else {
+            if (marker === 218) scans += 1;
+            at += 2 + Math.max(data[at + 2] << 8 | data[at + 3], 2);
+          }
+        }
+        return scans;
+      }
+      function checkParts(data) {
+        const most = MOST_PARTS + Math.floor(data.length / BYTES_OF_A_PART);
+        const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+        let parts = 0;
+        for (let at = 8; at + 12 <= data.length; at += 12 + view.getUint32(at)) {
+          if (++parts > most) throw tooMuch(`more than ${most} parts`);
+        }
+      }
+      function checkFrames(frames, pixels) {
+        if (frames > MOST_FRAMES) throw tooMuch(`more than ${MOST_FRAMES} frames`);
+        if (pixels > MOST_PIXELS_IN_ALL) throw tooMuch(`frames of ${pixels} pixels in all; at most ${MOST_PIXELS_IN_ALL} are decoded`);
+      }
+      function tooMuch(what) {
+        return new ImageError(`The image has ${what}`, "ERR_IMAGE_TOO_LARGE");
+      }
+      module.exports = { BYTES_OF_A_PART, MOST_FRAMES, MOST_PARTS, MOST_PIXELS_IN_ALL, MOST_SCANS, checkFrames, checkParts, checkScans };
+    }
+  });
+
   // node_runner/package/lib/image/gif.js
   var require_gif = __commonJS({
     "node_runner/package/lib/image/gif.js"(exports, module) {
       "use strict";
       var { damaged, tooLarge } = require_errors();
+      var { MOST_FRAMES, checkFrames } = require_structure();
       function decodeGif(data, maxPixels) {
-        if (data.length < 13) throw tooShort();
-        const shared = data[10] & 128 ? readPalette(data, 13, data[10]) : null;
-        const frames = readFrames(data, 13 + (shared?.length ?? 0));
+        const { shared, frames, width, height } = canvasOf(data);
         const [frame] = frames;
-        const width = Math.max(...frames.map((one) => one.width));
-        const height = Math.max(...frames.map((one) => one.height));
         if (width * height > maxPixels) throw tooLarge(width, height, maxPixels);
+        checkFrames(frames.length, frames.reduce((sum, one) => sum + one.width * one.height, 0));
         if (frame.width === 0 || frame.height === 0) throw damaged("it is empty");
         const palette = frame.palette ?? shared;
         if (!palette) throw damaged("its palette is missing");
@@ -212,6 +260,13 @@ var pybridge = (() => {
         }
         return { width, height, pixels };
       }
+      function canvasOf(data) {
+        if (data.length < 13) throw tooShort();
+        const shared = data[10] & 128 ? readPalette(data, 13, data[10]) : null;
+        const frames = readFrames(data, 13 + (shared?.length ?? 0));
+        const largest = (side) => frames.reduce((most, frame) => Math.max(most, frame[side]), 0);
+        return { shared, frames, width: largest("width"), height: largest("height") };
+      }
       function readFrames(data, position) {
         const frames = [];
         let transparent = -1;
@@ -223,6 +278,7 @@ var pybridge = (() => {
             if (kind === 44) {
               const frame = { ...readFrame(data, position), transparent };
               frames.push(frame);
+              if (frames.length > MOST_FRAMES) break;
               transparent = -1;
               position = skipBlocks(data, frame.position + 1);
             } else if (kind === 33) {
@@ -330,7 +386,7 @@ var pybridge = (() => {
       function tooShort() {
         return damaged("the file ends too early");
       }
-      module.exports = { decodeGif };
+      module.exports = { canvasOf, decodeGif };
     }
   });
 
@@ -1305,6 +1361,42 @@ var pybridge = (() => {
     }
   });
 
+  // node_runner/package/lib/image/size.js
+  var require_size = __commonJS({
+    "node_runner/package/lib/image/size.js"(exports, module) {
+      "use strict";
+      var { canvasOf } = require_gif();
+      function pixelsOf(data) {
+        const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+        if (data.length < 26) return null;
+        if (view.getUint32(0) === 2303741511) return view.getUint32(16) * view.getUint32(20);
+        if (view.getUint32(0) === 1195984440) return pixelsOfGif(data);
+        if (view.getUint16(0) === 16973) return Math.abs(view.getInt32(18, true) * view.getInt32(22, true));
+        if (view.getUint16(0) !== 65496) return null;
+        for (let position = 2; position + 9 <= data.length && data[position] === 255; ) {
+          const marker = data[position + 1];
+          if (marker === 255) {
+            position++;
+            continue;
+          }
+          const isFrame = marker >= 192 && marker <= 207 && ![196, 200, 204].includes(marker);
+          if (isFrame) return view.getUint16(position + 5) * view.getUint16(position + 7);
+          position += 2 + view.getUint16(position + 2);
+        }
+        return null;
+      }
+      function pixelsOfGif(data) {
+        try {
+          const { width, height } = canvasOf(data);
+          return width * height;
+        } catch {
+          return null;
+        }
+      }
+      module.exports = { pixelsOf };
+    }
+  });
+
   // node_runner/package/lib/image/decode.js
   var require_decode = __commonJS({
     "node_runner/package/lib/image/decode.js"(exports, module) {
@@ -1316,10 +1408,13 @@ var pybridge = (() => {
       var { decodeGif } = require_gif();
       var { decodeJpeg } = require_jpeg();
       var { decodePng } = require_png();
+      var { pixelsOf } = require_size();
+      var { checkParts, checkScans } = require_structure();
       var MAX_BYTES = 256 * 1024 * 1024;
       var MAX_PIXELS = 178956970;
       async function decodeImage(data, { maxPixels = MAX_PIXELS, maxBytes = MAX_BYTES } = {}) {
         checkBytes(data.length, maxBytes);
+        checkStructure(data);
         switch (formatOf(data)) {
           case "jpeg":
             return upright(decodeJpeg(data, maxPixels), orientationOf(data));
@@ -1331,10 +1426,15 @@ var pybridge = (() => {
             return decodeBmp(data, maxPixels);
         }
       }
+      function checkStructure(data) {
+        const format = formatOf(data);
+        if (format === "jpeg") checkScans(data, pixelsOf(data) ?? 0);
+        if (format === "png") checkParts(data);
+      }
       function checkBytes(bytes, maxBytes) {
         if (bytes > maxBytes) throw new ImageError(`The image has ${bytes} bytes; at most ${maxBytes} are read`, "ERR_IMAGE_TOO_LARGE");
       }
-      module.exports = { checkBytes, decodeImage, MAX_BYTES, MAX_PIXELS };
+      module.exports = { checkBytes, checkStructure, decodeImage, MAX_BYTES, MAX_PIXELS };
     }
   });
 
@@ -1478,31 +1578,6 @@ var pybridge = (() => {
     }
   });
 
-  // node_runner/package/lib/image/size.js
-  var require_size = __commonJS({
-    "node_runner/package/lib/image/size.js"(exports, module) {
-      "use strict";
-      function pixelsOf(data) {
-        const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-        if (data.length < 26) return null;
-        if (view.getUint32(0) === 2303741511) return view.getUint32(16) * view.getUint32(20);
-        if (view.getUint16(0) !== 65496) return null;
-        for (let position = 2; position + 9 <= data.length && data[position] === 255; ) {
-          const marker = data[position + 1];
-          if (marker === 255) {
-            position++;
-            continue;
-          }
-          const isFrame = marker >= 192 && marker <= 207 && ![196, 200, 204].includes(marker);
-          if (isFrame) return view.getUint16(position + 5) * view.getUint16(position + 7);
-          position += 2 + view.getUint16(position + 2);
-        }
-        return null;
-      }
-      module.exports = { pixelsOf };
-    }
-  });
-
   // node_runner/package/lib/input.js
   var require_input = __commonJS({
     "node_runner/package/lib/input.js"(exports, module) {
@@ -1584,6 +1659,8 @@ var pybridge = (() => {
   var require_predict_batch = __commonJS({
     "node_runner/package/lib/predict_batch.js"(exports, module) {
       "use strict";
+      var { checkStructure } = require_decode();
+      var { formatOf } = require_format();
       var { pixelsOf } = require_size();
       var { toSource } = require_input();
       var MOST_PIXELS = 64e6;
@@ -1606,7 +1683,7 @@ var pybridge = (() => {
         const groups = [];
         let room = 0;
         sources.forEach((source, i) => {
-          const pixels = !(source instanceof Error) && "bytes" in source ? pixelsOf(source.bytes) : null;
+          const pixels = !(source instanceof Error) && "bytes" in source ? pixelsForTensorflow(source.bytes) : null;
           if (pixels === null || pixels > maxPixels) return;
           room -= pixels;
           if (room < 0 || groups.length === 0) {
@@ -1616,6 +1693,14 @@ var pybridge = (() => {
           groups[groups.length - 1].push(i);
         });
         return groups;
+      }
+      function pixelsForTensorflow(file) {
+        try {
+          checkStructure(file);
+          return ["jpeg", "png"].includes(formatOf(file)) ? pixelsOf(file) : null;
+        } catch {
+          return null;
+        }
       }
       async function byFiles(engine, sources, group, outcomes) {
         let output;

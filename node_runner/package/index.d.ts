@@ -39,6 +39,8 @@ export interface LoadOptions {
    * needed and do not keep the process alive. The SavedModel form decodes in TensorFlow instead.
    */
   decodeThreads?: number;
+  /** How many seconds a thread may take for one picture, which is then refused; default 30. */
+  decodeTimeout?: number;
   /** Pictures with more pixels are refused; default 178956970. */
   maxPixels?: number;
   /** Files with more bytes are refused; default 268435456. */
@@ -100,6 +102,9 @@ export interface LoadFromOptions extends LoadOptions {
 
 /** The same for the package in another folder, which is data: nothing of its JavaScript runs. */
 export function loadFrom(folder: string, options?: LoadFromOptions): Promise<Classifier>;
+
+/** How many pixels a picture file says it has, without decoding it; null where it does not. */
+export function pixelsOf(file: Uint8Array): number | null;
 
 /** Base class of the errors that are thrown on purpose. */
 export class DeployError extends Error {

@@ -1,3 +1,3 @@
 import classifier from './index.js';
 
-export const { load, loadFrom, DeployError, ImageError, IntegrityError } = classifier;
+export const { load, loadFrom, pixelsOf, DeployError, ImageError, IntegrityError } = classifier;

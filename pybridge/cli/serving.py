@@ -33,7 +33,7 @@ def add(verbs: Verbs) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="a name that clients may call it by; on this machine only those of this machine are known. Several times for several",
+        help="a name that clients may call it by, where it listens on this machine only; several times for several",
     )
     serving.add_argument("--runtime", choices=known.runtimes, help="instead of the TensorFlow of Python")
     serving.add_argument("--log-level", default="info", choices=known.log_levels, help="default info")

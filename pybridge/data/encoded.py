@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybridge.data.formats import CONVERT_HINT, DECODABLE, HEADER_BYTES, sniff
+from pybridge.data.structure import check_structure
 from pybridge.errors import DataError
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
@@ -95,6 +96,7 @@ def parse_encoded(data: bytes, name: str) -> EncodedImage:
     width, height, orientation = _read_header(data, name)
     if width * height > MAX_PIXELS:
         raise DataError(f"{name} has {width} x {height} pixels; at most {MAX_PIXELS:,} are decoded")
+    check_structure(data, kind, width * height, name)
     if orientation >= 5:
         width, height = height, width
     return EncodedImage(data, orientation, width, height)

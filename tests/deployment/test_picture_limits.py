@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 
-from pybridge.data import encoded, formats
+from pybridge.data import encoded, formats, structure
 from pybridge.deployment.server_options import server_options
 from pybridge.runtime.bundle import find_bundle
 from pybridge.runtime.find_node import find_node
@@ -48,6 +48,12 @@ def test_the_largest_picture_is_the_same_in_training_package_and_server() -> Non
     )
     assert pixels == encoded.MAX_PIXELS == server_options().limits["max_pixels"].maximum
     assert bytes_ == encoded.MAX_FILE_BYTES
+
+
+def test_the_limits_of_what_a_picture_is_made_of_are_the_same_in_both_languages() -> None:
+    names = ["MOST_SCANS", "MOST_PIXELS_IN_ALL", "MOST_FRAMES", "MOST_PARTS", "BYTES_OF_A_PART"]
+    program = f"const found = load('structure.js'); console.log(JSON.stringify({json.dumps(names)}.map((name) => found[name])))"
+    assert json.loads(javascript(program)) == [getattr(structure, name) for name in names]
 
 
 def test_both_languages_tell_the_same_formats_from_the_first_bytes() -> None:

@@ -6,6 +6,10 @@ const fs = require('fs');
 const path = require('path');
 const zlib = require('zlib');
 
+// 19 x 13 pixels, by Pillow. TensorFlow decodes both to the same pixels, which have this SHA-256.
+const JPEG_SHA256 = 'b3e733d8c31ef41a69aae5eaac223ee3f821e2b6ae5d3cdb1b703640bc874812';
+const [BASELINE_JPEG, PROGRESSIVE_JPEG] = ['baseline.jpg', 'progressive.jpg'].map((name) => fs.readFileSync(path.join(__dirname, name)));
+
 /**
  * @param {string} name
  * @param {Uint8Array} [body]
@@ -86,8 +90,25 @@ function bmp(width, height) {
   return file;
 }
 
-// 19 x 13 pixels, by Pillow. TensorFlow decodes both to the same pixels, which have this SHA-256.
-const JPEG_SHA256 = 'b3e733d8c31ef41a69aae5eaac223ee3f821e2b6ae5d3cdb1b703640bc874812';
-const [BASELINE_JPEG, PROGRESSIVE_JPEG] = ['baseline.jpg', 'progressive.jpg'].map((name) => fs.readFileSync(path.join(__dirname, name)));
+/**
+ * The progressive JPEG with its last scan over and over.
+ *
+ * @param {number} scans more than it has
+ */
+function scannedAgain(scans) {
+  const start = PROGRESSIVE_JPEG.lastIndexOf(Buffer.from([0xff, 0xda]));
+  const [head, scan] = [PROGRESSIVE_JPEG.subarray(0, start), PROGRESSIVE_JPEG.subarray(start, -2)];
+  return Buffer.concat([head, Buffer.alloc(scans * scan.length, scan), Buffer.from([0xff, 0xd9])]);
+}
 
-module.exports = { BASELINE_JPEG, JPEG_SHA256, PROGRESSIVE_JPEG, bmp, chunk, gif, png, pngHeader };
+/**
+ * A PNG of a few kilobytes.
+ *
+ * @param {number} side
+ */
+function blackPng(side) {
+  return png(side, side, new Uint8Array(side * side * 3));
+}
+
+
+module.exports = { BASELINE_JPEG, JPEG_SHA256, PROGRESSIVE_JPEG, blackPng, bmp, chunk, gif, png, pngHeader, scannedAgain };

@@ -161,8 +161,8 @@ def test_large_requests_at_once_are_told_to_come_again(guarded: Server) -> None:
         return requests.post(f"{guarded.url}/classify", data=b"x" * 200_000, headers=AUTHORIZED, timeout=20)
 
     with socket.create_connection(("127.0.0.1", guarded.port)) as client:
-        lines = ("POST /classify HTTP/1.1", "Host: localhost", f"Authorization: Bearer {TOKEN}", "Content-Length: 900000", "", "x")
-        client.sendall("\r\n".join(lines).encode())
+        head = ("POST /classify HTTP/1.1", "Host: localhost", f"Authorization: Bearer {TOKEN}", "Content-Length: 900000")
+        client.sendall("\r\n".join((*head, "", "x")).encode())
         wait_for(lambda: "in_flight 2" in requests.get(f"{guarded.url}/metrics", headers=AUTHORIZED, timeout=20).text)
         refused = ask()
         assert refused.status_code == 429

@@ -7,7 +7,7 @@
  *   `ERR_DISPOSED`: the classifier was disposed of.
  * - `IntegrityError` `ERR_INTEGRITY`: a file of the package is missing, altered, or lies outside of it.
  * - `ImageError` `ERR_NOT_AN_IMAGE`, `ERR_IMAGE_FORMAT` (a format that is not decoded), `ERR_IMAGE_DAMAGED` (truncated or
- *   corrupt), `ERR_IMAGE_TOO_LARGE`, `ERR_IMAGE_UNREADABLE` (the file cannot be read).
+ *   corrupt), `ERR_IMAGE_TOO_LARGE`, `ERR_IMAGE_TOO_SLOW` (to decode), `ERR_IMAGE_UNREADABLE` (the file cannot be read).
  */
 class DeployError extends Error {
   /**

@@ -1,5 +1,7 @@
 'use strict';
 
+const { checkStructure } = require('./image/decode');
+const { formatOf } = require('./image/format');
 const { pixelsOf } = require('./image/size');
 const { toSource } = require('./input');
 
@@ -58,7 +60,7 @@ function groupsOf(sources, maxPixels) {
   const groups = [];
   let room = 0;
   sources.forEach((source, i) => {
-    const pixels = !(source instanceof Error) && 'bytes' in source ? pixelsOf(source.bytes) : null;
+    const pixels = !(source instanceof Error) && 'bytes' in source ? pixelsForTensorflow(source.bytes) : null;
     if (pixels === null || pixels > maxPixels) return;
     room -= pixels;
     if (room < 0 || groups.length === 0) {
@@ -68,6 +70,19 @@ function groupsOf(sources, maxPixels) {
     groups[groups.length - 1].push(i);
   });
   return groups;
+}
+
+/**
+ * @param {Uint8Array} file
+ * @returns {number | null} null for one that is not given to TensorFlow: the decoder in JavaScript says what is wrong with it
+ */
+function pixelsForTensorflow(file) {
+  try {
+    checkStructure(file);
+    return ['jpeg', 'png'].includes(formatOf(file)) ? pixelsOf(file) : null;
+  } catch {
+    return null;
+  }
 }
 
 /**

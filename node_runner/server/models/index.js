@@ -32,6 +32,9 @@ const { Model } = require('./model');
  * @property {number} [maxQueueBytes] bytes of them, default 256 MiB
  * @property {number} [maxPixels] of an image
  * @property {number} [maxBytes] of an image
+ * @property {number} [maxQueuePixels] of the images that may wait, decoded, default 10^9
+ * @property {number} [maxBatchPixels] of the images that are decoded together, default 64 million
+ * @property {number} [decodeTimeout] seconds for one image, default 10
  * @property {number} [loadTimeoutMs] default 120 s
  * @property {number} [batchTimeoutMs] after which a worker counts as stuck and is replaced, default 60 s
  * @property {string} [runtime] which TensorFlow.js the packages shall look for
@@ -42,6 +45,12 @@ const { Model } = require('./model');
  * @typedef {{version?: string | number, images: Uint8Array[]} | {version?: string | number, tensor: {shape: number[], data: Float32Array}}} Input
  * @typedef {{signal?: AbortSignal, deadline?: number}} InferOptions `deadline` in milliseconds since the epoch
  */
+
+/** Decoded pixels in memory at a time, of 6 bytes each while a picture is made of them, for each process that computes. */
+const BATCH_PIXELS = 64e6;
+/** Decoded pixels of the images that may wait: those of a few seconds' work. */
+const QUEUE_PIXELS = 1e9;
+const DECODE_SECONDS = 10;
 
 /** Clients that ask again at once when they are refused would take the processor from those that are answered. */
 const REFUSAL_MS = 250;
@@ -71,6 +80,9 @@ class Models extends EventEmitter {
       batchDelayMs: given.batchDelayMs ?? DEFAULTS.batchDelay,
       maxQueue: given.maxQueue ?? DEFAULTS.maxQueue,
       maxQueueBytes: given.maxQueueBytes ?? 256 * 1024 * 1024,
+      maxQueuePixels: given.maxQueuePixels ?? Math.max(QUEUE_PIXELS, given.maxPixels ?? 0),
+      maxBatchPixels: given.maxBatchPixels ?? BATCH_PIXELS,
+      decodeTimeout: given.decodeTimeout ?? DECODE_SECONDS,
       loadTimeoutMs: given.loadTimeoutMs ?? 120000,
       batchTimeoutMs: given.batchTimeoutMs ?? 60000,
       runtime: given.runtime,

@@ -5,6 +5,7 @@
  *
  * @typedef {object} Request the images of one client
  * @property {Item[]} items
+ * @property {number[]} pixels of each, that come of decoding it
  * @property {number} next the first that is not taken yet
  * @property {(position: number, probabilities: Float32Array) => void} answer
  * @property {(error: Error) => void} fail
@@ -27,6 +28,8 @@ class RequestQueue {
   size = 0;
   /** Their bytes. */
   bytes = 0;
+  /** The pixels that come of decoding them. */
+  pixels = 0;
 
   /** @param {Request} request */
   add(request) {
@@ -37,8 +40,7 @@ class RequestQueue {
   /** @param {Task} task an image that was taken */
   addAgain(task) {
     this.#again.push(task);
-    this.size += 1;
-    this.bytes += task.request.items[task.position].byteLength;
+    this.#countOne(task, 1);
   }
 
   /** @param {Request} request whose remaining images are not wanted any more */
@@ -53,21 +55,32 @@ class RequestQueue {
 
   /**
    * @param {number} most
-   * @returns {Task[]}
+   * @param {number} mostPixels that come of them; a larger image is taken too, where it would be the first
+   * @returns {Task[]} the next ones. Those that are too large for what is left let others go first
    */
-  take(most) {
+  take(most, mostPixels) {
     if (this.#again.length > 0) return [this.#takeAgain(this.#again[0])];
     /** @type {Task[]} */
     const tasks = [];
+    /** @type {Request[]} */
+    const tooLarge = [];
+    let room = mostPixels;
     while (tasks.length < most) {
       const request = this.#requests.shift();
       if (!request) break;
-      const position = request.next++;
-      tasks.push({ request, position, attempts: 0 });
-      this.size -= 1;
-      this.bytes -= request.items[position].byteLength;
+      const position = request.next;
+      if (request.pixels[position] > room && tasks.length > 0) {
+        tooLarge.push(request);
+        continue;
+      }
+      request.next += 1;
+      room -= request.pixels[position];
+      const task = { request, position, attempts: 0 };
+      tasks.push(task);
+      this.#countOne(task, -1);
       if (request.next < request.items.length) this.#requests.push(request);
     }
+    this.#requests.unshift(...tooLarge);
     return tasks;
   }
 
@@ -82,8 +95,7 @@ class RequestQueue {
    */
   #takeAgain(task) {
     this.#again.splice(this.#again.indexOf(task), 1);
-    this.size -= 1;
-    this.bytes -= task.request.items[task.position].byteLength;
+    this.#countOne(task, -1);
     return task;
   }
 
@@ -91,9 +103,18 @@ class RequestQueue {
    * @param {Request} request
    * @param {1 | -1} sign
    */
-  #count({ items, next }, sign) {
-    for (let i = next; i < items.length; i++) this.bytes += sign * items[i].byteLength;
-    this.size += sign * (items.length - next);
+  #count(request, sign) {
+    for (let position = request.next; position < request.items.length; position++) this.#countOne({ request, position }, sign);
+  }
+
+  /**
+   * @param {{request: Request, position: number}} task
+   * @param {1 | -1} sign
+   */
+  #countOne({ request: { items, pixels }, position }, sign) {
+    this.size += sign;
+    this.bytes += sign * items[position].byteLength;
+    this.pixels += sign * pixels[position];
   }
 }
 

@@ -1,5 +1,7 @@
 'use strict';
 
+const { pixelsOf } = require('#classifier');
+
 const { ServiceError, badInput } = require('../errors');
 const { RequestQueue } = require('./request_queue');
 const { WorkerGone, WorkerProcess } = require('./worker_process');
@@ -18,6 +20,9 @@ const { WorkerGone, WorkerProcess } = require('./worker_process');
  * @property {number} batchDelayMs longest wait for a fuller batch
  * @property {number} maxQueue images that may wait
  * @property {number} maxQueueBytes bytes of images that may wait
+ * @property {number} maxQueuePixels of images that may wait, decoded
+ * @property {number} maxBatchPixels of images that are decoded together
+ * @property {number} decodeTimeout seconds for one image
  * @property {number} loadTimeoutMs
  * @property {number} batchTimeoutMs
  * @property {string} [runtime]
@@ -109,7 +114,8 @@ class ServedVersion {
    */
   async infer(items, { signal, deadline }) {
     signal?.throwIfAborted();
-    this.#checkRoom(items);
+    const pixels = items.map((item) => pixelsToDecode(item, this.#settings.maxPixels));
+    this.#checkRoom(items, pixels);
     return new Promise((resolve, reject) => {
       const classes = /** @type {Facts} */ (this.facts).labels.length;
       const values = new Float32Array(items.length * classes);
@@ -127,6 +133,7 @@ class ServedVersion {
       /** @type {Request} */
       const request = {
         items,
+        pixels,
         next: 0,
         settled: () => settled,
         answer: (position, probabilities) => {
@@ -188,14 +195,20 @@ class ServedVersion {
     };
   }
 
-  /** @param {Item[]} items */
-  #checkRoom(items) {
-    const { maxQueue, maxQueueBytes } = this.#settings;
+  /**
+   * @param {Item[]} items
+   * @param {number[]} pixels of each
+   */
+  #checkRoom(items, pixels) {
+    const { maxQueue, maxQueueBytes, maxQueuePixels } = this.#settings;
+    const decoded = pixels.reduce((sum, each) => sum + each, 0);
     const bytes = items.reduce((sum, item) => sum + item.byteLength, 0);
     if (items.length > maxQueue) throw badInput(`There are ${items.length} images in the request; at most ${maxQueue} are taken`, 413);
     if (bytes > maxQueueBytes) throw badInput(`The images of the request have ${bytes} bytes; at most ${maxQueueBytes} are taken`, 413);
+    if (decoded > maxQueuePixels) throw badInput(`The images of the request have ${decoded} pixels; at most ${maxQueuePixels} are taken`, 413);
     if (this.state !== 'AVAILABLE') throw new ServiceError('UNAVAILABLE', 'The model is not available now', { retryAfterSeconds: this.#wait() });
-    if (this.#queue.size + items.length > maxQueue || this.#queue.bytes + bytes > maxQueueBytes) {
+    const { size, bytes: waiting, pixels: toDecode } = this.#queue;
+    if (size + items.length > maxQueue || waiting + bytes > maxQueueBytes || toDecode + decoded > maxQueuePixels) {
       throw new ServiceError('OVERLOADED', 'Too many images are waiting', { retryAfterSeconds: this.#wait() });
     }
   }
@@ -215,7 +228,7 @@ class ServedVersion {
         this.#waiting ??= setTimeout(() => ((this.#waiting = null), this.#look()), wait);
         break;
       }
-      const tasks = this.#queue.take(Math.min(Math.ceil(this.#queue.size / idle.length), this.#settings.maxBatch));
+      const tasks = this.#queue.take(Math.min(Math.ceil(this.#queue.size / idle.length), this.#settings.maxBatch), this.#settings.maxBatchPixels);
       this.#run(/** @type {Slot} */ (idle.pop()), tasks);
     }
     if (this.#queue.size === 0 && this.#working === 0) this.#whenEmpty.splice(0).forEach((resolve) => resolve());
@@ -282,12 +295,12 @@ class ServedVersion {
    * @throws {Error} why the package cannot be loaded
    */
   async #startWorker(slot) {
-    const { threads, loadTimeoutMs, batchTimeoutMs, runtime, tensorflow, maxPixels, maxBytes } = this.#settings;
+    const { threads, loadTimeoutMs, batchTimeoutMs, runtime, tensorflow, maxPixels, maxBytes, decodeTimeout } = this.#settings;
     const hear = (/** @type {string} */ text) => this.#report('output', { name: this.name, version: this.version, text });
     const worker = new WorkerProcess({ threads, loadTimeoutMs, batchTimeoutMs, hear });
     slot.worker = worker;
     try {
-      const facts = await worker.load({ folder: this.#folder, runtime, tensorflow, maxPixels, maxBytes });
+      const facts = await worker.load({ folder: this.#folder, runtime, tensorflow, maxPixels, maxBytes, decodeTimeout });
       if (facts.digest !== this.digest) throw new Error('the package was replaced by another one');
       this.facts ??= facts;
       slot.ready = true;
@@ -357,6 +370,16 @@ class ServedVersion {
     this.error = error;
     this.#report('version', { name: this.name, version: this.version, state, error });
   }
+}
+
+/**
+ * @param {Item} item
+ * @param {number} [maxPixels] of one image: larger ones are refused without being decoded
+ * @returns {number}
+ */
+function pixelsToDecode(item, maxPixels = Infinity) {
+  const pixels = item instanceof Float32Array ? 0 : (pixelsOf(item) ?? 0);
+  return pixels > maxPixels ? 0 : pixels;
 }
 
 /**

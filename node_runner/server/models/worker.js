@@ -34,10 +34,10 @@ process.on('message', async (/** @type {any} */ message) => {
  * @param {LoadMessage} options
  * @returns {Promise<{facts: Facts}>}
  */
-async function load({ folder, runtime, tensorflow, maxPixels, maxBytes }) {
+async function load({ folder, runtime, tensorflow, maxPixels, maxBytes, decodeTimeout }) {
   const digest = digestOf(folder);
   const tf = tensorflow ? require(tensorflow).loadTensorflow() : undefined;
-  classifier = await loadFrom(folder, { tf, runtime: /** @type {any} */ (tf ? undefined : runtime), maxPixels, maxBytes, registerLayers });
+  classifier = await loadFrom(folder, { tf, runtime: /** @type {any} */ (tf ? undefined : runtime), maxPixels, maxBytes, decodeTimeout, registerLayers });
   if (digestOf(folder) !== digest) throw new Error('the package was replaced while it was being loaded');
   const { manifest } = classifier;
   const facts = {

@@ -23,6 +23,7 @@ const path = require('path');
  * @property {string} [tensorflow] a module whose `loadTensorflow` gives the TensorFlow.js to use
  * @property {number} [maxPixels] of an image
  * @property {number} [maxBytes] of an image
+ * @property {number} [decodeTimeout] seconds for one image
  *
  * @typedef {LoadOptions & {kind: 'load'}} LoadMessage
  *

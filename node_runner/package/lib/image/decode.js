@@ -7,6 +7,8 @@ const { formatOf } = require('./format');
 const { decodeGif } = require('./gif');
 const { decodeJpeg } = require('./jpeg');
 const { decodePng } = require('./png');
+const { pixelsOf } = require('./size');
+const { checkParts, checkScans } = require('./structure');
 
 /**
  * @typedef {object} Picture
@@ -29,6 +31,7 @@ const MAX_PIXELS = 178956970;
  */
 async function decodeImage(data, { maxPixels = MAX_PIXELS, maxBytes = MAX_BYTES } = {}) {
   checkBytes(data.length, maxBytes);
+  checkStructure(data);
   switch (formatOf(data)) {
     case 'jpeg':
       return upright(decodeJpeg(data, maxPixels), orientationOf(data));
@@ -42,6 +45,18 @@ async function decodeImage(data, { maxPixels = MAX_PIXELS, maxBytes = MAX_BYTES 
 }
 
 /**
+ * Finds JPEG and PNG files that would take long for what they are, without decoding them. GIF files are checked while their frames are read.
+ *
+ * @param {Uint8Array} data
+ * @throws {ImageError}
+ */
+function checkStructure(data) {
+  const format = formatOf(data);
+  if (format === 'jpeg') checkScans(data, pixelsOf(data) ?? 0);
+  if (format === 'png') checkParts(data);
+}
+
+/**
  * @param {number} bytes
  * @param {number} maxBytes
  * @throws {ImageError}
@@ -50,4 +65,4 @@ function checkBytes(bytes, maxBytes) {
   if (bytes > maxBytes) throw new ImageError(`The image has ${bytes} bytes; at most ${maxBytes} are read`, 'ERR_IMAGE_TOO_LARGE');
 }
 
-module.exports = { checkBytes, decodeImage, MAX_BYTES, MAX_PIXELS };
+module.exports = { checkBytes, checkStructure, decodeImage, MAX_BYTES, MAX_PIXELS };

@@ -1,6 +1,7 @@
 'use strict';
 
 const { damaged, tooLarge } = require('../errors');
+const { MOST_FRAMES, checkFrames } = require('./structure');
 
 /**
  * @typedef {object} Frame
@@ -24,13 +25,10 @@ const { damaged, tooLarge } = require('../errors');
  * @throws {import('../errors').ImageError} where the file is damaged
  */
 function decodeGif(data, maxPixels) {
-  if (data.length < 13) throw tooShort();
-  const shared = data[10] & 0x80 ? readPalette(data, 13, data[10]) : null;
-  const frames = readFrames(data, 13 + (shared?.length ?? 0));
+  const { shared, frames, width, height } = canvasOf(data);
   const [frame] = frames;
-  const width = Math.max(...frames.map((one) => one.width));
-  const height = Math.max(...frames.map((one) => one.height));
   if (width * height > maxPixels) throw tooLarge(width, height, maxPixels);
+  checkFrames(frames.length, frames.reduce((sum, one) => sum + one.width * one.height, 0));
   if (frame.width === 0 || frame.height === 0) throw damaged('it is empty');
   const palette = frame.palette ?? shared;
   if (!palette) throw damaged('its palette is missing');
@@ -53,6 +51,20 @@ function decodeGif(data, maxPixels) {
 }
 
 /**
+ * @param {Uint8Array} data
+ * @returns {{shared: Uint8Array | null, frames: Frame[], width: number, height: number}} the palette of all frames, the frames, and the
+ *   canvas that holds the largest of them
+ * @throws {import('../errors').ImageError} where the file is damaged
+ */
+function canvasOf(data) {
+  if (data.length < 13) throw tooShort();
+  const shared = data[10] & 0x80 ? readPalette(data, 13, data[10]) : null;
+  const frames = readFrames(data, 13 + (shared?.length ?? 0));
+  const largest = (/** @type {'width' | 'height'} */ side) => frames.reduce((most, frame) => Math.max(most, frame[side]), 0);
+  return { shared, frames, width: largest('width'), height: largest('height') };
+}
+
+/**
  * Finds all frames. Those after the first may be cut off; they matter for the size only.
  *
  * @param {Uint8Array} data
@@ -71,6 +83,7 @@ function readFrames(data, position) {
       if (kind === 0x2c) {
         const frame = { ...readFrame(data, position), transparent };
         frames.push(frame);
+        if (frames.length > MOST_FRAMES) break;
         transparent = -1;
         position = skipBlocks(data, frame.position + 1);
       } else if (kind === 0x21) {
@@ -221,4 +234,4 @@ function tooShort() {
   return damaged('the file ends too early');
 }
 
-module.exports = { decodeGif };
+module.exports = { canvasOf, decodeGif };

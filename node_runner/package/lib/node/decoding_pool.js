@@ -23,9 +23,14 @@ const { preparerHere } = require('../prepare');
  * @property {Worker} worker
  * @property {boolean} ready whether it has said that it can work
  * @property {Task | null} task
+ * @property {NodeJS.Timeout} [timer] of its task
+ * @property {boolean} late whether it was ended for its task's sake
  */
 
 const MOST_THREADS = 32;
+
+/** Seconds for one picture. The largest that are allowed take a few. */
+const DECODE_SECONDS = 30;
 
 /** @returns {number} enough to feed a model on this machine, with little memory */
 function defaultThreads() {
@@ -42,16 +47,27 @@ function checkThreads(threads) {
 }
 
 /**
+ * @param {unknown} seconds
+ * @returns {number}
+ * @throws {DeployError}
+ */
+function checkSeconds(seconds = DECODE_SECONDS) {
+  if (typeof seconds === 'number' && seconds > 0 && seconds <= 3600) return seconds;
+  throw new DeployError(`decodeTimeout must be a number of seconds above 0 and up to 3600, not ${String(seconds)}`, 'ERR_INPUT');
+}
+
+/**
  * Decodes and prepares pictures in threads, so that those who call are not blocked. Threads start when they are needed, do not keep
  * the process alive while they have nothing to do, and give the same numbers as the thread that calls would. Where threads
- * cannot start, that one does the work.
+ * cannot start, that one does the work. A picture that takes too long is given up, and its thread with it.
  *
  * @param {Preprocessing} preprocessing
  * @param {Limits} limits
  * @param {number} most threads; 0 for none
+ * @param {number} [seconds] for one picture
  * @returns {Preparer}
  */
-function preparerInThreads(preprocessing, limits, most) {
+function preparerInThreads(preprocessing, limits, most, seconds = DECODE_SECONDS) {
   const here = preparerHere(preprocessing, limits);
   if (most === 0) return here;
   /** @type {Set<Thread>} */
@@ -80,6 +96,10 @@ function preparerInThreads(preprocessing, limits, most) {
    */
   function give(thread, task) {
     thread.task = task;
+    thread.timer = setTimeout(() => {
+      thread.late = true;
+      thread.worker.terminate();
+    }, seconds * 1000);
     // A promise that nothing keeps alive would end the process before its answer.
     thread.worker.ref();
     const memory = /** @type {ArrayBuffer} */ ('bytes' in task.source ? task.source.bytes.buffer : task.source.picture.pixels.buffer);
@@ -96,7 +116,7 @@ function preparerInThreads(preprocessing, limits, most) {
       return;
     }
     /** @type {Thread} */
-    const thread = { worker, ready: false, task: null };
+    const thread = { worker, ready: false, task: null, late: false };
     threads.add(thread);
     worker.on('message', (message) => hear(thread, message));
     worker.on('error', () => {});
@@ -109,6 +129,7 @@ function preparerInThreads(preprocessing, limits, most) {
    */
   function hear(thread, { values, error }) {
     const { task } = thread;
+    clearTimeout(thread.timer);
     thread.ready = true;
     thread.task = null;
     if (values) task?.resolve(values);
@@ -120,8 +141,11 @@ function preparerInThreads(preprocessing, limits, most) {
   /** @param {Thread} thread */
   function leave(thread) {
     threads.delete(thread);
+    clearTimeout(thread.timer);
     if (!thread.ready) usable = false;
-    thread.task?.reject(closed ? disposed() : new DeployError('The thread that decoded the picture ended', 'ERR_RUNTIME'));
+    if (closed) thread.task?.reject(disposed());
+    else if (thread.late) thread.task?.reject(new ImageError(`The image takes more than ${seconds} s to decode`, 'ERR_IMAGE_TOO_SLOW'));
+    else thread.task?.reject(new DeployError('The thread that decoded the picture ended', 'ERR_RUNTIME'));
     if (!closed) dispatch();
   }
 
@@ -168,4 +192,4 @@ function revive({ kind, message, code }) {
   return kind === 'ImageError' ? new ImageError(message, code) : new DeployError(message, code);
 }
 
-module.exports = { checkThreads, defaultThreads, preparerInThreads };
+module.exports = { checkSeconds, checkThreads, defaultThreads, preparerInThreads };

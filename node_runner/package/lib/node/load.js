@@ -8,7 +8,7 @@ const { modelHandler } = require('../manifest');
 const { readImage, readPackage } = require('./package_files');
 const { openSavedModel } = require('./saved_model');
 const { findTensorflow, nameOf } = require('./tensorflow');
-const { checkThreads, defaultThreads, preparerInThreads } = require('./decoding_pool');
+const { checkSeconds, checkThreads, defaultThreads, preparerInThreads } = require('./decoding_pool');
 
 const FOLDER = path.resolve(__dirname, '..', '..');
 
@@ -19,6 +19,7 @@ const FOLDER = path.resolve(__dirname, '..', '..');
  * @property {'auto' | 'layers' | 'saved_model'} [form]
  * @property {boolean} [check] whether to compare with Python on a picture that the package knows; true by default
  * @property {number} [decodeThreads] how many threads may decode; 0 for none but the one that calls
+ * @property {number} [decodeTimeout] seconds that a thread may take for one picture
  * @property {number} [maxPixels] larger pictures are refused
  * @property {number} [maxBytes] larger files are refused
  */
@@ -53,11 +54,12 @@ async function loadFrom(folder, { registerLayers, ...options } = {}) {
  */
 async function open(folder, options, registerLayers) {
   const { tf: given, runtime: wanted = 'auto', form = 'auto', check = true, decodeThreads = defaultThreads(), maxPixels, maxBytes } = options;
+  const decodeTimeout = checkSeconds(options.decodeTimeout);
   checkThreads(decodeThreads);
   const { manifest, read } = await readPackage(folder);
   const { tf, runtime } = given ? { tf: given, runtime: nameOf(given) } : await findTensorflow(wanted);
   const engine = openSavedForm(tf, runtime, form, manifest, folder) ?? (await openLayers(tf, runtime, manifest, read, registerLayers));
-  const preparer = (/** @type {any} */ preprocessing, /** @type {any} */ most) => preparerInThreads(preprocessing, most, decodeThreads);
+  const preparer = (/** @type {any} */ preprocessing, /** @type {any} */ most) => preparerInThreads(preprocessing, most, decodeThreads, decodeTimeout);
   const classifier = new Classifier(manifest, engine, { readFile: readImage, preparer, maxPixels, maxBytes });
   try {
     if (check) await selfCheck(classifier);
