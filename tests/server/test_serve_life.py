@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import numpy as np
 import pytest
 import requests
 from numpy.typing import NDArray
+from PIL import Image
 
 import pybridge as pb
 from pybridge.deployment import DeployedPackage, Server
@@ -168,6 +171,22 @@ def test_large_requests_at_once_are_told_to_come_again(guarded: Server) -> None:
         assert refused.status_code == 429
         assert int(refused.headers["retry-after"]) >= 1
     wait_for(lambda: ask().status_code == 400)
+
+
+def test_large_pictures_of_one_client_do_not_hold_up_another(
+    served_package: DeployedPackage, picture_files: list[Path], expected: NDArray[np.float32]
+) -> None:
+    large = io.BytesIO()
+    Image.new("RGB", (4600, 4600)).save(large, "PNG")
+    # Three of them are decoded together: the other client is answered with one of the first batches.
+    form = [("file", (f"{number}.png", large.getvalue())) for number in range(12)]
+    with pb.serve({"tiny": served_package.path}, limits={"request_timeout": 200}) as server, ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(requests.post, f"{server.url}/classify", files=form, timeout=200)
+        wait_for(lambda: "in_flight 2" in requests.get(f"{server.url}/metrics", timeout=60).text)
+        quick = requests.post(f"{server.url}/classify", data=picture_files[0].read_bytes(), timeout=200)
+        assert not slow.done()
+        assert np.float32(quick.json()["results"][0]["probability"]) == expected[0].max()
+        assert len(slow.result().json()["results"]) == 12
 
 
 def test_a_port_in_use_is_one_line(served_package: DeployedPackage) -> None:
