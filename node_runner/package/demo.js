@@ -23,7 +23,14 @@ try {
   process.exit(1);
 }
 
+// A web page may let a name of its own lead to this machine, but a browser says which name it asked for.
+const HOST = /^(localhost|127\.0\.0\.1)(:\d+)?$/i;
+
 const server = http.createServer((request, response) => {
+  if (!HOST.test(request.headers.host ?? '')) {
+    response.writeHead(403).end();
+    return;
+  }
   const file = served.get(new URL(request.url ?? '/', 'http://localhost').pathname);
   if (!file || request.method !== 'GET') {
     response.writeHead(file ? 405 : 404).end();

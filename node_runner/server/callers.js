@@ -33,6 +33,14 @@ function createCallerCheck({ host, allowedHosts }) {
 }
 
 /**
+ * @param {{host: string, token: string | undefined}} options
+ * @returns {boolean} whether anybody who reaches its address is answered, and not only this machine
+ */
+function isOpenToAll({ host, token }) {
+  return token === undefined && !isLoopback(host);
+}
+
+/**
  * @param {import('http').IncomingHttpHeaders} headers
  * @param {string} method
  * @returns {boolean}
@@ -62,4 +70,4 @@ function isLoopback(name) {
   return /^(localhost|.+\.localhost|127(\.\d{1,3}){3}|::1|::ffff:127(\.\d{1,3}){3})$/i.test(name);
 }
 
-module.exports = { createCallerCheck, isLoopback };
+module.exports = { createCallerCheck, isOpenToAll };

@@ -8,7 +8,7 @@
 const net = require('net');
 
 const { createApp } = require('./app');
-const { isLoopback } = require('./callers');
+const { isOpenToAll } = require('./callers');
 const { loadDependencies } = require('./dependencies');
 const { createModels } = require('./models');
 const { watchSignals } = require('./signals');
@@ -28,9 +28,7 @@ async function main() {
   watchSignals(app, service);
   if (options.lifeline !== undefined) watchLifeline(options.lifeline);
   await listen(app, options);
-  if (!isLoopback(options.host) && options.token === undefined) {
-    app.log.warn({ host: options.host }, 'whoever reaches this address is answered: --token-file asks for a token');
-  }
+  if (isOpenToAll(options)) app.log.warn({ host: options.host }, 'whoever reaches this address is answered: --token-file asks for a token');
   const models = await createModels({ ...options, reload: options.reload > 0 && { intervalMs: options.reload * 1000 }, logger: app.log });
   service.models = models;
   modelsLoaded();

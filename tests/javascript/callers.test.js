@@ -6,6 +6,7 @@ const net = require('node:net');
 const { after, before, test } = require('node:test');
 
 const { createApp } = require('../../node_runner/server/app');
+const { isOpenToAll } = require('../../node_runner/server/callers');
 const { loadDependencies } = require('../../node_runner/server/dependencies');
 const { readOptions } = require('../../node_runner/server/options');
 
@@ -106,3 +107,9 @@ for (const [name, lines] of Object.entries({ 'two hosts': ['Host: localhost', 'H
     assert.match(text, /^HTTP\/1\.1 400 .*Host/s);
   });
 }
+
+test('a server that others reach without a token is known as such', () => {
+  const hosts = ['127.0.0.1', 'localhost', '::1', '0.0.0.0', '::', '192.168.1.5', 'photos.example'];
+  assert.deepEqual(hosts.filter((host) => isOpenToAll({ host, token: undefined })), ['0.0.0.0', '::', '192.168.1.5', 'photos.example']);
+  assert.equal(isOpenToAll({ host: '0.0.0.0', token: 'a-long-secret' }), false);
+});

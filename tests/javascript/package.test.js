@@ -1,7 +1,10 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const { spawn } = require('node:child_process');
+const { once } = require('node:events');
 const fs = require('node:fs');
+const http = require('node:http');
 const os = require('node:os');
 const path = require('node:path');
 const { after, before, test } = require('node:test');
@@ -90,6 +93,19 @@ for (const [what, changed] of Object.entries({
     assert.throws(() => checkManifest({ ...manifest, ...changed }), { code: 'ERR_INTEGRITY' });
   });
 }
+
+test('the demo answers under the names of this machine alone', async (context) => {
+  // TensorFlow.js is looked for in the current folder too.
+  const demo = spawn(process.execPath, [path.join(folder, 'demo.js')], { cwd: path.resolve(__dirname, '..', '..'), stdio: ['ignore', 'pipe', 'inherit'] });
+  context.after(() => demo.kill());
+  const [line] = await once(demo.stdout, 'data');
+  const statusFor = (/** @type {string} */ host) =>
+    new Promise((resolve, reject) => {
+      http.get(String(line).trim(), { headers: { host } }, (response) => resolve(response.resume().statusCode)).on('error', reject);
+    });
+  assert.equal(await statusFor('localhost:1234'), 200);
+  assert.equal(await statusFor('evil.example'), 403);
+});
 
 test('a server runs nothing of a package that it serves', async () => {
   const place = path.join(home, 'hostile');
