@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pybridge.text import printable_lines
+
 
 class BridgeError(Exception):
     """Base class of all errors raised by pybridge.
@@ -18,9 +20,10 @@ class BridgeError(Exception):
     """
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        # Names of files and layers come from others, and end in terminals and logs.
+        self.message = printable_lines(message)
+        self.hint = None if hint is None else printable_lines(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message}\n  {self.hint}" if self.hint else self.message

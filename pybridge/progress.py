@@ -10,6 +10,8 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any
 
+from pybridge.text import printable
+
 
 class Progress:
     """A running progress bar; made by `progress`."""
@@ -25,12 +27,12 @@ class Progress:
     def set_postfix(self, **values: object) -> None:
         """Show values behind the bar, such as ``loss="0.31"``."""
         if self._bar is not None:
-            self._bar.set_postfix(refresh=True, **values)
+            self._bar.set_postfix(refresh=True, **{name: printable(value) for name, value in values.items()})
 
     def set_description(self, description: str) -> None:
         """Change what stands before the bar."""
         if self._bar is not None:
-            self._bar.set_description(description, refresh=False)
+            self._bar.set_description(printable(description), refresh=False)
 
     def set_total(self, total: int | None) -> None:
         """Correct the expected number of units."""
@@ -115,7 +117,7 @@ def _open_bar(total: int | None, description: str, unit: str) -> Any:
     scaled = unit == "B"
     return tqdm(
         total=total,
-        desc=description,
+        desc=printable(description),
         unit=unit if scaled else f" {unit}",
         unit_scale=scaled,
         unit_divisor=1000,

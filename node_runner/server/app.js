@@ -42,7 +42,7 @@ const CLIENT_ERRORS = /** @type {Record<string, [number, string]>} */ ({
  *
  * @param {Service} service
  * @param {Dependencies} dependencies
- * @param {NodeJS.WritableStream} log
+ * @param {{write: (line: string) => unknown}} log
  * @returns {{app: App, modelsLoaded: () => void}} `modelsLoaded` is to be called once the service has its models
  */
 function createApp(service, { fastify, LogController, multipart, swagger, prometheus }, log) {

@@ -11,6 +11,7 @@ const { createApp } = require('./app');
 const { isOpenToAll } = require('./callers');
 const { loadDependencies } = require('./dependencies');
 const { createModels } = require('./models');
+const { printable, printableLog } = require('./printable');
 const { watchSignals } = require('./signals');
 const { UsageError, helpText, readOptions } = require('./options');
 
@@ -24,7 +25,7 @@ async function main() {
   }
   /** @type {Service} */
   const service = { options, models: null, draining: false };
-  const { app, modelsLoaded } = createApp(service, loadDependencies(), process.stderr);
+  const { app, modelsLoaded } = createApp(service, loadDependencies(), printableLog(process.stderr));
   watchSignals(app, service);
   if (options.lifeline !== undefined) watchLifeline(options.lifeline);
   await listen(app, options);
@@ -85,6 +86,6 @@ function announce(app, { options, models }) {
 
 main().catch((error) => {
   const expected = error instanceof UsageError || ['DeployError', 'IntegrityError', 'ServiceError'].includes(error?.name);
-  process.stderr.write(`${expected ? error.message : (error?.stack ?? error)}\n`);
+  process.stderr.write(`${printable(String(expected ? error.message : (error?.stack ?? error)))}\n`);
   process.exit(error instanceof UsageError ? 2 : 1);
 });

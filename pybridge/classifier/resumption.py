@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from pybridge.classifier.settings import in_use
 from pybridge.errors import DataError
+from pybridge.text import printable
 from pybridge.training.checkpoint import read_checkpoint
 from pybridge.training.loop import FitState
 from pybridge.training.run_directory import RunDirectory, RunRecord
@@ -30,18 +31,18 @@ def checkpoint_to_resume(run: RunDirectory, record: RunRecord) -> FitState | Non
     begun, _ = run.read()
     if begun.class_names != record.class_names:
         raise DataError(
-            f"{run.path} was trained on the classes {', '.join(begun.class_names)}, but these images have "
-            f"{', '.join(record.class_names)}",
+            f"{run.path} was trained on the classes {', '.join(map(printable, begun.class_names))}, but these images have "
+            f"{', '.join(map(printable, record.class_names))}",
             hint="Go on with the images that it was trained on, or choose another folder for a new run.",
         )
     if begun.base.get("sha256") != record.base.get("sha256"):
         raise DataError(
-            f"{run.path} was begun with the base {begun.base['name']}, not with {record.base['name']}",
+            f"{run.path} was begun with the base {printable(begun.base['name'])}, not with {printable(record.base['name'])}",
             hint="Give the same base as then, or choose another folder for a new run.",
         )
     if begun.cut != record.cut:
         raise DataError(
-            f"{run.path} was begun with everything up to {begun.cut} frozen, not {record.cut}",
+            f"{run.path} was begun with everything up to {begun.cut!r} frozen, not {record.cut!r}",
             hint="Give the same unfreeze as then, or choose another folder for a new run.",
         )
     then, now = in_use(begun), in_use(record)

@@ -6,11 +6,13 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from pybridge._version import __version__
 from pybridge.cli import bench, evaluation, exporting, machine, serving, training
 from pybridge.cli.common import FAILED, MISUSED, Verbs, say
 from pybridge.errors import BridgeError, DataError, ModelFormatError
+from pybridge.text import printable_lines
 
 # What the user can mend by another argument; everything else means that the thing asked failed.
 _MISTAKES = (DataError, ModelFormatError, ValueError)
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line, with each verb's own."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="pybridge",
         description="Train image classifiers in Node.js from Python, and prove that both agree.",
         epilog="New here? `pybridge demo` trains on real pictures in about a minute.",
@@ -67,5 +69,18 @@ def _complain(text: str, code: int) -> int:
 
 
 def _configure_logging(verbose: bool) -> None:
-    logging.basicConfig(format="%(name)s: %(message)s" if verbose else "%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter("%(name)s: %(message)s" if verbose else "%(message)s"))
+    logging.basicConfig(handlers=[handler])
     logging.getLogger("pybridge").setLevel(logging.DEBUG if verbose else logging.WARNING)
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable_lines(super().format(record))
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Complains; a shell's wildcard may have put file names of others where they are no arguments."""
+        super().error(printable_lines(message))

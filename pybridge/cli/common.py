@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 from typing import Any
+
+from pybridge.text import json_text, printable_lines
 
 SUCCESS, FAILED, MISUSED = 0, 1, 2
 
@@ -51,12 +52,12 @@ class Verbs:
 
 def answer(options: argparse.Namespace, facts: Any, text: str) -> None:
     """Prints the answer: one JSON document where it was asked for, else text."""
-    print(json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) if options.json else text, flush=True)
+    print(json_text(facts) if options.json else printable_lines(text), flush=True)
 
 
 def say(text: str) -> None:
     """Prints a line for people, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    print(printable_lines(text), file=sys.stderr, flush=True)
 
 
 def set_up() -> None:

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from pybridge.cli.common import FAILED, INPUT_SHAPE, SUCCESS, Verbs, answer, set_up, sizes
+from pybridge.text import printable
 
 
 def add(verbs: Verbs) -> None:
@@ -52,7 +53,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         f"{'class':24} {'precision':>9} {'recall':>9} {'f1':>9} {'images':>7}",
     ]
     for name, row in measured["per_class"].items():
-        lines.append(f"{name:24} {row['precision']:9.3f} {row['recall']:9.3f} {row['f1']:9.3f} {row['support']:7d}")
+        lines.append(f"{printable(name):24} {row['precision']:9.3f} {row['recall']:9.3f} {row['f1']:9.3f} {row['support']:7d}")
     answer(options, measured, "\n".join(lines))
     return SUCCESS
 
@@ -71,7 +72,11 @@ def _predict(options: argparse.Namespace) -> int:
         {"file": str(file), "label": names[label], "probability": float(row[label])}
         for file, label, row in zip(files, best, probabilities, strict=True)
     ]
-    answer(options, facts, "\n".join(f"{fact['label']:24} {fact['probability']:6.1%}  {fact['file']}" for fact in facts))
+    answer(
+        options,
+        facts,
+        "\n".join(f"{printable(fact['label']):24} {fact['probability']:6.1%}  {printable(fact['file'])}" for fact in facts),
+    )
     return SUCCESS
 
 

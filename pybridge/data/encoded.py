@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pybridge.data.formats import CONVERT_HINT, DECODABLE, HEADER_BYTES, sniff
 from pybridge.data.structure import check_structure
 from pybridge.errors import DataError
+from pybridge.text import printable
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
 """Larger picture files are refused before they are read."""
@@ -73,12 +74,12 @@ def read_encoded(path: Path) -> EncodedImage:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise DataError(f"{path} is not a file")
+            raise DataError(f"{printable(path)} is not a file")
         if status.st_size > MAX_FILE_BYTES:
-            raise DataError(f"{path} has {status.st_size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
+            raise DataError(f"{printable(path)} has {status.st_size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
         data = path.read_bytes()
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+        raise DataError(f"cannot read {printable(path)}: {error.strerror or error}") from error
     return parse_encoded(data, str(path))
 
 
@@ -90,12 +91,12 @@ def parse_encoded(data: bytes, name: str) -> EncodedImage:
     """
     kind = sniff(data[:HEADER_BYTES])
     if kind is None:
-        raise DataError(f"{name} is not an image" + ("" if data else ": the file is empty"))
+        raise DataError(f"{printable(name)} is not an image" + ("" if data else ": the file is empty"))
     if kind not in DECODABLE:
-        raise DataError(f"{name} is a {kind} file, which cannot be decoded", hint=CONVERT_HINT)
+        raise DataError(f"{printable(name)} is a {kind} file, which cannot be decoded", hint=CONVERT_HINT)
     width, height, orientation = _read_header(data, name)
     if width * height > MAX_PIXELS:
-        raise DataError(f"{name} has {width} x {height} pixels; at most {MAX_PIXELS:,} are decoded")
+        raise DataError(f"{printable(name)} has {width} x {height} pixels; at most {MAX_PIXELS:,} are decoded")
     check_structure(data, kind, width * height, name)
     if orientation >= 5:
         width, height = height, width
@@ -156,7 +157,7 @@ def _read_header(data: bytes, name: str) -> tuple[int, int, int]:
             exif_bytes = image.info.get("exif") if image.format in ("JPEG", "MPO") else None
             width, height = image.size
     except (Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
-        raise DataError(f"{name} is damaged or too large: {error}") from None
+        raise DataError(f"{printable(name)} is damaged or too large: {error}") from None
     return width, height, _orientation(exif_bytes)
 
 

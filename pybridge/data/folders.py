@@ -15,6 +15,7 @@ import numpy as np
 from pybridge.data.dataset import ImageSet
 from pybridge.data.formats import CONVERT_HINT, DECODABLE, sniff_file
 from pybridge.errors import DataError
+from pybridge.text import printable
 
 _log = logging.getLogger("pybridge.data")
 
@@ -46,14 +47,14 @@ def read_folder(path: str | Path, *, class_names: Sequence[str] | None = None) -
     """
     root = Path(path).expanduser()
     if not root.exists():
-        raise DataError(f"there is no folder {root}", hint=_LAYOUT)
+        raise DataError(f"there is no folder {printable(root)}", hint=_LAYOUT)
     if not root.is_dir():
-        raise DataError(f"{root} is a file, not a folder of class folders", hint=_LAYOUT)
+        raise DataError(f"{printable(root)} is a file, not a folder of class folders", hint=_LAYOUT)
     folders = _class_folders(root)
     names = tuple(folders) if class_names is None else tuple(class_names)
     if unknown := [name for name in folders if name not in names]:
         raise DataError(
-            f"{root} has folders for classes that the model does not know: {_some(unknown)}",
+            f"{printable(root)} has folders for classes that the model does not know: {_some(unknown)}",
             hint=f"Its classes are: {_some(names, 20)}. Rename or remove the others.",
         )
     found = {name: _images_below(folder) for name, folder in folders.items()}
@@ -85,12 +86,12 @@ def list_images(paths: str | Path | Iterable[str | Path]) -> list[Path]:
             files += _images_below(path)
             continue
         if not path.is_file():
-            raise DataError(f"there is no image file {path}")
+            raise DataError(f"there is no image file {printable(path)}")
         kind = sniff_file(path)
         if kind is None:
-            raise DataError(f"{path} is not an image", hint="It must be a JPEG, PNG, GIF or BMP file.")
+            raise DataError(f"{printable(path)} is not an image", hint="It must be a JPEG, PNG, GIF or BMP file.")
         if kind not in DECODABLE:
-            raise DataError(f"{path} is a {kind} file, which cannot be decoded", hint=CONVERT_HINT)
+            raise DataError(f"{printable(path)} is a {kind} file, which cannot be decoded", hint=CONVERT_HINT)
         files.append(path)
     if not files:
         raise DataError(f"no images in {_some([str(each) for each in given]) or 'an empty list'}")
@@ -105,39 +106,39 @@ def _class_folders(root: Path) -> dict[str, Path]:
         if entry.is_dir():
             name = unicodedata.normalize("NFC", entry.name)
             if name in folders:
-                raise DataError(f"{root} has two folders that are both named {name!r}")
+                raise DataError(f"{printable(root)} has two folders that are both named {name!r}")
             folders[name] = Path(entry.path)
         elif entry.is_file() and sniff_file(Path(entry.path)) is not None:
             loose.append(entry.name)
     if loose and not folders:
-        raise DataError(f"{root} has {len(loose)} images, but no class folders ({_some(loose)})", hint=_LAYOUT)
+        raise DataError(f"{printable(root)} has {len(loose)} images, but no class folders ({_some(loose)})", hint=_LAYOUT)
     if not folders:
-        raise DataError(f"{root} has no class folders", hint=_LAYOUT)
+        raise DataError(f"{printable(root)} has no class folders", hint=_LAYOUT)
     if loose:
-        _log.warning("%s: left out %d images that are in no class folder (%s)", root, len(loose), _some(loose))
+        _log.warning("%s: left out %d images that are in no class folder (%s)", printable(root), len(loose), _some(loose))
     if len(folders) > 1 and {name.lower() for name in folders} <= _SPLIT_NAMES:
         raise DataError(
-            f"{root} holds a data set that is split already ({_some(list(folders))}), not class folders",
-            hint=f"Pass one part of it, for example {next(iter(folders.values()))}.",
+            f"{printable(root)} holds a data set that is split already ({_some(list(folders))}), not class folders",
+            hint=f"Pass one part of it, for example {printable(next(iter(folders.values())))}.",
         )
     return dict(sorted(folders.items()))
 
 
 def _check_classes(root: Path, folders: dict[str, Path], found: dict[str, list[Path]], *, training: bool) -> None:
     if not any(found.values()):
-        raise DataError(f"the class folders in {root} hold no images", hint="Usable are JPEG, PNG, GIF and BMP files.")
+        raise DataError(f"the class folders in {printable(root)} hold no images", hint="Usable are JPEG, PNG, GIF and BMP files.")
     if not training:
         return
     if empty := [name for name, files in found.items() if not files]:
         raise DataError(
-            f"{root} has class folders without any image: {_some(empty)}", hint="Remove them, or put images into them."
+            f"{printable(root)} has class folders without any image: {_some(empty)}", hint="Remove them, or put images into them."
         )
     if len(found) == 1:
         name, folder = next(iter(folders.items()))
         inner = [entry.name for entry in _entries(folder) if entry.is_dir()]
         raise DataError(
-            f"{root} has only one class, {name!r}",
-            hint=f"Did you mean {folder}?" if len(inner) > 1 else "A classifier needs images of two or more classes.",
+            f"{printable(root)} has only one class, {name!r}",
+            hint=f"Did you mean {printable(folder)}?" if len(inner) > 1 else "A classifier needs images of two or more classes.",
         )
 
 
@@ -154,12 +155,12 @@ def _images_below(folder: Path) -> list[Path]:
     if unsupported:
         kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(kind for kind, _ in unsupported).items())
         raise DataError(
-            f"{folder} has images that cannot be decoded ({kinds}): {_some([file.name for _, file in unsupported])}",
+            f"{printable(folder)} has images that cannot be decoded ({kinds}): {_some([file.name for _, file in unsupported])}",
             hint=CONVERT_HINT,
         )
     if others:
         names = _some([file.name for file in others])
-        _log.warning("%s: left out %d files that are no images (%s)", folder, len(others), names)
+        _log.warning("%s: left out %d files that are no images (%s)", printable(folder), len(others), names)
     return sorted(images, key=lambda file: file.relative_to(folder).as_posix())
 
 
@@ -181,7 +182,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as scan:
             entries = [entry for entry in scan if not entry.name.startswith(".") and entry.name.lower() not in _LITTER]
     except OSError as error:
-        raise DataError(f"cannot read the folder {folder}: {error.strerror or error}") from error
+        raise DataError(f"cannot read the folder {printable(folder)}: {error.strerror or error}") from error
     return sorted(entries, key=lambda entry: entry.name)
 
 
@@ -206,4 +207,4 @@ def _warn_of_duplicates(found: dict[str, list[Path]]) -> None:
 
 def _some(names: Sequence[str], limit: int = 5) -> str:
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
+    return ", ".join(map(printable, names[:limit])) + more

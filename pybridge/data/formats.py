@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pybridge.errors import DataError
+from pybridge.text import printable
 
 HEADER_BYTES = 512
 """How much of a file `sniff` wants to see."""
@@ -51,7 +52,7 @@ def sniff_file(path: Path) -> str | None:
         with path.open("rb") as file:
             return sniff(file.read(HEADER_BYTES))
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+        raise DataError(f"cannot read {printable(path)}: {error.strerror or error}") from error
 
 
 def _bmp_kind(header: bytes) -> str:

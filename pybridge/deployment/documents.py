@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pybridge.deployment.drift import describe_drift
+from pybridge.text import markdown_code
 
 # tfjs 4.10 is the first whose layers read the weights of a model as they are written today; 5 does not exist yet.
 _TENSORFLOW_JS = ">=4.10.0 <5"
@@ -69,13 +70,13 @@ def package_json(name: str, version: str, description: str, layers: str | None =
 def readme(name: str, manifest: Mapping[str, Any]) -> bytes:
     """What the package is, how it is used, and how it was measured."""
     labels = manifest["labels"]
-    shown = ", ".join(f"`{label}`" for label in labels[:20]) + (f" and {len(labels) - 20} more" if len(labels) > 20 else "")
+    shown = ", ".join(map(markdown_code, labels[:20])) + (f" and {len(labels) - 20} more" if len(labels) > 20 else "")
     preprocessing = manifest["preprocessing"]
     accuracy = manifest["metrics"].get("accuracy")
     facts = [
         f"- Labels: {shown}",
         f"- Input: {preprocessing['width']} x {preprocessing['height']} pixels; the package prepares images as training did",
-        f"- Base model: {manifest['base']}",
+        f"- Base model: {markdown_code(manifest['base'])}",
         f"- Weights: {manifest['model']['precision']}",
     ]
     if accuracy is not None:

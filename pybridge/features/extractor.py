@@ -21,6 +21,7 @@ from pybridge.graphs import Program
 from pybridge.progress import progress
 from pybridge.rpc import Connection, PendingCall
 from pybridge.rpc.runner import Runner
+from pybridge.text import printable
 
 logger = logging.getLogger(__name__)
 
@@ -211,7 +212,7 @@ def _free_abandoned(connection: Connection) -> None:
 
 def _report(images: ImageSet, unreadable: dict[int, str], *, raising: bool) -> None:
     named = [
-        f"  {images.source(position)}: {message.splitlines()[0]}"
+        f"  {printable(images.source(position))}: {message.splitlines()[0]}"
         for position, message in sorted(unreadable.items())[:_NAMED_IN_ERRORS]
     ]
     more = len(unreadable) - len(named)

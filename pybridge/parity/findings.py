@@ -6,6 +6,8 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from pybridge.text import printable
+
 Status = Literal["compared", "unavailable", "unsupported", "failed"]
 """Compared; not on this machine; the runtime cannot run this model; it should have run it, but did not."""
 
@@ -126,18 +128,20 @@ class LayerFinding:
         return {**facts, "causes": list(self.causes), "difference": None if apart else self.difference}
 
     def __str__(self) -> str:
-        start = f"{self.runtime}, {self.example}: "
+        start = f"{self.runtime}, {printable(self.example)}: "
         if self.layer is None:
             return start + (self.remark or f"none of {self.compared} layers differs beyond its tolerance")
         lines = [
-            f"{start}the first of {self.compared} layers that differs is {self.layer!r} ({self.class_name}), "
+            f"{start}the first of {self.compared} layers that differs is {self.layer!r} ({printable(self.class_name)}), "
             f"by {self.difference:.3g}; {self.tolerance:.2g} would pass"
         ]
         if self.alone is False:
             lines.append("  given equal inputs, it does not differ: the difference builds up in the layers before it")
-        lines += [f"  {key}: {ours!r} in the reference, {theirs!r} here" for key, ours, theirs in self.changed_options()]
-        lines.append(f"  likely cause: {self.causes[0]}" if self.causes else "  no cause was found")
-        lines += [f"  or: {cause}" for cause in self.causes[1:]]
+        lines += [
+            f"  {printable(key)}: {ours!r} in the reference, {theirs!r} here" for key, ours, theirs in self.changed_options()
+        ]
+        lines.append(f"  likely cause: {printable(self.causes[0])}" if self.causes else "  no cause was found")
+        lines += [f"  or: {printable(cause)}" for cause in self.causes[1:]]
         if self.remark:
             lines.append(f"  {self.remark}")
         return "\n".join(lines)
@@ -194,7 +198,7 @@ class TrainingCheck:
     def __str__(self) -> str:
         node, python = (", ".join(f"{loss:.6f}" for loss in self.losses[name]) for name in ("node", "python"))
         found = "all equal to the last bit" if not self.different else f"differ by up to {self.max_abs_diff:.3g}"
-        worst = f", most in {self.worst_weight}" if self.worst_weight else ""
+        worst = f", most in {printable(self.worst_weight)}" if self.worst_weight else ""
         compiled, layers = (", ".join(f"{loss:.6f}" for loss in losses) for losses in self.engine_losses.values())
         return (
             f"training           {self.epochs} epochs on {self.images} images: {self.different} of {self.values} weight values "

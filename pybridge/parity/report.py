@@ -9,6 +9,7 @@ from pybridge.errors import ParityError
 from pybridge.parity.findings import ParityFindings
 from pybridge.parity.page import render
 from pybridge.report.pages import write_page
+from pybridge.text import printable
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class ParityReport(ParityFindings):
                 row += f"{result.max_abs_diff_features:11.3g} " if result.max_abs_diff_features is not None else f"{'-':>11} "
             lines.append(row + f"{labels:>11} {result.seconds:8.2f}{'' if result.passes(self.tolerance) else '  FAILED'}")
             if result.worst_image is not None:
-                lines.append(f"  worst: {result.worst_image}")
+                lines.append(f"  worst: {printable(result.worst_image)}")
         return lines
 
     def _findings(self) -> list[str]:

@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import IO, Final, Literal
 
+from pybridge.text import printable
+
 _log = logging.getLogger("pybridge.node")
 
 _CHUNK_BYTES: Final = 64 * 1024
@@ -91,13 +93,13 @@ class Console:
             if stream == "stderr":
                 self._tail.append(text)
             if _TENSORFLOW_LOG.match(text):
-                _log.debug("%s", text)
+                _log.debug("%s", printable(text))
                 continue
             # Without this thread the child would wait for ever on a full pipe, whatever became of where its lines go.
             try:
                 self._write(stream, text)
             except Exception:
-                _log.debug("A line of Node.js could not be passed on: %s", text, exc_info=True)
+                _log.debug("A line of Node.js could not be passed on: %s", printable(text), exc_info=True)
 
 
 def checked_target(target: ConsoleTarget) -> ConsoleTarget:
@@ -117,7 +119,7 @@ def _print(stream: ConsoleStream, line: str) -> None:
 
 
 def _log_line(stream: ConsoleStream, line: str) -> None:
-    _log.log(logging.INFO if stream == "stdout" else logging.WARNING, "%s", line)
+    _log.log(logging.INFO if stream == "stdout" else logging.WARNING, "%s", printable(line))
 
 
 def _drop(_stream: ConsoleStream, _line: str) -> None:

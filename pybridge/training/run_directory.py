@@ -17,6 +17,7 @@ from pybridge.data.preprocessing import Preprocessing
 from pybridge.errors import BridgeError, ModelFormatError
 from pybridge.storage.files import PARTIAL_SUFFIX, replace_file
 from pybridge.storage.hashes import sha256_of
+from pybridge.text import printable
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.training.checkpoint import read_checkpoint
 from pybridge.training.history import History
@@ -239,10 +240,10 @@ class RunDirectory:
         if not path.is_relative_to(self.path.resolve()):
             raise ModelFormatError(f"{self.path / RUN_FILE} names {name!r}, which lies outside the run")
         if not path.is_file():
-            raise ModelFormatError(f"{path} is missing", hint="Restore the run from a copy.")
+            raise ModelFormatError(f"{printable(path)} is missing", hint="Restore the run from a copy.")
         if sha256_of(path) != expected:
             raise ModelFormatError(
-                f"{path} was altered after training: its SHA-256 is not that in {RUN_FILE}",
+                f"{printable(path)} was altered after training: its SHA-256 is not that in {RUN_FILE}",
                 hint="Restore the run from a copy.",
             )
 

@@ -61,4 +61,5 @@ def test_it_trains_outside_the_repository(installed: Path, waste: Path, small_ba
     out = tmp_path / "run"
     trained = json.loads(run(installed, "train", waste, "--out", out, "--base", small_base, "--epochs", 1, "--json"))
     assert trained["epochs"] == 1
+    assert "held-out images" in (out / "report.html").read_text("utf-8")
     assert json.loads(run(installed, "verify", out, waste / "glass", "--json"))["passed"] is True
