@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
 # Persian, the languages of India and emoji cannot be written without these two joiners.
@@ -30,6 +31,11 @@ def printable(value: object) -> str:
         'cat\\x1b[2J\\n'
     """
     return _UNUSUAL.sub(_python_escape, str(value))
+
+
+def listed(names: Iterable[object]) -> str:
+    """Names, each as by `printable`, with commas between."""
+    return ", ".join(map(printable, names))
 
 
 def printable_lines(text: str) -> str:

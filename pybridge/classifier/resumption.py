@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pybridge.classifier.settings import in_use
 from pybridge.errors import DataError
-from pybridge.text import printable
+from pybridge.text import listed, printable
 from pybridge.training.checkpoint import read_checkpoint
 from pybridge.training.loop import FitState
 from pybridge.training.run_directory import RunDirectory, RunRecord
@@ -31,8 +31,8 @@ def checkpoint_to_resume(run: RunDirectory, record: RunRecord) -> FitState | Non
     begun, _ = run.read()
     if begun.class_names != record.class_names:
         raise DataError(
-            f"{run.path} was trained on the classes {', '.join(map(printable, begun.class_names))}, but these images have "
-            f"{', '.join(map(printable, record.class_names))}",
+            f"{run.path} was trained on the classes {listed(begun.class_names)}, but these images have "
+            f"{listed(record.class_names)}",
             hint="Go on with the images that it was trained on, or choose another folder for a new run.",
         )
     if begun.base.get("sha256") != record.base.get("sha256"):

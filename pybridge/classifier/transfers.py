@@ -9,7 +9,7 @@ from pybridge.classifier.inputs import TrainingImages, weights_by_name
 from pybridge.data import Augmentation, Preprocessing
 from pybridge.loading import BaseModel
 from pybridge.session import Session
-from pybridge.text import printable
+from pybridge.text import listed
 from pybridge.tfjs.cuts import choose_cut, fixed_layers
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.tfjs.topology import layer_names, truncate
@@ -104,6 +104,6 @@ def _tell_of_fixed_layers(model: LayersModel, cut: str | None) -> None:
         "%d of the unfrozen layers are marked as not trainable and stay as they are: %s%s. If you froze them, unfreeze them "
         "where the model comes from (layer.trainable = True) and train anew.",
         len(fixed),
-        ", ".join(map(printable, fixed[:5])),
+        listed(fixed[:5]),
         ", ..." if len(fixed) > 5 else "",
     )

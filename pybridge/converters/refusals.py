@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pybridge.errors import ModelFormatError
+from pybridge.text import printable
 
 
 class Refused(Exception):  # noqa: N818, it is an answer, not a fault, and never leaves the converters
@@ -44,7 +45,10 @@ class Refusals:
         """
         if not self.found:
             return
-        lines = [f"  {operation} at {where}: {reason}" for operation, where, reason in dict.fromkeys(self.found)]
+        lines = [
+            f"  {printable(operation)} at {printable(where)}: {printable(reason)}"
+            for operation, where, reason in dict.fromkeys(self.found)
+        ]
         raise ModelFormatError(
             f"{self.source} cannot become a TF.js layers model:\n" + "\n".join(lines),
             hint="Replace these operations, or convert the part of the model that has none of them.",

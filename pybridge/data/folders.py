@@ -15,7 +15,7 @@ import numpy as np
 from pybridge.data.dataset import ImageSet
 from pybridge.data.formats import CONVERT_HINT, DECODABLE, sniff_file
 from pybridge.errors import DataError
-from pybridge.text import printable
+from pybridge.text import listed, printable
 
 _log = logging.getLogger("pybridge.data")
 
@@ -207,4 +207,4 @@ def _warn_of_duplicates(found: dict[str, list[Path]]) -> None:
 
 def _some(names: Sequence[str], limit: int = 5) -> str:
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(map(printable, names[:limit])) + more
+    return listed(names[:limit]) + more

@@ -11,6 +11,7 @@ from typing import Any
 
 from pybridge.converters.keras.record import OWN_MODULES
 from pybridge.errors import ModelFormatError
+from pybridge.text import printable
 
 SIZE_LIMIT = 16 * 2**30
 """The largest content of a Keras file that is unpacked or read, in bytes; the largest of keras.applications has 1.6 GB."""
@@ -122,13 +123,13 @@ def check_config(config: dict[str, Any], file: Path, *, allow_lambda: bool = Fal
         class_name = part["class_name"]
         inner = part.get("config")
         name = inner.get("name", "") if isinstance(inner, dict) else ""
-        shown = f"{name!r} ({class_name})" if name else str(class_name)
+        shown = f"{name!r} ({printable(class_name)})" if name else printable(class_name)
         if class_name in ("Lambda", "__lambda__") or (isinstance(inner, dict) and inner.get("class_name") == "__lambda__"):
             lambdas.append(shown)
         elif class_name in _UNSAFE_CLASSES:
             refused.append(f"{shown}: {_UNSAFE_CLASSES[class_name]}")
         elif not _is_known(part):
-            refused.append(f"{shown}: a class of its author's, {part.get('registered_name') or part.get('module')}")
+            refused.append(f"{shown}: a class of its author's, {printable(part.get('registered_name') or part.get('module'))}")
         elif isinstance(inner, dict) and isinstance(inner.get("vocabulary"), str):
             refused.append(f"{shown}: reads its vocabulary from another file")
     if lambdas and not allow_lambda:

@@ -13,6 +13,7 @@ from typing import Any
 
 from pybridge.errors import ModelFormatError
 from pybridge.loading.protobuf import fields, integer, messages, text
+from pybridge.text import listed
 from pybridge.tfjs.graph import suggest
 from pybridge.tfjs.port import Port
 
@@ -210,9 +211,8 @@ def _choose(names: list[str], wanted: str | None, folder: Path) -> str:
     if "serving_default" in names:
         return "serving_default"
     if len(names) != 1:
-        listed = ", ".join(names) or "none"
         raise ModelFormatError(
-            f"{folder}: which signature is meant? It has {listed}",
+            f"{folder}: which signature is meant? It has {listed(names) or 'none'}",
             hint="Choose one: load_model(folder, signature=...), or --signature of `pybridge convert`."
             if names
             else "Export it again with a signature.",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pybridge.errors import ModelFormatError
+from pybridge.text import printable
 
 _SIMPLIFY = "Only models with one input and one output, whose inner models are used once each, can be a base."
 _DAMAGED = "The model is damaged: export or download it again."
@@ -134,7 +135,7 @@ def suggest(word: str, known: Iterable[str]) -> str:
     """Write a hint that names what is closest to a mistyped word."""
     import difflib
 
-    names = list(known)
+    names = [printable(name) for name in known]
     close = difflib.get_close_matches(word, names, n=3, cutoff=0.5)
     if close:
         return f"Did you mean {' or '.join(close)}?"

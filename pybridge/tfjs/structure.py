@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from pybridge.errors import ModelFormatError
+from pybridge.text import listed
 
 CONTAINERS = ("Functional", "Model", "Sequential")
 NESTING_LIMIT = 16
@@ -402,7 +403,7 @@ def _order(layers: dict[str, Entry], where: str) -> list[tuple[str, int]]:
             if not left:
                 del waiting[name]
         if not progress:
-            raise ModelFormatError(f"the layers of {where!r} form a cycle: {', '.join(list(waiting)[:5])}", hint=_DAMAGED)
+            raise ModelFormatError(f"the layers of {where!r} form a cycle: {listed(list(waiting)[:5])}", hint=_DAMAGED)
     for name, entry in layers.items():
         entry.uses = done[name]
     return steps

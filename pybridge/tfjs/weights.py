@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pybridge.errors import ModelFormatError
 from pybridge.tfjs.precision import PRECISIONS, Precision
+from pybridge.text import listed
 
 _DAMAGED = "The model is damaged or incomplete: export or download it again."
 _DTYPES = {"float32": "<f4", "int32": "<i4", "bool": "|b1", "complex64": "<c8"}
@@ -129,7 +130,7 @@ def read_weights(groups: list[WeightGroup], folder: Path) -> dict[str, NDArray[A
         size = sum(file.stat().st_size for file in files)
         if size < group.size or (size > group.size and not group.has_strings):
             raise ModelFormatError(
-                f"{', '.join(group.paths[:3])} in {folder}: {size} bytes, but the manifest describes {group.size}",
+                f"{listed(group.paths[:3])} in {folder}: {size} bytes, but the manifest describes {group.size}",
                 hint=_DAMAGED,
             )
         data = b"".join(file.read_bytes() for file in files)

@@ -14,6 +14,7 @@ from pybridge.converters.onnx.reading import DAMAGED, read_constant, read_model,
 from pybridge.converters.onnx.registry import Node
 from pybridge.converters.refusals import Refusals, Refused
 from pybridge.errors import ModelFormatError
+from pybridge.text import printable
 from pybridge.tfjs.layers_model import LayersModel
 
 _CHANNELS = (1, 3, 4)
@@ -83,7 +84,7 @@ class _Conversion:
             raise ModelFormatError(f"{self.file}: holds sparse weights", hint="Export it with dense ones.")
         inputs = [entry for entry in self.graph.input if entry.name not in self.results]
         if len(inputs) != 1:
-            names = ", ".join(entry.name for entry in inputs)
+            names = ", ".join(printable(entry.name) for entry in inputs)
             raise ModelFormatError(f"{self.file}: has {len(inputs)} inputs ({names})", hint="Export it with one input.")
         self._input(inputs[0], input_shape)
         users = self._users()

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pybridge.converters.to_keras.own_layers import OWN
 from pybridge.errors import ModelFormatError
+from pybridge.text import listed, printable
 from pybridge.tfjs.structure import Structure
 
 _INCOMPLETE = "The model is damaged or incomplete: export or download it again."
@@ -145,7 +146,7 @@ def _check_constraint(layer: str, name: str, variable: Any) -> None:
     kept = np.asarray(variable.constraint(variable.value))
     if not np.allclose(kept, value, rtol=1e-5, atol=1e-6):
         raise ModelFormatError(
-            f"the weight {layer}/{name} does not keep its constraint; TF.js would change it when it loads the model",
+            f"the weight {printable(f'{layer}/{name}')} does not keep its constraint; TF.js would change it in loading",
             hint="Load the model in TF.js and save it again, or take the constraint out of its config.",
         )
 
@@ -156,13 +157,14 @@ def _set(layer: str, pairs: list[tuple[str, Any, NDArray[Any] | None]], found: M
         if value is None or tuple(value.shape) != tuple(variable.shape) or value.dtype.kind not in "fiub":
             state = "missing" if value is None else f"{value.dtype} of shape {list(value.shape)}"
             raise ModelFormatError(
-                f"the weight {layer}/{name} is {state}; the layer needs {list(variable.shape)}", hint=_INCOMPLETE
+                f"the weight {printable(f'{layer}/{name}')} is {state}; the layer needs {list(variable.shape)}",
+                hint=_INCOMPLETE,
             )
         variable.assign(np.asarray(value, dtype=variable.dtype))
         _check_constraint(layer, name, variable)
         used += 1
     if used < len(found):
         raise ModelFormatError(
-            f"the layer {layer!r} has {len(found)} weights in the file, but only {used} in Keras: {', '.join(found)}",
+            f"the layer {layer!r} has {len(found)} weights in the file, but only {used} in Keras: {listed(found)}",
             hint=_INCOMPLETE,
         )
