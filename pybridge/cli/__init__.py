@@ -12,7 +12,7 @@ from pybridge._version import __version__
 from pybridge.cli import bench, evaluation, exporting, machine, serving, training
 from pybridge.cli.common import FAILED, MISUSED, Verbs, say
 from pybridge.errors import BridgeError, DataError, ModelFormatError
-from pybridge.text import printable_lines
+from pybridge.text import printable, printable_lines
 
 # What the user can mend by another argument; everything else means that the thing asked failed.
 _MISTAKES = (DataError, ModelFormatError, ValueError)
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(str(error), FAILED)
     except OSError as error:
         # A full disk, a folder that is read-only: nothing in pybridge can mend it.
-        place = f": {error.filename}" if error.filename else ""
+        place = f": {printable(error.filename)}" if error.filename else ""
         return _complain(f"{error.strerror or error}{place}", FAILED)
     return code
 
@@ -83,4 +83,4 @@ class _Formatter(logging.Formatter):
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Complains; a shell's wildcard may have put file names of others where they are no arguments."""
-        super().error(printable_lines(message))
+        super().error(printable(message))
