@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybridge.errors import ModelFormatError
-from pybridge.tfjs.precision import PRECISIONS, Precision
 from pybridge.text import listed
+from pybridge.tfjs.precision import PRECISIONS, Precision
 
 _DAMAGED = "The model is damaged or incomplete: export or download it again."
 _DTYPES = {"float32": "<f4", "int32": "<i4", "bool": "|b1", "complex64": "<c8"}
