@@ -97,7 +97,7 @@ def parse_encoded(data: bytes, name: str) -> EncodedImage:
     width, height, orientation = _read_header(data, name)
     if width * height > MAX_PIXELS:
         raise DataError(f"{printable(name)} has {width} x {height} pixels; at most {MAX_PIXELS:,} are decoded")
-    check_structure(data, kind, width * height, name)
+    check_structure(data, kind, width * height, printable(name))
     if orientation >= 5:
         width, height = height, width
     return EncodedImage(data, orientation, width, height)
