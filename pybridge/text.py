@@ -6,6 +6,7 @@ Whatever is shown to people goes through here; what programs read stays exact.
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 import unicodedata
@@ -36,6 +37,20 @@ def printable(value: object) -> str:
 def listed(names: Iterable[object]) -> str:
     """Names, each as by `printable`, with commas between."""
     return ", ".join(map(printable, names))
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Write a hint that names what is closest to a mistyped word.
+
+    Example:
+        >>> suggest("relo", ["conv", "relu"])
+        'Did you mean relu?'
+    """
+    names = [printable(name) for name in known]
+    close = difflib.get_close_matches(word, names, n=3, cutoff=0.5)
+    if close:
+        return f"Did you mean {' or '.join(close)}?"
+    return f"There are: {', '.join(names[:10])}" + (f" and {len(names) - 10} more." if len(names) > 10 else ".")
 
 
 def printable_lines(text: str) -> str:

@@ -23,7 +23,7 @@ from pybridge.node.conversion import convert
 from pybridge.runtime.bundle import find_bundle
 from pybridge.tfjs.cuts import choose_cut
 from pybridge.tfjs.layers_model import LayersModel
-from pybridge.tfjs.topology import layer_names, truncate
+from pybridge.tfjs.surgery import layer_names, truncate
 from pybridge.training.head import POOLING_LAYER
 from pybridge.training.transfer import trainable_part
 

@@ -12,7 +12,7 @@ from pybridge.session import Session
 from pybridge.text import listed
 from pybridge.tfjs.cuts import choose_cut, fixed_layers
 from pybridge.tfjs.layers_model import LayersModel
-from pybridge.tfjs.topology import layer_names, truncate
+from pybridge.tfjs.surgery import layer_names, truncate
 from pybridge.training.head import POOLING_LAYER, append_classifier, append_pooling
 from pybridge.training.options import ClassifierOptions
 from pybridge.training.transfer import Transfer

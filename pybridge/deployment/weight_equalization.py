@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybridge.errors import ModelFormatError
-from pybridge.tfjs.graph import Graph, parse_flat
 from pybridge.tfjs.layers_model import LayersModel
+from pybridge.tfjs.topology import FlatTopology, parse_flat
 
 # A channel that is nearly zero stays so.
 _MOST = 1024.0
@@ -48,7 +48,7 @@ def equalized(model: LayersModel) -> LayersModel:
     return replace(model, weights=weights)
 
 
-def _pairs(graph: Graph, model: LayersModel) -> list[tuple[str, str, float]]:
+def _pairs(graph: FlatTopology, model: LayersModel) -> list[tuple[str, str, float]]:
     """Convolutions whose only reader is a batch normalization of their channels, with its epsilon."""
     layers = {layer.name: layer for layer in graph.layers}
     readers = Counter(source for layer in graph.layers for source in layer.inputs)

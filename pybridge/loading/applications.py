@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pybridge.data.preprocessing import ChannelOrder, Preprocessing
 from pybridge.errors import ModelFormatError
-from pybridge.tfjs.graph import suggest
+from pybridge.text import suggest
 
 _PREFIX = re.compile(r"(?:keras\.applications\.(?:\w+\.)?|keras:)(\w+)$", re.IGNORECASE)
 

@@ -9,9 +9,9 @@ from pybridge.data.preprocessing import Preprocessing
 from pybridge.errors import ModelFormatError
 from pybridge.loading.finding import FoundModel, Source, find_model
 from pybridge.loading.lifting import lift
-from pybridge.tfjs.graph import parse_flat
 from pybridge.tfjs.layers_model import LayersModel
-from pybridge.tfjs.topology import feature_layer, flatten, input_shape, truncate
+from pybridge.tfjs.surgery import feature_layer, flatten, input_shape, truncate
+from pybridge.tfjs.topology import parse_flat
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from pybridge.errors import ModelFormatError
 from pybridge.loading.applications import application_names, find_application
 from pybridge.loading.keras_files import application_model, keras_file_model
 from pybridge.loading.saved_model import SavedModel, is_saved_model, read_saved_model
-from pybridge.tfjs.graph import suggest
+from pybridge.text import suggest
 from pybridge.tfjs.graph_model import GraphModel, is_graph_model_file
 from pybridge.tfjs.layers_model import LayersModel
-from pybridge.tfjs.topology import input_shape as shape_of_input
+from pybridge.tfjs.surgery import input_shape as shape_of_input
 from pybridge.zoo.download import fetch_model, redacted
 
 if TYPE_CHECKING:

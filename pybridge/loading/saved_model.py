@@ -13,8 +13,7 @@ from typing import Any
 
 from pybridge.errors import ModelFormatError
 from pybridge.loading.protobuf import fields, integer, messages, text
-from pybridge.text import listed
-from pybridge.tfjs.graph import suggest
+from pybridge.text import listed, suggest
 from pybridge.tfjs.port import Port
 
 GRAPH_FILE = "saved_model.pb"

@@ -19,7 +19,7 @@ from pybridge.tfjs.graph_model import GraphModel
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.tfjs.port import Port
 from pybridge.tfjs.precision import Precision
-from pybridge.tfjs.structure import check_topology
+from pybridge.tfjs.topology import check_topology
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from pybridge.data import class_weights
 from pybridge.errors import DataError
 from pybridge.node.model import Model
-from pybridge.tfjs.graph import parse_nested
 from pybridge.tfjs.layers_model import LayersModel
+from pybridge.tfjs.topology import parse_nested
 from pybridge.training.options import Loss
 
 # Layers behind the one whose activation says what the outputs are.

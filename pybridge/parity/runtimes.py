@@ -15,7 +15,7 @@ from pybridge.parity.browser import find_browser
 from pybridge.parity.edge_cases import Cases
 from pybridge.parity.findings import Status
 from pybridge.parity.subjects import Subject
-from pybridge.tfjs.graph import suggest
+from pybridge.text import suggest
 
 REFERENCE = "TensorFlow in Python"
 

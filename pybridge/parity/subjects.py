@@ -13,7 +13,8 @@ from pybridge.node import Model
 from pybridge.parity.edge_cases import InputSpec
 from pybridge.tfjs.graph_model import GraphModel
 from pybridge.tfjs.layers_model import LayersModel
-from pybridge.tfjs.structure import parse_structure, snake
+from pybridge.tfjs.topology import parse_topology
+from pybridge.tfjs.topology.names import snake
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def _lifted(graph: GraphModel) -> LayersModel | None:
         layers = lift(graph)
     except ModelFormatError:
         return None
-    structure = parse_structure(layers.topology)
+    structure = parse_topology(layers.topology)
     # Which of several inputs is which would be a guess.
     return layers if len(structure.inputs) == len(structure.outputs) == 1 else None
 
@@ -116,7 +117,7 @@ def _lifted(graph: GraphModel) -> LayersModel | None:
 def _shortest_table(model: LayersModel) -> int | None:
     sizes = [
         {snake(key): value for key, value in entry.config.items()}.get("input_dim")
-        for _, entry in parse_structure(model.topology).walk()
+        for _, entry in parse_topology(model.topology).walk()
         if entry.class_name == "Embedding"
     ]
     return min((size for size in sizes if isinstance(size, int)), default=None)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +15,7 @@ from pybridge.parity.findings import TrainingCheck
 from pybridge.rpc.runner import Runner
 from pybridge.session import Session
 from pybridge.tfjs.layers_model import LayersModel
+from pybridge.tfjs.surgery import with_options
 from pybridge.training.engines import create_trainer
 from pybridge.training.options import ENGINES, EngineName, TrainingOptions
 from pybridge.training.preparation import EngineChoice, EnginePreparation
@@ -142,7 +140,7 @@ def _compare(session: Session, tail: LayersModel, choice: EngineChoice, course: 
     worst = max(gaps, key=lambda name: gaps[name][1])
     few = replace(course, examples=replace(course.examples, order=course.used[:_MOST_FOR_LAYERS]))
     by_engine: dict[str, list[float]] = {
-        engine: _losses(engine, session.runner, _without_dropout(tail), few) for engine in ENGINES
+        engine: _losses(engine, session.runner, with_options(tail, "Dropout", rate=0.0), few) for engine in ENGINES
     }
     compiled, layers = (np.array(by_engine[engine]) for engine in ENGINES)
     return TrainingCheck(
@@ -178,17 +176,3 @@ def _labels(images: ImageSet) -> NDArray[np.int32]:
     numbers = {name: i for i, name in enumerate(images.class_names)}
     folders = ["" if images.is_array else Path(images.source(i)).parent.name for i in range(len(images))]
     return np.array([numbers.get(folder, i % len(numbers)) for i, folder in enumerate(folders)], np.int32)
-
-
-def _without_dropout(model: LayersModel) -> LayersModel:
-    topology = copy.deepcopy(model.topology)
-
-    def visit(config: Mapping[str, Any]) -> None:
-        layers: Sequence[Any] = config.get("layers", [])
-        for entry in layers:
-            if entry["class_name"] == "Dropout":
-                entry["config"]["rate"] = 0.0
-            visit(entry["config"])
-
-    visit(topology["config"])
-    return LayersModel(topology, model.weights)

@@ -20,7 +20,8 @@ from pybridge.parity.findings import LayerFinding, RuntimeResult
 from pybridge.parity.keras_steps import Step, find_layer, keras_steps, read_steps
 from pybridge.parity.subjects import Subject
 from pybridge.parity.tolerance import accumulation_depth, derived, perturbed
-from pybridge.tfjs.structure import parse_structure, snake
+from pybridge.tfjs.topology import parse_topology
+from pybridge.tfjs.topology.names import snake
 
 Pairs = list[tuple[int, Step, Step]]
 
@@ -176,7 +177,7 @@ def _other_layer(
     if described is not None:
         return described
     assert tested.layers is not None
-    layers = {"/".join(path): entry for path, entry in parse_structure(tested.layers.topology).walk()}
+    layers = {"/".join(path): entry for path, entry in parse_topology(tested.layers.topology).walk()}
     entry = layers.get(step.path)
     config = {snake(key): value for key, value in entry.config.items()} if entry is not None else {}
     return config, alone["weights"] if alone is not None else None

@@ -20,6 +20,7 @@ from pybridge.storage.folders import publish, scratch_beside
 from pybridge.tfjs.graph_model import GraphModel
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.tfjs.precision import PRECISIONS, Precision
+from pybridge.tfjs.topology import parse_topology
 
 Arrays = list[NDArray[Any]]
 Named = dict[str, NDArray[Any]]
@@ -142,7 +143,7 @@ def _renamed(model: OpenedModel, stored: LayersModel, inputs: Named) -> Named:
     """The inputs for layers that were lifted out of a graph, in whose order they are."""
     if isinstance(model, LayersModel):
         return inputs
-    names = [str(entry[0]) for entry in stored.topology["config"]["input_layers"]]
+    names = [reference.layer for reference in parse_topology(stored.topology).inputs]
     return dict(zip(names, inputs.values(), strict=True))
 
 

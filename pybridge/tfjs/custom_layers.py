@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pybridge.errors import ModelFormatError
+from pybridge.errors import ModelFormatError, SetupError
 from pybridge.runtime.bundle import find_bundle
 
 OWN = "Pybridge"
@@ -18,7 +19,7 @@ FILE_NAME = "pybridge-layers.js"
 """The file beside ``model.json`` that registers the classes which the model needs."""
 
 _DEPTH = 64
-_REQUIRE = re.compile(r"require\('\./(\w+)'\)")
+_REINSTALL = "The installation is damaged. Reinstall with: pip install --force-reinstall --no-deps pybridge"
 
 
 def custom_classes(topology: Any) -> set[str]:
@@ -70,34 +71,60 @@ def javascript_for(classes: Iterable[str]) -> str:
     return _TEMPLATE.format(classes=", ".join(wanted), modules=modules, families=listed)
 
 
-@cache
-def own_classes() -> dict[str, str]:
+def own_classes() -> Mapping[str, str]:
     """The file of ``node_runner/layers`` (without ``.js``) that defines each of our classes."""
-    found: dict[str, str] = {}
-    for file in sorted(_folder().glob("*.js")):
-        source = file.read_text(encoding="utf-8")
-        if "static className" not in source:
-            continue
-        for name in re.findall(rf"'({OWN}\w+)'", source):
-            found[name] = file.stem
-        only_in_training = re.search(r"ONLY_IN_TRAINING = \[(.*?)\]", source, re.DOTALL)
-        if only_in_training:
-            found.update((f"{OWN}{name}", file.stem) for name in re.findall(r"'(\w+)'", only_in_training[1]))
-    return found
+    return _manifest().classes
 
 
-@cache
 def own_operations() -> frozenset[str]:
     """The functions of ``keras.ops`` that ``PybridgeOp`` computes."""
-    source = (_folder() / "operation_table.js").read_text(encoding="utf-8")
-    listed = re.search(r"const ACTIVATIONS = \[(.*?)\];", source, re.DOTALL)
-    names = set(re.findall(r"'(\w+)'", listed[1])) if listed else set()
-    for table in re.findall(r"const (?:UNARY|BINARY|COMPARISONS|LOGICAL|REDUCTIONS) = \{(.*?)\};", source, re.DOTALL):
-        names |= set(re.findall(r"(\w+): '", table))
-    assigned = re.search(r"Object\.assign\(operations, \{\n(.*?)\n\}\);", source, re.DOTALL)
-    if assigned:
-        names |= set(re.findall(r"^  (\w+)(?:,|:)", assigned[1], re.MULTILINE))
-    return frozenset(names)
+    return _manifest().operations
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What ``node_runner/layers/manifest.json`` says, which the runner reads too.
+
+    Attributes:
+        requires: The files that each file needs, in the order in which it requires them.
+        classes: The file that defines each class.
+        operations: What ``PybridgeOp`` computes.
+    """
+
+    requires: Mapping[str, tuple[str, ...]]
+    classes: Mapping[str, str]
+    operations: frozenset[str]
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """Read the manifest of a folder, and compare it with the files that are there.
+
+        Raises:
+            SetupError: It is missing or damaged, names a file that is not there, or lacks one that is.
+        """
+        file = folder / "manifest.json"
+        try:
+            document = json.loads(file.read_text(encoding="utf-8"))
+            files = document["files"]
+            requires = {name: tuple(entry["requires"]) for name, entry in files.items()}
+            listed = [(class_name, name) for name, entry in files.items() for class_name in entry.get("classes", ())]
+            operations = frozenset(document["operations"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise SetupError(f"{file} cannot be read ({type(error).__name__}: {error})", hint=_REINSTALL) from error
+        there = {script.stem for script in folder.glob("*.js")} - {"index"}
+        needed = {name for names in requires.values() for name in names}
+        if requires.keys() != there or not needed <= there:
+            wrong = ", ".join(sorted((requires.keys() ^ there) | (needed - there)))
+            raise SetupError(f"{file} and the files beside it disagree about {wrong}", hint=_REINSTALL)
+        classes = dict(listed)
+        if len(classes) != len(listed) or not classes or not operations:
+            raise SetupError(f"{file} names a class twice, or none at all", hint=_REINSTALL)
+        return cls(requires, classes, operations)
+
+
+@cache
+def _manifest() -> Manifest:
+    return Manifest.read(_folder())
 
 
 def _folder() -> Path:
@@ -120,7 +147,7 @@ def _with_dependencies(names: Iterable[str]) -> list[str]:
     def visit(name: str) -> None:
         if name in found:
             return
-        for needed in _REQUIRE.findall(_source(name)):
+        for needed in _manifest().requires[name]:
             visit(needed)
         found[name] = None
 

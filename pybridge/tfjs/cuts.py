@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 
 from pybridge.errors import ModelFormatError
-from pybridge.tfjs.graph import parse_flat, suggest, weights_by_layer
+from pybridge.text import suggest
 from pybridge.tfjs.layers_model import LayersModel
-from pybridge.tfjs.topology import cut_positions
+from pybridge.tfjs.topology import parse_flat
+from pybridge.tfjs.weight_names import weights_by_layer
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,14 @@ def cut_points(model: LayersModel) -> list[CutPoint]:
     Raises:
         ModelFormatError: If the model is not flat or damaged.
     """
-    graph = parse_flat(model.topology)
-    owned = weights_by_layer(model.weights, graph.names)
-    sizes = [sum(model.weights[weight].size for weight in owned.get(name, [])) for name in graph.names]
+    flat = parse_flat(model.topology)
+    owned = weights_by_layer(model.weights, flat.names)
+    sizes = [sum(model.weights[weight].size for weight in owned.get(name, [])) for name in flat.names]
     total, layers = sum(sizes), len(owned)
     points: list[CutPoint] = []
-    narrow = set(cut_positions(graph))
+    narrow = set(flat.cut_positions())
     parameters = weighted = 0
-    for position, name in enumerate(graph.names):
+    for position, name in enumerate(flat.names):
         parameters += sizes[position]
         weighted += name in owned
         if position > 0 and position in narrow:
@@ -109,9 +110,9 @@ def fixed_layers(model: LayersModel, cut: str | None) -> list[str]:
         model: A flat model.
         cut: A layer of it; None for the whole model.
     """
-    graph = parse_flat(model.topology)
-    owned = weights_by_layer(model.weights, graph.names)
-    behind = graph.layers if cut is None else graph.layers[graph.index(cut) + 1 :]
+    flat = parse_flat(model.topology)
+    owned = weights_by_layer(model.weights, flat.names)
+    behind = flat.layers if cut is None else flat.layers[flat.index(cut) + 1 :]
     return [layer.name for layer in behind if layer.name in owned and layer.config.get("trainable") is False]
 
 

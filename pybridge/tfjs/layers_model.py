@@ -15,7 +15,7 @@ from pybridge.errors import ModelFormatError
 from pybridge.storage.files import PARTIAL_SUFFIX, replace_file
 from pybridge.tfjs.custom_layers import FILE_NAME, custom_classes, javascript_for
 from pybridge.tfjs.precision import Precision
-from pybridge.tfjs.structure import check_topology
+from pybridge.tfjs.topology import CONTAINERS, check_topology
 from pybridge.tfjs.weights import encode_weights, parse_manifest, read_weights, tfjs_dtype
 
 MODEL_JSON_LIMIT = 64 * 2**20
@@ -173,7 +173,7 @@ def layers_topology(document: dict[str, Any], where: str) -> dict[str, Any]:
             hint="Give the model.json of a TF.js layers model, or the folder that holds it.",
         )
     model = topology.get("model_config", topology)
-    if not isinstance(model, dict) or model.get("class_name") not in ("Functional", "Model", "Sequential"):
+    if not isinstance(model, dict) or model.get("class_name") not in CONTAINERS:
         found = model.get("class_name") if isinstance(model, dict) else None
         raise ModelFormatError(
             f"{where}: modelTopology is of class {str(found)[:80]!r}, not Sequential or Functional",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pybridge.tfjs.layers_model import LayersModel
-from pybridge.tfjs.topology import append_head
+from pybridge.tfjs.surgery import append_head
 
 POOLING_LAYER = "pybridge_pool"
 OUTPUT_LAYER = "pybridge_probabilities"

@@ -15,7 +15,7 @@ from pybridge.features import FeatureExtractor
 from pybridge.graphs import Program
 from pybridge.session import Session
 from pybridge.tfjs.layers_model import LayersModel
-from pybridge.tfjs.topology import split, truncate
+from pybridge.tfjs.surgery import split, truncate
 from pybridge.training.callbacks import Callback
 from pybridge.training.engines import create_trainer
 from pybridge.training.loop import FitResult, FitState, fit

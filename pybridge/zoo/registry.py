@@ -9,7 +9,7 @@ from functools import cache
 from importlib import import_module
 
 from pybridge.errors import ModelFormatError
-from pybridge.tfjs.graph import suggest
+from pybridge.text import suggest
 from pybridge.zoo import models
 from pybridge.zoo.entry import ZooEntry
 

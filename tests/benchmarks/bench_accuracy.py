@@ -37,7 +37,7 @@ from pybridge.models import to_keras  # noqa: E402
 from pybridge.runtime import ensure  # noqa: E402
 from pybridge.session import Session  # noqa: E402
 from pybridge.tfjs.cuts import choose_cut  # noqa: E402
-from pybridge.tfjs.topology import split  # noqa: E402
+from pybridge.tfjs.surgery import split  # noqa: E402
 from pybridge.training.head import append_pooling  # noqa: E402
 
 BASE = "efficientnet_lite0"

@@ -158,6 +158,15 @@ def test_a_record_of_our_own_classes_is_followed_under_every_name_that_their_mod
 
 
 @pytest.mark.parametrize(
+    ("key", "value"), [("inbound_nodes", [[3]]), ("inbound_nodes", [[True]]), ("inbound_nodes", 5), ("config", [])], ids=str
+)
+def test_a_topology_that_was_damaged_since_is_another_model(converted: LayersModel, key: str, value: Any) -> None:
+    damaged = edited(converted)
+    damaged.topology["config"]["layers"][1][key] = value
+    assert recover(damaged) is None
+
+
+@pytest.mark.parametrize(
     "record", [None, 3, {}, {"keras": 1}, {"keras": {"version": 1, "model": '{"class_name": "Sequential"}'}}]
 )
 def test_a_damaged_record_is_as_none(converted: LayersModel, record: Any) -> None:
@@ -178,7 +187,7 @@ def test_a_loss_that_tfjs_lacks_leaves_the_model_uncompiled_there_but_not_in_ker
 
 
 def test_a_part_of_a_model_does_not_remember_the_whole(converted: LayersModel) -> None:
-    from pybridge.tfjs.topology import feature_layer, truncate
+    from pybridge.tfjs.surgery import feature_layer, truncate
 
     part = truncate(converted, feature_layer(converted))
     assert "pybridge" not in part.user_metadata

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pybridge.errors import ModelFormatError
 from pybridge.models import to_keras
-from pybridge.tfjs import topology
+from pybridge.tfjs import surgery
 from pybridge.tfjs.cuts import cut_points
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.zoo.models import efficientnet_lite
@@ -72,22 +72,22 @@ def test_weights_arrive_bit_for_bit(residual: LayersModel) -> None:
 @pytest.mark.parametrize("index", [3, 20, -8])
 def test_a_model_cut_in_two_computes_the_same(shared_data: Path, photos: NDArray[np.float32], index: int) -> None:
     x = photos / 127.5 - 1
-    whole = topology.flatten(read(shared_data, "teachable_machine"))
+    whole = surgery.flatten(read(shared_data, "teachable_machine"))
     cut = cut_points(whole)[index].layer
-    features = run(topology.truncate(whole, cut), x)
-    front, tail = topology.split(whole, cut, features.shape[1:])
+    features = run(surgery.truncate(whole, cut), x)
+    front, tail = surgery.split(whole, cut, features.shape[1:])
     assert np.array_equal(run(tail, run(front, x)), run(whole, x))
-    assert np.array_equal(run(topology.join(front, tail), x), run(whole, x))
+    assert np.array_equal(run(surgery.join(front, tail), x), run(whole, x))
 
 
 def with_layer(model: LayersModel, class_name: str, **config: Any) -> LayersModel:
-    base = topology.truncate(model, "relu")
-    return topology.append_head(base, [{"class_name": class_name, "config": {"name": "new", **config}}], {})
+    base = surgery.truncate(model, "relu")
+    return surgery.append_head(base, [{"class_name": class_name, "config": {"name": "new", **config}}], {})
 
 
 def test_hard_sigmoid_has_the_slope_of_tensorflow_js(residual: LayersModel) -> None:
     x = np.random.default_rng(0).standard_normal((1, 8, 8, 3)).astype(np.float32)
-    before = run(topology.truncate(residual, "relu"), x)
+    before = run(surgery.truncate(residual, "relu"), x)
     after = run(with_layer(residual, "Activation", activation="hardSigmoid"), x)
     assert np.allclose(after, np.clip(before * 0.2 + 0.5, 0, 1), atol=1e-6)
 

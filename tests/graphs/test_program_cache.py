@@ -21,7 +21,7 @@ from pybridge.errors import BridgeError, DataError, ModelFormatError
 from pybridge.graphs import Program, TensorFlowProcess, programs_for, run_reference
 from pybridge.graphs.cache import tracing_folder
 from pybridge.runtime import Runtime, ensure
-from pybridge.tfjs.topology import append_head
+from pybridge.tfjs.surgery import append_head
 
 DOUBLING = Preprocessing(4, 4, mean=(0.0,), std=(0.5,))
 

@@ -12,7 +12,7 @@ from pybridge import zoo
 from pybridge.data.preprocessing import Preprocessing
 from pybridge.errors import ModelFormatError
 from pybridge.loading import resolve
-from pybridge.tfjs import topology
+from pybridge.tfjs import surgery
 from pybridge.tfjs.layers_model import LayersModel
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def test_the_default_base_comes_out_of_a_package_and_is_converted_once(cache: Path) -> None:
     base = resolve("efficientnet_lite0")
     assert base.model.parameters == 3_413_024
-    assert topology.layer_names(base.model)[-1] == "top_relu"
+    assert surgery.layer_names(base.model)[-1] == "top_relu"
     assert (base.preprocessing.mean, base.preprocessing.std) == ((127.0,), (128.0,))
     assert base.origin["kind"] == "zoo"
     (converted,) = (cache / "models").glob("efficientnet_lite0-*/model.json")
@@ -44,7 +44,7 @@ def test_a_teachable_machine_export_brings_its_labels_and_cropping(shared_data: 
     assert base.preprocessing == Preprocessing(224, 224, crop="centre", mean=(127.5,), std=(127.5,))
     assert base.origin["kind"] == "teachable_machine"
     assert base.origin["preprocessing"] == "published"
-    assert topology.layer_names(base.model)[-1] == "out_relu"
+    assert surgery.layer_names(base.model)[-1] == "out_relu"
 
 
 def test_an_unknown_models_preprocessing_is_assumed_and_says_so(shared_data: Path) -> None:
@@ -60,8 +60,8 @@ def test_an_unknown_models_preprocessing_is_assumed_and_says_so(shared_data: Pat
 )
 def test_a_model_that_scales_pixels_itself_is_given_them_as_they_are(scale: object, known: str, std: float) -> None:
     rescaling = tiny.layer("Rescaling", "rescaling", scale=scale, offset=-1.0)
-    front = topology.append_head(tiny.entrance(16, 16, 3), [rescaling], {})
-    base = resolve(topology.join(front, tiny.convolution()))
+    front = surgery.append_head(tiny.entrance(16, 16, 3), [rescaling], {})
+    base = resolve(surgery.join(front, tiny.convolution()))
     assert (base.origin["preprocessing"], base.preprocessing.std) == (known, (std,))
 
 

@@ -113,6 +113,18 @@ def test_a_class_that_only_its_author_has_is_refused_with_what_to_do(archive: Pa
         keras_file_model(archive, tensorflow=tensorflow)
 
 
+def test_a_function_of_ours_is_opened(tmp_path: Path, cache: Path, tensorflow: TensorFlowProcess) -> None:
+    import keras
+
+    from pybridge.converters.to_keras.custom_objects import gelu_new
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, activation=gelu_new, name="new")])
+    model.save(tmp_path / "gelu.keras")
+    opened = keras_file_model(tmp_path / "gelu.keras", tensorflow=tensorflow)
+    assert isinstance(opened, LayersModel)
+    assert opened.weights["new/kernel"].shape == (3, 2)
+
+
 def test_a_class_of_its_author_is_refused_by_name(archive: Path, tensorflow: TensorFlowProcess) -> None:
     def change(config: dict[str, Any]) -> None:
         layer = next(layer for layer in config["config"]["layers"] if layer["name"] == "relu")

@@ -12,7 +12,7 @@ import tiny
 import pybridge as pb
 from pybridge.errors import BridgeError, DataError, ModelFormatError
 from pybridge.tfjs.layers_model import LayersModel
-from pybridge.tfjs.topology import append_head
+from pybridge.tfjs.surgery import append_head
 
 RANDOM = np.random.default_rng(3)
 X = RANDOM.normal(size=(60, 3)).astype(np.float32)

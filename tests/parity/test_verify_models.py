@@ -19,7 +19,7 @@ from pybridge.errors import BridgeError, DataError, ModelFormatError
 from pybridge.parity import RUNTIMES, ParityReport
 from pybridge.parity.browser import find_browser
 from pybridge.tfjs.layers_model import LayersModel
-from pybridge.tfjs.topology import append_head
+from pybridge.tfjs.surgery import append_head
 
 Compared = Callable[..., ParityReport]
 

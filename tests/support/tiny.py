@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybridge.tfjs.layers_model import LayersModel
-from pybridge.tfjs.topology import append_head
+from pybridge.tfjs.surgery import append_head
 from pybridge.training.head import append_classifier
 
 NORMALIZATION: dict[str, Any] = {"axis": 3, "momentum": 0.9, "epsilon": 1e-3, "center": True, "scale": True}

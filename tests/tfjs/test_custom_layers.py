@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pybridge.errors import ModelFormatError
+from pybridge.errors import ModelFormatError, SetupError
 from pybridge.runtime import ensure
-from pybridge.tfjs.custom_layers import FILE_NAME, custom_classes, javascript_for, own_classes, own_operations
+from pybridge.runtime.bundle import find_bundle
+from pybridge.tfjs.custom_layers import FILE_NAME, Manifest, custom_classes, javascript_for, own_classes, own_operations
 
 BARE = """
 const fs = require('fs');
@@ -82,7 +86,88 @@ def test_an_unknown_class_is_refused_by_name() -> None:
         javascript_for({"PybridgeNothing"})
 
 
-def test_all_classes_and_operations_are_known_to_python() -> None:
-    assert {"PybridgeGRU", "PybridgeRandomFlip", "PybridgeOp", "PybridgeParameter"} <= set(own_classes())
+LAYERS = find_bundle().node_runner / "layers"
+
+
+def test_the_manifest_says_what_each_file_requires_and_in_which_order() -> None:
+    manifest = Manifest.read(LAYERS)
+    for name, listed in manifest.requires.items():
+        written = re.findall(r"require\('\./(\w+)'\)", (LAYERS / f"{name}.js").read_text(encoding="utf-8"))
+        assert list(listed) == written, name
+
+
+def test_python_and_javascript_know_the_same_classes(tmp_path: Path) -> None:
+    assert register(LAYERS, tmp_path).stdout.split() == sorted(own_classes())
+
+
+def register(layers: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Let plain Node.js register the classes of a folder; it prints their names in order."""
+    runtime = ensure()
+    (folder / "register.js").write_text(
+        f"const {{ registerLayers }} = require({json.dumps(str(layers))});\n"
+        "console.log(registerLayers(require('@tensorflow/tfjs')).sort().join(' '));\n",
+        encoding="utf-8",
+    )
+    environment = {**os.environ, "NODE_PATH": runtime.environment()["NODE_PATH"]}
+    command = [str(runtime.node), str(folder / "register.js")]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture
+def changed(tmp_path: Path) -> Callable[[Callable[[dict[str, Any]], None]], Path]:
+    """A copy of the folder of classes, with another manifest."""
+
+    def change(edit: Callable[[dict[str, Any]], None]) -> Path:
+        folder = tmp_path / "layers"
+        shutil.copytree(LAYERS, folder)
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        edit(manifest)
+        (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+        return folder
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda manifest: manifest["files"]["pooling"]["classes"].pop(0), "lacks PybridgeAdaptiveAveragePooling1D"),
+        (lambda manifest: manifest["files"]["pooling"]["classes"].append("PybridgeNothing"), "names PybridgeNothing in vain"),
+        (lambda manifest: manifest["operations"].remove("matmul"), "lacks matmul"),
+    ],
+)
+def test_javascript_refuses_a_manifest_that_does_not_fit_its_classes(
+    changed: Any, tmp_path: Path, edit: Callable[[dict[str, Any]], None], message: str
+) -> None:
+    done = register(changed(edit), tmp_path)
+    assert done.returncode != 0
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda manifest: manifest["files"].pop("pooling"), "disagree about pooling"),
+        (lambda manifest: manifest["files"].update(nothing={"requires": []}), "disagree about nothing"),
+        (lambda manifest: manifest["files"]["pooling"]["requires"].append("nothing"), "disagree about nothing"),
+        (lambda manifest: manifest["files"]["pooling"]["classes"].append("PybridgeGRU"), "names a class twice"),
+        (lambda manifest: manifest["operations"].clear(), "none at all"),
+        (lambda manifest: manifest["files"]["pooling"].pop("requires"), "KeyError"),
+        (lambda manifest: manifest.update(files=[]), "cannot be read"),
+    ],
+)
+def test_python_refuses_a_manifest_that_does_not_fit_the_files(
+    changed: Any, edit: Callable[[dict[str, Any]], None], message: str
+) -> None:
+    with pytest.raises(SetupError, match=message):
+        Manifest.read(changed(edit))
+
+
+def test_a_missing_manifest_is_not_an_empty_one(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="cannot be read"):
+        Manifest.read(tmp_path)
+
+
+def test_operations_have_the_names_of_keras() -> None:
     assert {"matmul", "get_item", "softmax", "greater", "mean"} <= own_operations()
     assert all(re.fullmatch(r"[a-z_0-9]+", name) for name in own_operations())

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pybridge.errors import ModelFormatError
-from pybridge.tfjs import topology
+from pybridge.tfjs import surgery
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.tfjs.weights import decode_group, parse_manifest
 
@@ -185,8 +185,8 @@ def test_damaged_files_give_a_model_or_a_clear_error(
     for _ in range(400):
         (tmp_path / "model.json").write_text(json.dumps(mutated(original, chance)))
         try:
-            flat = topology.flatten(LayersModel.read(tmp_path))
-            topology.truncate(flat, topology.feature_layer(flat)).sha256()
+            flat = surgery.flatten(LayersModel.read(tmp_path))
+            surgery.truncate(flat, surgery.feature_layer(flat)).sha256()
         except ModelFormatError as error:
             refused += 1
             assert error.hint

@@ -18,7 +18,7 @@ from pybridge.errors import BridgeError, DataError, ModelFormatError
 from pybridge.graphs import TensorFlowProcess
 from pybridge.runtime import ensure
 from pybridge.tfjs.layers_model import LayersModel
-from pybridge.tfjs.topology import append_head
+from pybridge.tfjs.surgery import append_head
 from pybridge.training.checkpoint import read_checkpoint, write_checkpoint
 from pybridge.training.options import TrainingOptions
 from pybridge.training.preparation import EnginePreparation

@@ -14,7 +14,7 @@ from pybridge.graphs.training.cache import training_program_for
 from pybridge.graphs.training.reference import train_reference
 from pybridge.runtime import ensure
 from pybridge.tfjs.layers_model import LayersModel
-from pybridge.tfjs.topology import append_head
+from pybridge.tfjs.surgery import append_head
 from pybridge.training.engines import create_trainer
 from pybridge.training.head import append_classifier
 from pybridge.training.options import ENGINES, TrainingOptions

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from pybridge.converters.building.values import BATCH, Constant, Value
 from pybridge.converters.refusals import Refused
 from pybridge.tfjs.layers_model import LayersModel
+from pybridge.tfjs.topology.names import first_free, numbered
+from pybridge.tfjs.topology.write import functional, layer_entry
 
 _RANK_LIMIT = 6
 
@@ -236,24 +238,25 @@ class Builder:
             order = orders[position] if orders is not None else range(value.rank)
             ends.append(self.ordered(value, list(order), name="output"))
         needed = self._needed(ends)
-        entries = [self._entry(name, emitted, needed[name]) for name, emitted in self._layers.items() if name in needed]
         renumbered = {(name, node): place for name, nodes in needed.items() for place, node in enumerate(sorted(nodes))}
 
-        def reference(value: Value) -> list[Any]:
+        def place(value: Value) -> tuple[str, int, int]:
             name, node, index = value.tensor
-            return [name, renumbered[name, node], index]
+            return name, renumbered[name, node], index
 
-        for entry in entries:
-            entry["inbound_nodes"] = [[[*reference(value), {}] for value in node] for node in entry["inbound_nodes"]]
-        used = [value for value in self.inputs if value.layer in needed]
-        config: dict[str, Any] = {
-            "name": self.name,
-            "layers": entries,
-            "input_layers": [list(value.tensor) for value in used],
-            "output_layers": [reference(value) for value in ends],
-        }
+        entries = [
+            layer_entry(
+                name,
+                emitted.class_name,
+                emitted.config,
+                [[place(value) for value in emitted.nodes[node]] for node in sorted(needed[name])] if emitted.nodes else [],
+            )
+            for name, emitted in self._layers.items()
+            if name in needed
+        ]
+        used = [value.tensor for value in self.inputs if value.layer in needed]
         weights = {name: value for name, value in self.weights.items() if name.rpartition("/")[0] in needed}
-        return LayersModel({"class_name": "Functional", "config": config}, weights)
+        return LayersModel(functional(self.name, entries, used, [place(value) for value in ends]), weights)
 
     def _needed(self, ends: Sequence[Value]) -> dict[str, set[int]]:
         needed: dict[str, set[int]] = {}
@@ -268,10 +271,6 @@ class Builder:
         if not any(self._layers[name].class_name == "InputLayer" for name in needed):
             raise Refused("the output does not depend on the input")
         return needed
-
-    def _entry(self, name: str, emitted: _Emitted, nodes: set[int]) -> dict[str, Any]:
-        inbound = [emitted.nodes[node] for node in sorted(nodes)] if emitted.nodes else []
-        return {"class_name": emitted.class_name, "name": name, "config": emitted.config, "inbound_nodes": inbound}
 
     def _raw(self, class_name: str, config: dict[str, Any], tensor: tuple[str, int, int], name: str) -> tuple[str, int, int]:
         """Add a layer without weights that only moves elements, once for each tensor."""
@@ -320,11 +319,7 @@ class Builder:
         return unique
 
     def _unique(self, wish: str) -> str:
-        name = legal_name(wish) or "layer"
-        candidate, number = name, 1
-        while candidate in self._layers:
-            candidate, number = f"{name}_{number}", number + 1
-        return candidate
+        return first_free(numbered(legal_name(wish) or "layer"), self._layers)
 
 
 def legal_name(wish: str) -> str:

@@ -9,12 +9,12 @@ from typing import Any
 
 from pybridge.converters.keras.call import Call
 from pybridge.converters.keras.common_layers import emit_common
-from pybridge.converters.keras.emitter import Container, EmittedLayer, Names, Shape, Symbol
+from pybridge.converters.keras.emitter import Container, EmittedLayer, Shape, Symbol
 from pybridge.converters.keras.expressions import Weight
 from pybridge.converters.keras.graph import GRAPH_FORMAT, graph_of, in_order_of, needed_nodes, shares_across_models, with_symbols
 from pybridge.converters.keras.masks import RECURRENT, check_mask, makes_mask, travelling_mask, with_new_mask
 from pybridge.converters.keras.own_operations import emit_operation
-from pybridge.converters.keras.record import KEY, OWN_MODULES, record
+from pybridge.converters.keras.record import OWN_MODULES, record
 from pybridge.converters.keras.registry import DECLINED
 from pybridge.converters.keras.rewrites import LAYERS, OPERATIONS
 from pybridge.converters.keras.training_config import training_config
@@ -22,6 +22,8 @@ from pybridge.converters.keras.variables import Variables
 from pybridge.converters.refusals import Refused
 from pybridge.errors import ModelFormatError
 from pybridge.tfjs.layers_model import LayersModel
+from pybridge.tfjs.metadata import with_keras_record
+from pybridge.tfjs.topology.names import Names
 
 _OWN_MODULES = ("keras.", *OWN_MODULES)
 
@@ -55,7 +57,7 @@ def from_keras(model: Any) -> LayersModel:
     _check_json(topology, str(model.name))
     compiled = training_config(model, [symbol.layer for symbol in container.outputs])
     origin = record(model, conversion.variables.kept)
-    metadata = {KEY: origin} if origin is not None else {}
+    metadata = with_keras_record(origin) if origin is not None else {}
     return LayersModel(topology, arrays, metadata, compiled)
 
 

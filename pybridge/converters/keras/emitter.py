@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,8 @@ from typing import Any
 
 from pybridge.converters.keras.expressions import Weight
 from pybridge.converters.refusals import Refused
+from pybridge.tfjs.topology.names import Names
+from pybridge.tfjs.topology.write import functional, layer_entry, sequential
 
 Shape = tuple[int | None, ...]
 
@@ -36,9 +37,9 @@ class Symbol:
     mask: int | None = None
 
     @property
-    def reference(self) -> list[Any]:
+    def place(self) -> tuple[str, int, int]:
         """As ``inbound_nodes`` names it."""
-        return [self.layer, self.node, self.index, {}]
+        return self.layer, self.node, self.index
 
 
 # Layers of TF.js 4.22 that hand the mask of their input on (``supportsMasking``); all others drop it.
@@ -74,25 +75,8 @@ class EmittedLayer:
 
     def entry(self) -> dict[str, Any]:
         """As the topology lists it."""
-        nodes = [[symbol.reference for symbol in inputs] for inputs in self.nodes if inputs]
-        return {"class_name": self.class_name, "name": self.name, "config": self.config, "inbound_nodes": nodes}
-
-
-class Names:
-    """Names that are unique in a whole model, those of nested models included."""
-
-    def __init__(self) -> None:
-        self._taken: set[str] = set()
-
-    def reserve(self, wanted: str) -> str:
-        """Take a name as TF.js can have it, or the next one with a number behind it."""
-        first = name = tfjs_name(wanted)
-        number = 1
-        while name in self._taken:
-            name = f"{first}_{number}"
-            number += 1
-        self._taken.add(name)
-        return name
+        uses = [[symbol.place for symbol in inputs] for inputs in self.nodes if inputs]
+        return layer_entry(self.name, self.class_name, self.config, uses)
 
 
 class Container:
@@ -218,19 +202,17 @@ class Container:
 
     def topology(self) -> dict[str, Any]:
         """As ``model.json`` has it."""
-        config: dict[str, Any] = {
-            "name": self.name,
-            "trainable": self.trainable,
-            "layers": [layer.entry() for layer in self.layers.values()],
-            "input_layers": [symbol.reference[:3] for symbol in self.inputs],
-            "output_layers": [symbol.reference[:3] for symbol in self.outputs],
-        }
-        return {"class_name": "Functional", "config": config}
+        return functional(
+            self.name,
+            [layer.entry() for layer in self.layers.values()],
+            [symbol.place for symbol in self.inputs],
+            [symbol.place for symbol in self.outputs],
+            trainable=self.trainable,
+        )
 
     def sequential(self) -> dict[str, Any]:
         """As a ``Sequential``; only for a chain (``is_chain``)."""
-        layers = [{"class_name": layer.class_name, "config": layer.config} for layer in self.layers.values()]
-        return {"class_name": "Sequential", "config": {"name": self.name, "layers": layers}}
+        return sequential(self.name, [(layer.class_name, layer.config) for layer in self.layers.values()])
 
     @property
     def is_chain(self) -> bool:
@@ -267,17 +249,6 @@ def _mask_behind(layer: EmittedLayer, inputs: Sequence[Symbol]) -> int | None:
         layer.class_name in _KEEP_MASK_OF_SEQUENCES and options.get("return_sequences", False)
     )
     return masks[0] if kept else None
-
-
-def tfjs_name(name: str) -> str:
-    """A name in the letters that TF.js allows in names of weights (``tensorNameRegex`` of tfjs-layers); others become ``_``.
-
-    Example:
-        >>> tfjs_name("block 1/größe")
-        'block_1/gr__e'
-    """
-    allowed = re.sub(r"[^-A-Za-z0-9_./]", "_", name)
-    return allowed if re.match(r"[A-Za-z0-9.]", allowed) else f"layer{allowed}"
 
 
 def tfjs_input_dtype(dtype: str) -> str:

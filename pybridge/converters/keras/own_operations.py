@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from pybridge.converters.keras.call import Call
 from pybridge.converters.keras.emitter import Symbol, tfjs_input_dtype
 from pybridge.converters.refusals import Refused
 from pybridge.tfjs.custom_layers import own_operations
+from pybridge.tfjs.topology.names import snake
 
 _CONSTANT_LIMIT = 2**16
 """How many numbers a constant may have: constants are text in ``model.json``."""
@@ -50,7 +50,7 @@ def operation_name(class_name: str) -> str | None:
     """The function of ``keras.ops`` that makes an operation of this class."""
     import keras
 
-    for name in (_snake(class_name), class_name.lower()):
+    for name in (snake(class_name), class_name.lower()):
         if hasattr(keras.ops, name):
             return name
     return None
@@ -127,7 +127,3 @@ def _key_part(part: Any) -> Any:
     if isinstance(part, (int, np.integer)) and not isinstance(part, bool):
         return int(part)
     raise Refused("is indexed by something else than whole numbers and slices", "Use keras.ops.take.")
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 
 from pybridge.errors import ModelFormatError
 from pybridge.tfjs.layers_model import LayersModel
-
-KEY = "pybridge"
-"""Under which pybridge keeps what it knows in ``userDefinedMetadata``."""
+from pybridge.tfjs.metadata import keras_record
 
 OWN_MODULES = (
     "pybridge.converters.to_keras.custom_objects",
@@ -26,7 +24,6 @@ OWN_MODULES = (
 )
 """The modules under whose names files hold Keras classes of ours."""
 
-_PART = "keras"
 _VERSION = 1
 _NODES_LIMIT = 500_000
 _DEPTH_LIMIT = 64
@@ -37,7 +34,7 @@ _PREFIXES = ("keras", "builtins", *OWN_MODULES)
 
 
 def record(model: Any, kept: Mapping[int, NDArray[Any]]) -> dict[str, Any] | None:
-    """What ``user_metadata[KEY]`` holds for a model just converted; None where its config is no plain JSON of Keras classes.
+    """The record of a model just converted; None where its config is no plain JSON of Keras classes.
 
     Args:
         model: The Keras model.
@@ -57,7 +54,7 @@ def record(model: Any, kept: Mapping[int, NDArray[Any]]) -> dict[str, Any] | Non
         return None
     values = {str(index): _encode(value) for index, value in kept.items()}
     # As text: JavaScript would save 0.0 as 0, which some classes of Keras refuse.
-    return {_PART: {"version": _VERSION, "keras_version": keras.__version__, "model": json.dumps(config), "kept": values}}
+    return {"version": _VERSION, "keras_version": keras.__version__, "model": json.dumps(config), "kept": values}
 
 
 @dataclass(frozen=True)
@@ -75,23 +72,11 @@ class Record:
 
 def recorded(layers_model: LayersModel) -> Record | None:
     """The record of a TF.js model; None where there is none, or none of a kind that we trust."""
-    known = layers_model.user_metadata.get(KEY)
-    record = known.get(_PART) if isinstance(known, dict) else None
-    if not isinstance(record, dict) or record.get("version") != _VERSION:
+    record = keras_record(layers_model.user_metadata)
+    if record is None or record.get("version") != _VERSION:
         return None
     config, kept = _parsed(record.get("model")), record.get("kept")
     return Record(config, kept if isinstance(kept, dict) else {}) if config is not None else None
-
-
-def forgotten(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Metadata for a model that is made of parts of another: without the record, which would no longer be true."""
-    kept = dict(metadata)
-    known = kept.get(KEY)
-    if isinstance(known, dict):
-        kept[KEY] = {key: value for key, value in known.items() if key != _PART}
-        if not kept[KEY]:
-            del kept[KEY]
-    return kept
 
 
 def _encode(value: NDArray[Any]) -> dict[str, Any]:

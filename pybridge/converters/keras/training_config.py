@@ -12,6 +12,7 @@ from typing import Any
 from pybridge.converters.keras.configs import plain_value
 from pybridge.converters.refusals import Refused
 from pybridge.optimizers import written_for_tfjs
+from pybridge.tfjs.topology.names import snake
 
 # Keras takes the logits in front of any softmax or sigmoid for those of the loss.
 _OTHER_ACTIVATION = {
@@ -123,7 +124,7 @@ def _losses(value: Any, model: Any) -> str | list[str]:
 
 def _loss(value: Any) -> str:
     name, config = _object(value)
-    written = _LOSSES.get(_snake(name))
+    written = _LOSSES.get(snake(name))
     if written is None or any(config.get(key) not in allowed for key, allowed in _LOSS_OPTIONS.items()):
         raise Refused(f"TF.js has no loss {name}")
     return written
@@ -140,7 +141,7 @@ def _metrics(value: Any, outputs: list[str]) -> list[str] | dict[str, str]:
 
 
 def _known(values: Sequence[Any]) -> list[str]:
-    found = [_METRICS.get(_snake(_object(value)[0])) for value in values]
+    found = [_METRICS.get(snake(_object(value)[0])) for value in values]
     return list(dict.fromkeys(name for name in found if name is not None))
 
 
@@ -153,9 +154,3 @@ def _object(value: Any) -> tuple[str, dict[str, Any]]:
     if isinstance(config, str):
         return config, {}
     return str(value.get("class_name", "")), dict(config) if isinstance(config, Mapping) else {}
-
-
-def _snake(name: str) -> str:
-    letters = [f"_{letter.lower()}" if letter.isupper() and index else letter.lower() for index, letter in enumerate(name)]
-    spelled = "".join(letters)
-    return {"k_l_divergence": "kl_divergence"}.get(spelled, spelled)

@@ -39,7 +39,7 @@ def to_keras(model: LayersModel) -> keras.Model:
     from pybridge.converters.to_keras.build import build
     from pybridge.converters.to_keras.compile_state import restore_compile_state
     from pybridge.converters.to_keras.recovery import recover
-    from pybridge.tfjs.structure import check_topology
+    from pybridge.tfjs.topology import check_topology
 
     check_topology(model.topology)
     with bounded_everywhere(model.weights):

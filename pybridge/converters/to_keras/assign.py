@@ -17,41 +17,41 @@ from numpy.typing import NDArray
 from pybridge.converters.to_keras.own_layers import OWN
 from pybridge.errors import ModelFormatError
 from pybridge.text import listed, printable
-from pybridge.tfjs.structure import Structure
+from pybridge.tfjs.topology import Topology
 
 _INCOMPLETE = "The model is damaged or incomplete: export or download it again."
 _Key = tuple[str, int, str]
 """Direction (of Bidirectional), number of the cell (of stacked cells), name of the weight."""
 
 
-def owned_weights(structure: Structure, weights: Mapping[str, NDArray[Any]]) -> dict[int, dict[str, NDArray[Any]]]:
-    """The weights of each layer by their names within it; layers by the identity of their entries."""
-    leaves = {path: entry for path, entry in structure.walk() if entry.model is None and entry.class_name != "InputLayer"}
+def owned_weights(topology: Topology, weights: Mapping[str, NDArray[Any]]) -> dict[int, dict[str, NDArray[Any]]]:
+    """The weights of each layer by their names within it; layers by the identity of their nodes."""
+    leaves = {path: node for path, node in topology.walk() if node.model is None and node.class_name != "InputLayer"}
     owners = _owners(weights, list(leaves))
     return {
-        id(entry): {relative: weights[name] for relative, name in owners.get(path, {}).items()} for path, entry in leaves.items()
+        id(node): {relative: weights[name] for relative, name in owners.get(path, {}).items()} for path, node in leaves.items()
     }
 
 
-def assign_weights(structure: Structure, layers: Mapping[int, Any], owned: Mapping[int, dict[str, NDArray[Any]]]) -> None:
+def assign_weights(topology: Topology, layers: Mapping[int, Any], owned: Mapping[int, dict[str, NDArray[Any]]]) -> None:
     """Set all variables of the layers.
 
     Args:
-        structure: The model.
-        layers: Keras layers by the identity of their entries.
+        topology: The model.
+        layers: Keras layers by the identity of their nodes.
         owned: From `owned_weights`.
 
     Raises:
         ModelFormatError: If a variable has no weight of its shape, or a layer's weight no variable.
     """
-    for _, entry in structure.walk():
-        layer = layers.get(id(entry))
+    for _, node in topology.walk():
+        layer = layers.get(id(node))
         # A wrapper's own variables are those of the layer inside; a model inside it has leaves of its own.
-        if layer is None or entry.inner or entry.model is not None:
+        if layer is None or node.inner or node.model is not None:
             continue
-        found = owned[id(entry)]
-        pairs = (_by_path if entry.class_name.startswith(OWN) else _by_key)(layer, found)
-        _set(entry.name, pairs, found)
+        found = owned[id(node)]
+        pairs = (_by_path if node.class_name.startswith(OWN) else _by_key)(layer, found)
+        _set(node.name, pairs, found)
 
 
 def _owners(weights: Mapping[str, Any], paths: list[tuple[str, ...]]) -> dict[tuple[str, ...], dict[str, str]]:

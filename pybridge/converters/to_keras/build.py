@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import keras
@@ -16,7 +15,8 @@ from pybridge.converters.to_keras.own_layers import OWN, call_own_layer
 from pybridge.converters.to_keras.own_operations import OPERATION, call_operation
 from pybridge.errors import BridgeError, ModelFormatError
 from pybridge.tfjs.layers_model import LayersModel
-from pybridge.tfjs.structure import Entry, Reference, Structure, Use, parse_structure
+from pybridge.tfjs.topology import LayerNode, Reference, Topology, Use, parse_topology
+from pybridge.tfjs.topology.names import Names, tfjs_name
 
 INPUT_TYPES = ("float32", "int32", "bool")
 _HINT = "The model is damaged, or uses an option that only TF.js knows."
@@ -31,11 +31,11 @@ def build(model: LayersModel) -> keras.Model:
     Raises:
         ModelFormatError: As `to_keras`.
     """
-    structure = parse_structure(model.topology)
-    owned = owned_weights(structure, model.weights)
-    builder = Builder(structure, Allowance(model.weights), owned)
-    built = builder.model(structure)
-    assign_weights(structure, builder.layers, owned)
+    topology = parse_topology(model.topology)
+    owned = owned_weights(topology, model.weights)
+    builder = Builder(topology, Allowance(model.weights), owned)
+    built = builder.model(topology)
+    assign_weights(topology, builder.layers, owned)
     return built
 
 
@@ -43,157 +43,142 @@ class Builder:
     """Builds a model and those inside it.
 
     Attributes:
-        layers: The Keras layer of each layer of the file, by the identity of its entry.
+        layers: The Keras layer of each layer of the file, by the identity of its node.
     """
 
-    def __init__(self, structure: Structure, allowance: Allowance, owned: dict[int, dict[str, NDArray[Any]]]) -> None:
+    def __init__(self, topology: Topology, allowance: Allowance, owned: dict[int, dict[str, NDArray[Any]]]) -> None:
         self.layers: dict[int, Any] = {}
         self._allowance = allowance
         self._owned = owned
-        self._masks = MaskRules(structure)
+        self._masks = MaskRules(topology)
 
-    def model(self, structure: Structure) -> keras.Model:
+    def model(self, topology: Topology) -> keras.Model:
         """Build one model with all that is inside it."""
-        names = _Names()
+        names = Names(_legal)
         inputs: dict[str, Any] = {}
-        for reference in structure.inputs:
-            entry = structure.layers[reference.layer]
-            inputs[entry.name] = _input(entry, names.unique(entry.name))
-        name = _legal(structure.name)
-        if structure.sequential:
-            built = self._sequential(structure, inputs, names, name)
+        for reference in topology.inputs:
+            node = topology.layers[reference.layer]
+            inputs[node.name] = _input(node, names.reserve(node.name))
+        name = _legal(topology.name)
+        if topology.sequential:
+            built = self._sequential(topology, inputs, names, name)
         else:
-            built = self._functional(structure, inputs, names, name)
-        if not structure.trainable:
+            built = self._functional(topology, inputs, names, name)
+        if not topology.trainable:
             built.trainable = False
         return built
 
-    def _functional(self, structure: Structure, inputs: dict[str, Any], names: _Names, name: str) -> keras.Model:
+    def _functional(self, topology: Topology, inputs: dict[str, Any], names: Names, name: str) -> keras.Model:
         tensors: dict[Reference, Any] = {Reference(layer): tensor for layer, tensor in inputs.items()}
-        needed = _needed(structure)
-        for layer, use in structure.steps:
-            entry = structure.layers[layer]
-            if entry.class_name == "InputLayer" or (layer, use) not in needed:
+        needed = _needed(topology)
+        for layer, use in topology.steps:
+            node = topology.layers[layer]
+            if node.class_name == "InputLayer" or (layer, use) not in needed:
                 continue
-            if id(entry) not in self.layers and entry.class_name != OPERATION:
-                self.layers[id(entry)] = self._layer(entry, names.unique(layer))
-            outputs = self._call(entry, entry.uses[use], [tensors.get(one) for one in entry.uses[use].inputs])
+            if id(node) not in self.layers and node.class_name != OPERATION:
+                self.layers[id(node)] = self._layer(node, names.reserve(layer))
+            outputs = self._call(node, node.uses[use], [tensors.get(one) for one in node.uses[use].inputs])
             for index, tensor in enumerate(outputs):
                 tensors[Reference(layer, use, index)] = tensor
-        for reference in structure.outputs:
+        for reference in topology.outputs:
             if reference not in tensors:
                 raise ModelFormatError(f"the layer {reference.layer!r} has no output {reference.output}", hint=_HINT)
-        outputs = [tensors[reference] for reference in structure.outputs]
+        outputs = [tensors[reference] for reference in topology.outputs]
         entrances = list(inputs.values())
         return _guarded(
             lambda: keras.Model(
                 entrances if len(entrances) > 1 else entrances[0], outputs if len(outputs) > 1 else outputs[0], name=name
             ),
-            f"the model {structure.name!r}",
+            f"the model {topology.name!r}",
         )
 
-    def _sequential(self, structure: Structure, inputs: dict[str, Any], names: _Names, name: str) -> keras.Model:
+    def _sequential(self, topology: Topology, inputs: dict[str, Any], names: Names, name: str) -> keras.Model:
         chain: list[Any] = list(inputs.values())
         tensor = chain[0]
-        for layer, entry in structure.layers.items():
-            if entry.class_name == "InputLayer":
+        for layer, node in topology.layers.items():
+            if node.class_name == "InputLayer":
                 continue
-            if entry.class_name == OPERATION:
-                raise ModelFormatError(f"the Sequential model {structure.name!r} holds the operation {layer!r}", hint=_HINT)
-            self.layers[id(entry)] = self._layer(entry, names.unique(layer))
-            outputs = self._call(entry, entry.uses[0], [tensor])
+            if node.class_name == OPERATION:
+                raise ModelFormatError(f"the Sequential model {topology.name!r} holds the operation {layer!r}", hint=_HINT)
+            self.layers[id(node)] = self._layer(node, names.reserve(layer))
+            outputs = self._call(node, node.uses[0], [tensor])
             if len(outputs) != 1:
                 raise ModelFormatError(f"the layer {layer!r} of a Sequential model has {len(outputs)} outputs", hint=_HINT)
             tensor = outputs[0]
-            chain.append(self.layers[id(entry)])
-        return _guarded(lambda: keras.Sequential(chain, name=name), f"the model {structure.name!r}")
+            chain.append(self.layers[id(node)])
+        return _guarded(lambda: keras.Sequential(chain, name=name), f"the model {topology.name!r}")
 
-    def _layer(self, entry: Entry, name: str) -> Any:
-        if entry.model is not None:
-            entry.model.name = name
-            return self.model(entry.model)
-        weights = self._owned[id(entry)]
+    def _layer(self, node: LayerNode, name: str) -> Any:
+        if node.model is not None:
+            node.model.name = name
+            return self.model(node.model)
+        weights = self._owned[id(node)]
         made = _guarded(
-            lambda: make_layer(entry.class_name, entry.config, name, Context(entry.name, weights, self._inner(entry))),
-            _what(entry),
+            lambda: make_layer(node.class_name, node.config, name, Context(node.name, weights, self._inner(node))),
+            _what(node),
         )
         self._allowance.watch(made)
         return made
 
-    def _inner(self, entry: Entry) -> Any:
+    def _inner(self, node: LayerNode) -> Any:
         """Gives a wrapper the models in its config, each built once."""
-        waiting = list(entry.inner)
+        waiting = list(node.inner)
         return lambda: self.model(waiting.pop(0))
 
-    def _call(self, entry: Entry, use: Use, inputs: list[Any]) -> list[Any]:
+    def _call(self, node: LayerNode, use: Use, inputs: list[Any]) -> list[Any]:
         if any(tensor is None for tensor in inputs):
-            raise ModelFormatError(f"the layer {entry.name!r} takes an output that its source does not have", hint=_HINT)
-        if entry.class_name == OPERATION:
-            called = _guarded(lambda: call_operation(entry.config, inputs, entry.name), _what(entry))
+            raise ModelFormatError(f"the layer {node.name!r} takes an output that its source does not have", hint=_HINT)
+        if node.class_name == OPERATION:
+            called = _guarded(lambda: call_operation(node.config, inputs, node.name), _what(node))
             return list(called) if isinstance(called, (list, tuple)) else [called]
-        layer = self.layers[id(entry)]
-        self._masks.check(entry, inputs)
-        _check_sizes(entry, inputs)
-        arguments = _arguments(entry, use)
-        if entry.class_name.removeprefix(OWN) in RECURRENT and len(inputs) > 1:
-            self._masks.check_states(entry, inputs)
-            arguments["initial_state"] = inputs[1:] if len(inputs) > 2 or entry.class_name == "Bidirectional" else inputs[1]
+        layer = self.layers[id(node)]
+        self._masks.check(node, inputs)
+        _check_sizes(node, inputs)
+        arguments = _arguments(node, use)
+        if node.class_name.removeprefix(OWN) in RECURRENT and len(inputs) > 1:
+            self._masks.check_states(node, inputs)
+            arguments["initial_state"] = inputs[1:] if len(inputs) > 2 or node.class_name == "Bidirectional" else inputs[1]
             inputs = inputs[:1]
-        if entry.class_name.startswith(OWN) and not arguments:
-            called = _guarded(lambda: call_own_layer(layer, entry.class_name, entry.config, inputs), _what(entry))
+        if node.class_name.startswith(OWN) and not arguments:
+            called = _guarded(lambda: call_own_layer(layer, node.class_name, node.config, inputs), _what(node))
         else:
-            called = _guarded(lambda: layer(inputs if len(inputs) > 1 else inputs[0], **arguments), _what(entry))
+            called = _guarded(lambda: layer(inputs if len(inputs) > 1 else inputs[0], **arguments), _what(node))
         outputs = list(called) if isinstance(called, (list, tuple)) else [called]
-        self._masks.follow(entry, inputs, outputs)
+        self._masks.follow(node, inputs, outputs)
         return outputs
 
 
-class _Names:
-    """Names that Keras accepts, unique within one model."""
-
-    def __init__(self) -> None:
-        self._used: set[str] = set()
-
-    def unique(self, name: str) -> str:
-        legal = _legal(name)
-        candidate, number = legal, 1
-        while candidate in self._used:
-            candidate, number = f"{legal}_{number}", number + 1
-        self._used.add(candidate)
-        return candidate
-
-
 def _legal(name: str) -> str:
-    legal = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
-    return legal if re.match(r"[A-Za-z0-9.]", legal) else f"layer{legal}"
+    """A name that Keras accepts."""
+    return tfjs_name(name).replace("/", "_")
 
 
-def _input(entry: Entry, name: str) -> Any:
-    dtype = entry.config["dtype"]
-    if dtype not in INPUT_TYPES or entry.config.get("sparse") or entry.config.get("ragged"):
+def _input(node: LayerNode, name: str) -> Any:
+    dtype = node.config["dtype"]
+    if dtype not in INPUT_TYPES or node.config.get("sparse") or node.config.get("ragged"):
         raise ModelFormatError(
-            f"the input {entry.name!r} is {dtype[:40]!r}{' and sparse' if entry.config.get('sparse') else ''}",
+            f"the input {node.name!r} is {dtype[:40]!r}{' and sparse' if node.config.get('sparse') else ''}",
             hint=f"Inputs may be dense arrays of {', '.join(INPUT_TYPES)}.",
         )
-    shape = tuple(entry.config["batch_input_shape"])
-    return _guarded(lambda: keras.Input(batch_shape=shape, dtype=dtype, name=name), _what(entry))
+    shape = tuple(node.config["batch_input_shape"])
+    return _guarded(lambda: keras.Input(batch_shape=shape, dtype=dtype, name=name), _what(node))
 
 
-def _needed(structure: Structure) -> set[tuple[str, int]]:
+def _needed(topology: Topology) -> set[tuple[str, int]]:
     """The uses of layers on which the outputs depend; TF.js leaves out the others, too."""
     needed: set[tuple[str, int]] = set()
-    waiting = [(one.layer, one.use) for one in structure.outputs]
+    waiting = [(one.layer, one.use) for one in topology.outputs]
     while waiting:
         step = waiting.pop()
         if step not in needed:
             needed.add(step)
-            entry = structure.layers[step[0]]
-            if entry.uses:
-                waiting += [(one.layer, one.use) for one in entry.uses[step[1]].inputs]
+            node = topology.layers[step[0]]
+            if node.uses:
+                waiting += [(one.layer, one.use) for one in node.uses[step[1]].inputs]
     return needed
 
 
-def _arguments(entry: Entry, use: Use) -> dict[str, Any]:
+def _arguments(node: LayerNode, use: Use) -> dict[str, Any]:
     given = {key: value for key, value in use.arguments.items() if value is not None}
     training = given.pop("training", None)
     given.pop("initialState", None)
@@ -201,21 +186,21 @@ def _arguments(entry: Entry, use: Use) -> dict[str, Any]:
     if given or training not in (None, False, 0):
         name = next(iter(given), "training")
         raise ModelFormatError(
-            f"the layer {entry.name!r} is called with {name}={str(use.arguments[name])[:60]}, which TF.js ignores",
+            f"the layer {node.name!r} is called with {name}={str(use.arguments[name])[:60]}, which TF.js ignores",
             hint="Rebuild the model without this argument and export it again.",
         )
     return {} if training is None else {"training": False}
 
 
-def _check_sizes(entry: Entry, inputs: list[Any]) -> None:
+def _check_sizes(node: LayerNode, inputs: list[Any]) -> None:
     shape = inputs[0].shape
-    if entry.class_name == "TimeDistributed" and len(shape) > 1 and (shape[1] or 0) > _STEPS_LIMIT:
+    if node.class_name == "TimeDistributed" and len(shape) > 1 and (shape[1] or 0) > _STEPS_LIMIT:
         raise ModelFormatError(
-            f"the layer {entry.name!r} goes over {shape[1]} time steps; Keras would put each of them into its graph",
+            f"the layer {node.name!r} goes over {shape[1]} time steps; Keras would put each of them into its graph",
             hint="Leave the number of time steps open in the input's shape.",
         )
-    if entry.config.get("stateful") and (shape[0] or 0) > _STATEFUL_BATCH_LIMIT:
-        raise ModelFormatError(f"the layer {entry.name!r} keeps the states of {shape[0]} sequences", hint=_HINT)
+    if node.config.get("stateful") and (shape[0] or 0) > _STATEFUL_BATCH_LIMIT:
+        raise ModelFormatError(f"the layer {node.name!r} keeps the states of {shape[0]} sequences", hint=_HINT)
 
 
 def _guarded(action: Any, what: str) -> Any:
@@ -228,5 +213,5 @@ def _guarded(action: Any, what: str) -> Any:
         raise ModelFormatError(f"{what} cannot be rebuilt in Keras: {str(error)[:2000]}", hint=_HINT) from error
 
 
-def _what(entry: Entry) -> str:
-    return f"the layer {entry.name!r} ({entry.class_name})"
+def _what(node: LayerNode) -> str:
+    return f"the layer {node.name!r} ({node.class_name})"

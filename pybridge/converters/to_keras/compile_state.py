@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pybridge.optimizers import keras_options
-from pybridge.tfjs.structure import snake
+from pybridge.tfjs.topology.names import snake
 
 _LOSSES = (
     "binary_crossentropy",

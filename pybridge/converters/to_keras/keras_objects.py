@@ -7,7 +7,7 @@ from typing import Any
 
 from pybridge.converters.to_keras import custom_objects
 from pybridge.errors import ModelFormatError
-from pybridge.tfjs.structure import snake
+from pybridge.tfjs.topology.names import snake
 
 ACTIVATIONS = {
     name: name

@@ -13,7 +13,8 @@ from pybridge.converters.to_keras import keras_objects
 from pybridge.converters.to_keras.layer_options import BROKEN, OPTIONS, REFUSED, RENAMED_CLASSES, RENAMED_OPTIONS, default
 from pybridge.converters.to_keras.own_layers import OWN, make_own_layer
 from pybridge.errors import ModelFormatError
-from pybridge.tfjs.structure import CONTAINERS, snake
+from pybridge.tfjs.topology import CONTAINERS
+from pybridge.tfjs.topology.names import snake
 
 RECURRENT = ("Bidirectional", "ConvLSTM2D", "GRU", "LSTM", "RNN", "SimpleRNN")
 _CELLS = ("GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells")

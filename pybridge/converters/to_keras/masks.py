@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from pybridge.errors import ModelFormatError
-from pybridge.tfjs.structure import Entry, Structure, snake
+from pybridge.tfjs.topology import LayerNode, Topology
+from pybridge.tfjs.topology.names import snake
 
 _READERS = ("Bidirectional", "ConvLSTM2D", "GRU", "LSTM", "RNN", "SimpleRNN", "Softmax")
 _MERGING = ("Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply")
@@ -21,11 +22,11 @@ _HINT = "Rebuild the model so that masked sequences go straight into one recurre
 class MaskRules:
     """Refuses layers whose masks differ."""
 
-    def __init__(self, structure: Structure) -> None:
-        self._makes_masks = any(_makes_mask(entry) for _, entry in structure.walk())
+    def __init__(self, topology: Topology) -> None:
+        self._makes_masks = any(_makes_mask(node) for _, node in topology.walk())
         self._merged: list[Any] = []
 
-    def check(self, entry: Entry, inputs: list[Any]) -> None:
+    def check(self, node: LayerNode, inputs: list[Any]) -> None:
         """Refuse a layer that would read another mask in TF.js.
 
         Raises:
@@ -34,60 +35,60 @@ class MaskRules:
         if not self._makes_masks:
             return
         masked = any(getattr(tensor, "_keras_mask", None) is not None for tensor in inputs)
-        reader = entry.class_name in _READERS or (entry.class_name == "TimeDistributed" and _wraps_reader(entry))
-        if masked and entry.class_name in _READ_BY_KERAS_ONLY:
-            raise _refusal(entry, "ignores the mask of its input in TF.js")
-        if masked and entry.class_name == "TimeDistributed" and reader:
-            raise _refusal(entry, "gives the whole mask to each step in TF.js")
-        if masked and entry.model is not None:
-            raise _refusal(entry, "is a model, and its layers get another mask in TF.js")
+        reader = node.class_name in _READERS or (node.class_name == "TimeDistributed" and _wraps_reader(node))
+        if masked and node.class_name in _READ_BY_KERAS_ONLY:
+            raise _refusal(node, "ignores the mask of its input in TF.js")
+        if masked and node.class_name == "TimeDistributed" and reader:
+            raise _refusal(node, "gives the whole mask to each step in TF.js")
+        if masked and node.model is not None:
+            raise _refusal(node, "is a model, and its layers get another mask in TF.js")
         if reader and any(tensor is merged for tensor in inputs for merged in self._merged):
-            raise _refusal(entry, "takes a merged mask, which TF.js computes wrongly")
+            raise _refusal(node, "takes a merged mask, which TF.js computes wrongly")
         if reader and not masked:
-            raise _refusal(entry, "gets the mask of another layer in TF.js")
-        if masked and entry.class_name == "Bidirectional" and _returns_sequences(entry):
-            raise _refusal(entry, "repeats its last output where a step is masked in TF.js, but gives zeros in Keras")
-        if masked and entry.config.get("stateful"):
-            raise _refusal(entry, "gives its old state, not its last output, where a step is masked in TF.js")
+            raise _refusal(node, "gets the mask of another layer in TF.js")
+        if masked and node.class_name == "Bidirectional" and _returns_sequences(node):
+            raise _refusal(node, "repeats its last output where a step is masked in TF.js, but gives zeros in Keras")
+        if masked and node.config.get("stateful"):
+            raise _refusal(node, "gives its old state, not its last output, where a step is masked in TF.js")
 
-    def check_states(self, entry: Entry, inputs: list[Any]) -> None:
+    def check_states(self, node: LayerNode, inputs: list[Any]) -> None:
         """Refuse initial states beside a mask.
 
         Raises:
             ModelFormatError: There are both.
         """
         if getattr(inputs[0], "_keras_mask", None) is not None:
-            raise _refusal(entry, "gives its state, not its last output, where a step is masked in TF.js")
+            raise _refusal(node, "gives its state, not its last output, where a step is masked in TF.js")
 
-    def follow(self, entry: Entry, inputs: list[Any], outputs: list[Any]) -> None:
+    def follow(self, node: LayerNode, inputs: list[Any], outputs: list[Any]) -> None:
         """Remember where merged masks flow."""
         if not self._makes_masks:
             return
         masked = any(getattr(tensor, "_keras_mask", None) is not None for tensor in inputs)
         tainted = any(tensor is merged for tensor in inputs for merged in self._merged)
-        if masked and (tainted or entry.class_name in _MERGING):
+        if masked and (tainted or node.class_name in _MERGING):
             self._merged += outputs
 
 
-def _makes_mask(entry: Entry) -> bool:
-    if entry.class_name == "Masking":
+def _makes_mask(node: LayerNode) -> bool:
+    if node.class_name == "Masking":
         return True
-    given = {snake(key): value for key, value in entry.config.items()}
-    return entry.class_name == "Embedding" and bool(given.get("mask_zero"))
+    given = {snake(key): value for key, value in node.config.items()}
+    return node.class_name == "Embedding" and bool(given.get("mask_zero"))
 
 
-def _wraps_reader(entry: Entry) -> bool:
-    wrapped = entry.config.get("layer")
+def _wraps_reader(node: LayerNode) -> bool:
+    wrapped = node.config.get("layer")
     name = wrapped.get("class_name", wrapped.get("className")) if isinstance(wrapped, dict) else None
-    return bool(entry.inner) or name in _READERS
+    return bool(node.inner) or name in _READERS
 
 
-def _returns_sequences(entry: Entry) -> bool:
-    wrapped = entry.config.get("layer")
+def _returns_sequences(node: LayerNode) -> bool:
+    wrapped = node.config.get("layer")
     config = wrapped.get("config") if isinstance(wrapped, dict) else None
     given = {snake(key): value for key, value in config.items()} if isinstance(config, dict) else {}
     return bool(given.get("return_sequences"))
 
 
-def _refusal(entry: Entry, reason: str) -> ModelFormatError:
-    return ModelFormatError(f"the layer {entry.name!r} ({entry.class_name}) {reason}", hint=_HINT)
+def _refusal(node: LayerNode, reason: str) -> ModelFormatError:
+    return ModelFormatError(f"the layer {node.name!r} ({node.class_name}) {reason}", hint=_HINT)

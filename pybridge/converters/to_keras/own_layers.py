@@ -8,7 +8,7 @@ import keras
 
 from pybridge.converters.to_keras import custom_objects
 from pybridge.errors import ModelFormatError
-from pybridge.tfjs.structure import snake
+from pybridge.tfjs.topology.names import snake
 
 OWN = "Pybridge"
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from pybridge.errors import ModelFormatError
 from pybridge.tfjs.custom_layers import own_operations
-from pybridge.tfjs.structure import snake
+from pybridge.tfjs.topology.names import snake
 
 OPERATION = "PybridgeOp"
 

@@ -28,6 +28,7 @@ from pybridge.graphs.training.normalization import hold_batch_normalization
 from pybridge.graphs.training.program import TrainingProgram, TrainingRecipe
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.tfjs.port import Port
+from pybridge.tfjs.topology import parse_topology
 
 # A random layer may draw several times in a step, each draw adding one to its seed.
 _DRAWS = 16
@@ -286,19 +287,13 @@ def _refuse_what_keras_model_lacks(topology: dict[str, Any], model: Any) -> None
     """TensorFlow.js adds the penalties that layers have; a Keras model without them would train otherwise."""
     layers = {layer.name: layer for layer in model._flatten_layers()}
 
-    def visit(config: dict[str, Any]) -> None:
-        for entry in config.get("layers", []):
-            inner = entry["config"]
-            visit(inner)
-            wanted = [key for key, value in inner.items() if key.endswith(("regularizer", "constraint")) and value]
-            layer = layers.get(inner.get("name"))
-            lost = [key for key in wanted if not getattr(layer, key, None)]
-            if lost and inner.get("trainable", True):
-                raise ModelFormatError(
-                    f"the layer {inner.get('name')!r} has a {lost[0]}, which this engine does not train with", hint=_OTHER_ENGINE
-                )
-
-    visit(topology["config"])
+    for _, node in parse_topology(topology).walk():
+        wanted = [key for key, value in node.config.items() if key.endswith(("regularizer", "constraint")) and value]
+        lost = [key for key in wanted if not getattr(layers.get(node.name), key, None)]
+        if lost and node.config.get("trainable", True):
+            raise ModelFormatError(
+                f"the layer {node.name!r} has a {lost[0]}, which this engine does not train with", hint=_OTHER_ENGINE
+            )
 
 
 def _spec(name: str, dtype: Any, shape: Any) -> tf.TensorSpec:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from pybridge.data.preprocessing import Preprocessing
 from pybridge.errors import ModelFormatError
 from pybridge.storage.hashes import sha256_of
-from pybridge.tfjs.graph import Graph, Layer, write_topology
 from pybridge.tfjs.layers_model import LayersModel
+from pybridge.tfjs.topology import FlatLayer, FlatTopology
 from pybridge.zoo.conversion import converted
 from pybridge.zoo.entry import Progress, ZooEntry
 from pybridge.zoo.legacy_pickle import read_checkpoint
@@ -83,12 +83,12 @@ class _Builder:
     def __init__(self, tensors: dict[str, NDArray[Any]], path: Path) -> None:
         self.tensors = tensors
         self.path = path
-        self.layers: list[Layer] = []
+        self.layers: list[FlatLayer] = []
         self.weights: dict[str, NDArray[Any]] = {}
 
     def build(self, classifier: bool) -> LayersModel:
         shape = {"batch_input_shape": [None, 224, 224, 3], "dtype": "float32", "sparse": False}
-        self.layers.append(Layer("image", "InputLayer", {"name": "image", **shape}))
+        self.layers.append(FlatLayer("image", "InputLayer", {"name": "image", **shape}))
         self.convolution("stem_conv", "_conv_stem", filters=32, kernel=3, stride=2)
         self.normalization("stem_bn", "_bn0")
         self.relu6("stem_relu")
@@ -102,7 +102,7 @@ class _Builder:
         self.relu6(FEATURE_LAYER)
         if classifier:
             self.classifier()
-        return LayersModel(write_topology(Graph("efficientnet_lite0", self.layers)), self.weights)
+        return LayersModel(FlatTopology("efficientnet_lite0", self.layers).to_dict(), self.weights)
 
     def block(self, number: int, kernel: int, stride: int, width: int, expansion: int, filters: int) -> None:
         """Append an inverted residual block: expand, filter each channel, project, add."""
@@ -154,7 +154,7 @@ class _Builder:
 
     def append(self, name: str, class_name: str, config: dict[str, Any], inputs: tuple[str, ...] | None = None) -> None:
         config = {"name": name, "trainable": True, "dtype": "float32", **config}
-        self.layers.append(Layer(name, class_name, config, inputs or (self.layers[-1].name,)))
+        self.layers.append(FlatLayer(name, class_name, config, inputs or (self.layers[-1].name,)))
 
     def take(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from pybridge.converters.keras.activations import activate
 from pybridge.converters.keras.call import Call, Symbol
 from pybridge.converters.keras.registry import DECLINED, rewrite_operation
+from pybridge.tfjs.topology.names import snake
 
 
 @rewrite_operation("Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Negative")
@@ -47,7 +47,7 @@ def activation(call: Call) -> Any:
     """The activation of the same name."""
     if call.input.dtype != "float32":
         return DECLINED
-    return activate(call, _snake(call.class_name), call.input)
+    return activate(call, snake(call.class_name), call.input)
 
 
 @rewrite_operation("Concatenate")
@@ -90,7 +90,3 @@ def _number(value: Any) -> float | None:
 
 def _listed(value: Any) -> Sequence[Any]:
     return list(value) if isinstance(value, (list, tuple)) else [value]
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

@@ -7,9 +7,9 @@ from typing import Any
 from pybridge.converters.keras.call import Call, Symbol, Weight
 from pybridge.converters.keras.common_layers import COMMON, common_config
 from pybridge.converters.keras.configs import plain_config
-from pybridge.converters.keras.emitter import tfjs_name
 from pybridge.converters.keras.registry import rewrite
 from pybridge.converters.refusals import Refused
+from pybridge.tfjs.topology.names import tfjs_name
 
 _CELLS = ("SimpleRNNCell", "LSTMCell", "GRUCell")
 _RNN_OPTIONS = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll")

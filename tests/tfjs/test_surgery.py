@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import tiny
 
 import pybridge as pb
 from pybridge.errors import ModelFormatError
-from pybridge.tfjs import topology
+from pybridge.tfjs import surgery
 from pybridge.tfjs.cuts import choose_cut, cut_points
 from pybridge.tfjs.layers_model import LayersModel
 
@@ -25,28 +26,28 @@ from pybridge.tfjs.layers_model import LayersModel
     ],
 )
 def test_the_last_feature_map_is_found(shared_data: Path, name: str, expected: str) -> None:
-    flat = topology.flatten(LayersModel.read(shared_data / "weights" / name))
-    assert topology.feature_layer(flat) == expected
+    flat = surgery.flatten(LayersModel.read(shared_data / "weights" / name))
+    assert surgery.feature_layer(flat) == expected
 
 
 def test_nested_models_become_one(shared_data: Path) -> None:
     nested = LayersModel.read(shared_data / "weights" / "teachable_machine")
-    flat = topology.flatten(nested)
+    flat = surgery.flatten(nested)
     assert flat.topology["class_name"] == "Functional"
     assert {layer["class_name"] for layer in flat.topology["config"]["layers"]}.isdisjoint({"Model", "Sequential"})
-    assert topology.layer_names(flat)[-3:] == [
+    assert surgery.layer_names(flat)[-3:] == [
         "global_average_pooling2d_GlobalAveragePooling2D1",
         "dense_Dense1",
         "dense_Dense2",
     ]
     assert flat.weights.keys() == nested.weights.keys()
-    assert topology.input_shape(flat) == (224, 224, 3)
+    assert surgery.input_shape(flat) == (224, 224, 3)
 
 
 def test_flattening_a_flat_model_changes_nothing_but_form(residual: LayersModel) -> None:
-    once = topology.flatten(residual)
-    assert topology.flatten(once).sha256() == once.sha256()
-    assert topology.layer_names(once) == ["image", "a", "b", "add", "relu", "pool", "out"]
+    once = surgery.flatten(residual)
+    assert surgery.flatten(once).sha256() == once.sha256()
+    assert surgery.layer_names(once) == ["image", "a", "b", "add", "relu", "pool", "out"]
 
 
 def test_layers_of_the_same_name_in_two_nested_models_stay_apart() -> None:
@@ -58,30 +59,30 @@ def test_layers_of_the_same_name_in_two_nested_models_stay_apart() -> None:
         {"class_name": "Sequential", "config": {"name": "both", "layers": [inner("one"), inner("two")]}},
         {"one/dense/kernel": np.zeros((3, 3), np.float32), "two/dense/kernel": np.ones((3, 3), np.float32)},
     )
-    flat = topology.flatten(model)
-    assert topology.layer_names(flat) == ["dense_input", "dense", "two_dense"]
+    flat = surgery.flatten(model)
+    assert surgery.layer_names(flat) == ["dense_input", "dense", "two_dense"]
     assert flat.weights["dense/kernel"].sum() == 0
     assert flat.weights["two_dense/kernel"].sum() == 9
 
 
 def test_a_truncated_model_keeps_only_the_weights_it_needs(residual: LayersModel) -> None:
-    front = topology.truncate(residual, "relu")
-    assert topology.layer_names(front) == ["image", "a", "b", "add", "relu"]
+    front = surgery.truncate(residual, "relu")
+    assert surgery.layer_names(front) == ["image", "a", "b", "add", "relu"]
     assert set(front.weights) == {"a/kernel", "b/kernel"}
 
 
 def test_split_and_join_give_the_same_model(residual: LayersModel) -> None:
-    whole = topology.flatten(residual)
+    whole = surgery.flatten(residual)
     for point in cut_points(residual)[:-1]:
-        front, tail = topology.split(whole, point.layer, (8, 8, 3))
+        front, tail = surgery.split(whole, point.layer, (8, 8, 3))
         assert front.weights.keys().isdisjoint(tail.weights)
-        assert topology.input_shape(tail) == (8, 8, 3)
-        assert topology.join(front, tail).sha256() == whole.sha256()
+        assert surgery.input_shape(tail) == (8, 8, 3)
+        assert surgery.join(front, tail).sha256() == whole.sha256()
 
 
 def test_a_model_cannot_be_cut_inside_a_residual_block(residual: LayersModel) -> None:
     with pytest.raises(ModelFormatError, match="flow around"):
-        topology.split(residual, "b", (8, 8, 3))
+        surgery.split(residual, "b", (8, 8, 3))
 
 
 def test_cut_points_count_what_lies_on_each_side(residual: LayersModel) -> None:
@@ -120,13 +121,13 @@ def test_nonsense_is_not_unfrozen(residual: LayersModel, unfreeze: Any) -> None:
 
 
 def test_a_head_is_appended_in_order(residual: LayersModel) -> None:
-    base = topology.truncate(residual, "relu")
+    base = surgery.truncate(residual, "relu")
     pool = {"class_name": "GlobalMaxPooling2D", "config": {"name": "new_pool"}}
     dense = {"class_name": "Dense", "config": {"name": "new_out", "units": 5}}
-    whole = topology.append_head(base, [pool, dense], {"new_out/kernel": np.zeros((3, 5), np.float32)})
-    assert topology.layer_names(whole)[-3:] == ["relu", "new_pool", "new_out"]
-    assert topology.weight_names_of(whole, "new_out") == ["new_out/kernel"]
-    assert topology.layer_names(base)[-1] == "relu"
+    whole = surgery.append_head(base, [pool, dense], {"new_out/kernel": np.zeros((3, 5), np.float32)})
+    assert surgery.layer_names(whole)[-3:] == ["relu", "new_pool", "new_out"]
+    assert surgery.weight_names_of(whole, "new_out") == ["new_out/kernel"]
+    assert surgery.layer_names(base)[-1] == "relu"
 
 
 def change_layer(model: LayersModel, name: str, **changes: Any) -> None:
@@ -136,9 +137,9 @@ def change_layer(model: LayersModel, name: str, **changes: Any) -> None:
 @pytest.mark.parametrize(
     ("nodes", "message"),
     [
-        ([[["a", 0, 0, {}]], [["b", 1, 0, {}]]], "circle"),
-        ([[["b", 0, 0, {}]]], "circle"),
-        ([[["nobody", 0, 0, {}]]], "not there"),
+        ([[["a", 0, 0, {}]], [["b", 1, 0, {}]]], "cycle"),
+        ([[["b", 0, 0, {}]]], "cycle"),
+        ([[["nobody", 0, 0, {}]]], "there is no layer 'nobody'"),
         ([[["a", 0, 1, {}]]], "takes output"),
         ([[["a", 0, 0, {"factor": 2}]]], "extra arguments"),
         ([{"args": [], "kwargs": {}}], "Keras 3"),
@@ -147,13 +148,13 @@ def change_layer(model: LayersModel, name: str, **changes: Any) -> None:
 def test_graphs_that_cannot_be_a_base_are_refused(residual: LayersModel, nodes: Any, message: str) -> None:
     change_layer(residual, "b", inbound_nodes=nodes)
     with pytest.raises(ModelFormatError, match=message):
-        topology.flatten(residual)
+        surgery.flatten(residual)
 
 
 def test_a_layer_that_is_used_twice_becomes_two_of_the_same_weights(node: pb.Node) -> None:
     twice = tiny.convolution_used_twice()
-    flat = topology.flatten(twice)
-    assert topology.layer_names(flat) == ["image", "conv", "conv_", "pool"]
+    flat = surgery.flatten(twice)
+    assert surgery.layer_names(flat) == ["image", "conv", "conv_", "pool"]
     np.testing.assert_array_equal(flat.weights["conv_/kernel"], twice.weights["conv/kernel"])
     pixels = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
     np.testing.assert_array_equal(node.load_model(flat).predict(pixels), node.load_model(twice).predict(pixels))
@@ -162,12 +163,23 @@ def test_a_layer_that_is_used_twice_becomes_two_of_the_same_weights(node: pb.Nod
 def test_an_inner_model_that_is_used_twice_is_refused_as_a_base() -> None:
     twice = tiny.convolution_used_twice()
     layers = twice.topology["config"]["layers"]
+    layers[1]["config"]["batch_input_shape"] = [None, 8, 8, 3]
     layers[1] = {**layers[1], "class_name": "Sequential", "config": {"name": "conv", "layers": [layers[1]]}}
     with pytest.raises(ModelFormatError, match="the inner model 'conv' is used 2 times"):
-        topology.flatten(twice)
+        surgery.flatten(twice)
 
 
 def test_several_outputs_are_refused(residual: LayersModel) -> None:
     residual.topology["config"]["output_layers"].append(["relu", 0, 0])
     with pytest.raises(ModelFormatError, match="2 outputs"):
-        topology.flatten(residual)
+        surgery.flatten(residual)
+
+
+def test_options_of_a_class_change_in_nested_models_too(residual: LayersModel) -> None:
+    nested = LayersModel({"class_name": "Sequential", "config": {"name": "s", "layers": [residual.topology]}}, residual.weights)
+    before = copy.deepcopy(nested.topology)
+    changed = surgery.with_options(nested, "ReLU", max_value=3)
+    [inner] = changed.topology["config"]["layers"]
+    values = {layer["name"]: layer["config"].get("max_value") for layer in inner["config"]["layers"]}
+    assert (values["relu"], values["a"]) == (3, None)
+    assert nested.topology == before

@@ -8,10 +8,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from pybridge.converters.keras.record import forgotten
 from pybridge.errors import ModelFormatError
-from pybridge.tfjs.graph import Graph, Layer, owner_of, parse_flat, parse_nested, weights_by_layer, write_topology
 from pybridge.tfjs.layers_model import LayersModel
+from pybridge.tfjs.metadata import without_keras_record
+from pybridge.tfjs.topology import FlatLayer, FlatTopology, parse_flat, parse_nested
+from pybridge.tfjs.topology.names import first_free, underscored
+from pybridge.tfjs.weight_names import owner_of, weights_by_layer
 
 _REDUCERS = ("GlobalAveragePooling2D", "GlobalMaxPooling2D", "Flatten")
 
@@ -29,12 +31,12 @@ def flatten(model: LayersModel) -> LayersModel:
     Raises:
         ModelFormatError: If it is damaged, has several inputs or outputs, or a nested model that is used several times.
     """
-    graph, renamed = parse_nested(model.topology)
+    flat, renamed = parse_nested(model.topology)
     weights = _renamed_weights(model.weights, renamed)
     owned = weights_by_layer(weights, renamed.values())
-    for copy, original in graph.copies.items():
+    for copy, original in flat.copies.items():
         weights.update({copy + name.removeprefix(original): weights[name] for name in owned.get(original, [])})
-    return _build(graph, weights, model.user_metadata)
+    return _build(flat, weights, model.user_metadata)
 
 
 def layer_names(model: LayersModel) -> list[str]:
@@ -63,18 +65,18 @@ def feature_layer(model: LayersModel) -> str:
     Raises:
         ModelFormatError: If there is none.
     """
-    graph = parse_flat(model.topology)
-    narrow = set(cut_positions(graph))
-    for position, layer in enumerate(graph.layers):
+    flat = parse_flat(model.topology)
+    narrow = set(flat.cut_positions())
+    for position, layer in enumerate(flat.layers):
         if position in narrow and (layer.class_name in _REDUCERS or _flattens(layer)):
             source = layer.inputs[0]
-            if graph.layers[0].name == source:
+            if flat.layers[0].name == source:
                 break
             return source
-    if not any(layer.class_name == "Dense" for layer in graph.layers):
-        return graph.layers[-1].name
+    if not any(layer.class_name == "Dense" for layer in flat.layers):
+        return flat.layers[-1].name
     raise ModelFormatError(
-        f"the model {graph.name!r} has no feature map of images that a new head could be put on",
+        f"the model {flat.name!r} has no feature map of images that a new head could be put on",
         hint="A base needs convolutions followed by GlobalAveragePooling2D, GlobalMaxPooling2D or Flatten.",
     )
 
@@ -85,18 +87,9 @@ def truncate(model: LayersModel, layer: str) -> LayersModel:
     Raises:
         ModelFormatError: If there is no such layer.
     """
-    graph = parse_flat(model.topology)
-    by_name = {candidate.name: candidate for candidate in graph.layers}
-    graph.index(layer)
-    needed: set[str] = set()
-    stack = [layer]
-    while stack:
-        name = stack.pop()
-        if name not in needed:
-            needed.add(name)
-            stack.extend(by_name[name].inputs)
-    kept = [candidate for candidate in graph.layers if candidate.name in needed]
-    return _build(Graph(graph.name, kept), model.weights, model.user_metadata)
+    flat = parse_flat(model.topology)
+    flat.index(layer)
+    return _build(FlatTopology(flat.name, flat.up_to(layer)), model.weights, model.user_metadata)
 
 
 def split(model: LayersModel, cut_layer: str, cut_shape: Sequence[int | None]) -> tuple[LayersModel, LayersModel]:
@@ -113,21 +106,19 @@ def split(model: LayersModel, cut_layer: str, cut_shape: Sequence[int | None]) -
     Raises:
         ModelFormatError: If data flow around ``cut_layer``, or nothing follows it.
     """
-    graph = parse_flat(model.topology)
-    position = graph.index(cut_layer)
-    if position not in cut_positions(graph):
+    flat = parse_flat(model.topology)
+    position = flat.index(cut_layer)
+    if position not in flat.cut_positions():
         raise ModelFormatError(
             f"the model cannot be cut behind {cut_layer!r}: data also flow around it",
             hint="Use one of cuts.cut_points.",
         )
-    if position == len(graph.layers) - 1:
+    if position == len(flat.layers) - 1:
         raise ModelFormatError(f"nothing follows {cut_layer!r} in the model", hint="Cut at an earlier layer.")
-    entrance = f"{cut_layer}_output"
-    while entrance in graph.names:
-        entrance += "_"
+    entrance = first_free(underscored(f"{cut_layer}_output"), flat.names)
     config = {"name": entrance, "batch_input_shape": [None, *cut_shape], "dtype": "float32", "sparse": False}
-    rest = [_rewired(layer, cut_layer, entrance) for layer in graph.layers[position + 1 :]]
-    tail = Graph(f"{graph.name}_tail", [Layer(entrance, "InputLayer", config), *rest])
+    rest = [_rewired(layer, cut_layer, entrance) for layer in flat.layers[position + 1 :]]
+    tail = FlatTopology(f"{flat.name}_tail", [FlatLayer(entrance, "InputLayer", config), *rest])
     return truncate(model, cut_layer), _build(tail, model.weights, model.user_metadata)
 
 
@@ -145,7 +136,7 @@ def join(front: LayersModel, tail: LayersModel) -> LayersModel:
         raise ModelFormatError(f"both models have a layer {min(clash)!r}", hint="Rename the layers of one of them.")
     name = first.name if second.name == f"{first.name}_tail" else f"{first.name}_{second.name}"
     weights = {**front.weights, **tail.weights}
-    return _build(Graph(name, [*first.layers, *rest]), weights, {**front.user_metadata, **tail.user_metadata})
+    return _build(FlatTopology(name, [*first.layers, *rest]), weights, {**front.user_metadata, **tail.user_metadata})
 
 
 def append_head(model: LayersModel, head: Sequence[Mapping[str, Any]], weights: Mapping[str, NDArray[Any]]) -> LayersModel:
@@ -163,43 +154,51 @@ def append_head(model: LayersModel, head: Sequence[Mapping[str, Any]], weights: 
         >>> pool = {"class_name": "GlobalAveragePooling2D", "config": {"name": "pool", "data_format": "channels_last"}}
         >>> append_head(base, [pool], {})
     """
-    graph = parse_flat(model.topology)
+    flat = parse_flat(model.topology)
     for entry in head:
         config = dict(entry["config"])
         name = config.get("name")
-        if not isinstance(name, str) or not name or name in graph.names:
+        if not isinstance(name, str) or not name or name in flat.names:
             raise ModelFormatError(f"the head's layer {name!r} has no name or one that is taken", hint="Choose another.")
-        graph.layers.append(Layer(name, str(entry["class_name"]), config, (graph.layers[-1].name,)))
-    return _build(graph, {**model.weights, **weights}, model.user_metadata)
+        flat.layers.append(FlatLayer(name, str(entry["class_name"]), config, (flat.layers[-1].name,)))
+    return _build(flat, {**model.weights, **weights}, model.user_metadata)
 
 
-def cut_positions(graph: Graph) -> list[int]:
-    """List the positions whose output is the only thing that later layers use of all that came before."""
-    last_use = {layer.name: position for position, layer in enumerate(graph.layers)}
-    for position, layer in enumerate(graph.layers):
-        for source in layer.inputs:
-            last_use[source] = position
-    positions: list[int] = []
-    reach = 0
-    for position, layer in enumerate(graph.layers):
-        if reach <= position:
-            positions.append(position)
-        reach = max(reach, last_use[layer.name])
-    return positions
+def with_options(model: LayersModel, class_name: str, **options: Any) -> LayersModel:
+    """Give all layers of a class other options, those in nested models included; the model stays as it is.
+
+    Args:
+        model: Any model of layers.
+        class_name: Such as ``"Dropout"``.
+        **options: Keys of its config, with their new values.
+
+    Example:
+        >>> with_options(model, "Dropout", rate=0.0)
+    """
+
+    def changed(entry: dict[str, Any]) -> dict[str, Any]:
+        config = entry["config"]
+        if isinstance(config, list):
+            return {**entry, "config": [changed(one) for one in config]}
+        if "layers" in config:
+            return {**entry, "config": {**config, "layers": [changed(one) for one in config["layers"]]}}
+        return {**entry, "config": {**config, **options}} if entry["class_name"] == class_name else entry
+
+    return LayersModel(changed(model.topology), model.weights)
 
 
-def _build(graph: Graph, weights: Mapping[str, NDArray[Any]], metadata: dict[str, Any]) -> LayersModel:
-    owned = weights_by_layer(weights, graph.names)
+def _build(flat: FlatTopology, weights: Mapping[str, NDArray[Any]], metadata: dict[str, Any]) -> LayersModel:
+    owned = weights_by_layer(weights, flat.names)
     kept = {name for names in owned.values() for name in names}
-    metadata = forgotten(metadata)
-    return LayersModel(write_topology(graph), {name: value for name, value in weights.items() if name in kept}, metadata)
+    left = {name: value for name, value in weights.items() if name in kept}
+    return LayersModel(flat.to_dict(), left, without_keras_record(metadata))
 
 
-def _rewired(layer: Layer, old: str, new: str) -> Layer:
+def _rewired(layer: FlatLayer, old: str, new: str) -> FlatLayer:
     return replace(layer, inputs=tuple(new if source == old else source for source in layer.inputs))
 
 
-def _flattens(layer: Layer) -> bool:
+def _flattens(layer: FlatLayer) -> bool:
     target = layer.config.get("target_shape", layer.config.get("targetShape"))
     return layer.class_name == "Reshape" and isinstance(target, list) and len(target) == 1
 

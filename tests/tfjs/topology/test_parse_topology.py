@@ -12,7 +12,7 @@ import pytest
 
 from pybridge.errors import ModelFormatError
 from pybridge.tfjs.layers_model import LayersModel
-from pybridge.tfjs.structure import check_topology, parse_structure
+from pybridge.tfjs.topology import check_topology, parse_topology
 
 
 def entry(name: str, class_name: str, *uses: list[Any], **config: Any) -> dict[str, Any]:
@@ -38,8 +38,8 @@ def dense(name: str, *uses: list[Any]) -> dict[str, Any]:
 def test_uses_of_a_shared_layer_are_numbered_as_tensorflow_js_numbers_them() -> None:
     # TF.js makes whichever use of `a` is ready first its node 0: the one that takes `b`, listed second.
     shared = dense("a", [["late", 0, 0]], [["b", 0, 0]])
-    structure = parse_structure(model(entrance(), dense("b", [["x", 0, 0]]), shared, dense("late", [["b", 0, 0]])))
-    assert [use.inputs[0].layer for use in structure.layers["a"].uses] == ["b", "late"]
+    parsed = parse_topology(model(entrance(), dense("b", [["x", 0, 0]]), shared, dense("late", [["b", 0, 0]])))
+    assert [use.inputs[0].layer for use in parsed.layers["a"].uses] == ["b", "late"]
 
 
 def test_the_first_use_of_a_model_inside_is_its_node_1() -> None:
@@ -48,16 +48,16 @@ def test_the_first_use_of_a_model_inside_is_its_node_1() -> None:
         "name": "inner",
         "inbound_nodes": [[["x", 0, 0, {}]]],
     }
-    structure = parse_structure(model(entrance(), inner, dense("out", [["inner", 1, 0]])))
-    assert structure.layers["out"].uses[0].inputs[0].use == 0
-    assert [path for path, _ in structure.walk()] == [("x",), ("inner",), ("inner", "i"), ("inner", "d"), ("out",)]
+    parsed = parse_topology(model(entrance(), inner, dense("out", [["inner", 1, 0]])))
+    assert parsed.layers["out"].uses[0].inputs[0].use == 0
+    assert [path for path, _ in parsed.walk()] == [("x",), ("inner",), ("inner", "i"), ("inner", "d"), ("out",)]
 
 
 def test_a_chain_may_leave_out_its_input() -> None:
     layers = [{"class_name": "Dense", "config": {"name": "d", "units": 2, "batch_input_shape": [None, 3]}}]
-    structure = parse_structure({"class_name": "Sequential", "config": layers})
-    assert structure.sequential
-    assert structure.layers["d_input"].config["batch_input_shape"] == [None, 3]
+    parsed = parse_topology({"class_name": "Sequential", "config": layers})
+    assert parsed.sequential
+    assert parsed.layers["d_input"].config["batch_input_shape"] == [None, 3]
 
 
 @pytest.mark.parametrize(
