@@ -18,7 +18,7 @@ from pybridge.graphs.program import Program
 from pybridge.graphs.tensorflow_process import TensorFlowProcess, shared_tensorflow
 from pybridge.progress import progress
 from pybridge.runtime import Runtime
-from pybridge.storage.cache import cache_part, keep_in_cache, make_cache_part
+from pybridge.storage.cache import cache_part, check_cached, keep_in_cache, make_cache_part
 from pybridge.storage.locks import locked
 from pybridge.tfjs.layers_model import LayersModel
 
@@ -100,6 +100,7 @@ def _key(source: Preprocessing | LayersModel, runtime: Runtime) -> str:
 
 
 def _find(folder: Path) -> Program | None:
+    check_cached(folder)
     try:
         return Program.read(folder)
     except ModelFormatError:

@@ -14,7 +14,7 @@ from pybridge.graphs import TensorFlowProcess
 from pybridge.loading.keras_safety import check_archive, check_config, read_config
 from pybridge.loading.saved_model import SavedModel, is_saved_model, read_saved_model
 from pybridge.runtime import ensure
-from pybridge.storage.cache import cache_part, keep_in_cache, make_cache_part, storing
+from pybridge.storage.cache import cache_part, check_cached, keep_in_cache, make_cache_part, storing
 from pybridge.storage.folders import scratch_beside
 from pybridge.storage.hashes import sha256_of
 from pybridge.storage.locks import locked
@@ -88,6 +88,7 @@ def _converted(
 
 
 def _read(folder: Path) -> LayersModel | SavedModel:
+    check_cached(folder)
     return read_saved_model(folder) if is_saved_model(folder) else LayersModel.read(folder)
 
 

@@ -19,8 +19,7 @@ from pybridge.runtime.commands import Outcome, run
 from pybridge.runtime.find_node import NodeExecutable
 from pybridge.runtime.probe import probe_addon
 from pybridge.runtime.python_tensorflow import PythonTensorflow
-from pybridge.storage.cache import Report, cache_dir, is_complete, runtime_dir, staged
-from pybridge.storage.trust import check_trusted
+from pybridge.storage.cache import Report, check_cached, is_complete, runtime_dir, staged
 
 # Highest Node-API version that tfjs-node 4.22 is written for; Node.js 18 and later have it.
 _NAPI_VERSION = 8
@@ -82,7 +81,7 @@ def compiled_addon(folder: Path) -> Addon | None:
     try:
         if not is_complete(folder) or not (folder / _FILE).is_file():
             return None
-        check_trusted(cache_dir(), folder / _FILE)
+        check_cached(folder / _FILE)
         about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
         return Addon(folder / _FILE, str(about["tensorflow"]))
     except (OSError, ValueError, KeyError, TypeError):

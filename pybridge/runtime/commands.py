@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,19 +82,20 @@ def run(
         OSError: Where the program cannot be started.
     """
     started = time.monotonic()
-    # Its own session, so that on Ctrl-C or a timeout the whole family can be ended: npm and compilers start children.
-    process = subprocess.Popen(
-        [str(part) for part in command],
-        cwd=cwd,
-        env={**os.environ, **(env or {})},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,
-    )
-    with _ending_with_python(process):
+    with _ending_with_python() as guard:
+        # Its own session, so that on Ctrl-C or a timeout the whole family can be ended: npm and compilers start children.
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
+        guard(process)
         while True:
             elapsed = time.monotonic() - started
             if elapsed >= timeout:
@@ -111,28 +112,39 @@ def run(
 
 
 @contextmanager
-def _ending_with_python(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Ends the program's family where the block raises, and where this Python process is killed meanwhile.
+def _ending_with_python() -> Iterator[Callable[[subprocess.Popen[str]], None]]:
+    """Gives what takes a program under guard: its family ends where the block raises, or this Python process is killed.
 
-    The guard waits on a pipe whose other end only this process holds: it is at its end once the process is gone.
+    The guard waits on a pipe whose other end only this process holds: it is at its end once the process is gone. It starts before
+    the program, which is so guarded from its first moments.
     """
+    guarded: list[subprocess.Popen[str]] = []
+    guard = subprocess.Popen(
+        ["/bin/sh", "-c", 'read -r family || exit; read -r _; kill -KILL "-$family"'],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    assert guard.stdin is not None
+    pipe = guard.stdin
+
+    def take(process: subprocess.Popen[str]) -> None:
+        guarded.append(process)
+        with suppress(BrokenPipeError):
+            pipe.write(f"{process.pid}\n".encode())
+            pipe.flush()
+
     try:
-        guard = subprocess.Popen(
-            ["/bin/sh", "-c", "read -r _; kill -KILL -$0", str(process.pid)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            yield
-        finally:
-            guard.kill()
-            guard.communicate()
+        yield take
     except BaseException:
-        _end_family(process)
-        process.wait()
+        for process in guarded:
+            _end_family(process)
+            process.wait()
         raise
+    finally:
+        guard.kill()
+        guard.communicate()
 
 
 def _end_family(process: subprocess.Popen[str]) -> None:

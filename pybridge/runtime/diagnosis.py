@@ -19,8 +19,7 @@ from pybridge.runtime.find_node import NodeExecutable, find_node
 from pybridge.runtime.npm_packages import find_npm, installed_packages
 from pybridge.runtime.probe import probe_addon
 from pybridge.runtime.python_tensorflow import PythonTensorflow, find_tensorflow
-from pybridge.storage.cache import cache_dir
-from pybridge.storage.trust import check_trusted
+from pybridge.storage.cache import cache_dir, check_cached
 
 _SET_UP = "Run: pybridge setup"
 
@@ -150,7 +149,7 @@ def _cache(_parts: _Parts) -> tuple[bool, str, str]:
     except OSError as error:
         advice = "Set PYBRIDGE_CACHE to a folder that you may write to."
         return False, f"{folder} cannot be written: {error.strerror or error}", advice
-    check_trusted(folder)
+    check_cached()
     return True, f"{folder}{'' if folder.exists() else ' (not created yet)'}", ""
 
 

@@ -11,8 +11,7 @@ from pybridge.errors import SetupError
 from pybridge.runtime.bundle import Bundle
 from pybridge.runtime.commands import Outcome, run
 from pybridge.runtime.find_node import NodeExecutable, wheel_file
-from pybridge.storage.cache import Report, cache_dir, is_complete, runtime_dir, staged
-from pybridge.storage.trust import check_trusted
+from pybridge.storage.cache import Report, check_cached, is_complete, runtime_dir, staged
 
 # Install scripts are off: tfjs-node's would download another TensorFlow.
 _INSTALL = (
@@ -56,7 +55,7 @@ def installed_packages(bundle: Bundle) -> Path | None:
     modules = folder / "node_modules"
     if not is_complete(folder) or not all((modules / name).is_file() for name in _NEEDED):
         return None
-    check_trusted(cache_dir(), *(modules / name for name in _NEEDED))
+    check_cached(*(modules / name for name in _NEEDED))
     return modules
 
 

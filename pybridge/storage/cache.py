@@ -47,8 +47,17 @@ def cache_part(name: str) -> Path:
         SetupError: Others than this user may write to it, so that nothing can be loaded from there.
     """
     part = cache_dir() / name
-    check_trusted(cache_dir(), part)
+    check_cached(part)
     return part
+
+
+def check_cached(*places: Path) -> None:
+    """Make sure that others than this user can change neither the cache nor these files and folders in it.
+
+    Raises:
+        SetupError: It names the first that others can change, and what to do.
+    """
+    check_trusted(cache_dir(), *places)
 
 
 def make_cache_part(name: str) -> Path:
@@ -81,7 +90,7 @@ def is_complete(folder: Path) -> bool:
     """
     if not (folder / _COMPLETE).is_file():
         return False
-    check_trusted(cache_dir(), folder)
+    check_cached(folder)
     return True
 
 

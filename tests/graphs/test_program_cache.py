@@ -17,7 +17,7 @@ import pytest
 import tiny
 
 from pybridge.data import Preprocessing
-from pybridge.errors import BridgeError, DataError, ModelFormatError
+from pybridge.errors import BridgeError, DataError, ModelFormatError, SetupError
 from pybridge.graphs import Program, TensorFlowProcess, programs_for, run_reference
 from pybridge.graphs.cache import tracing_folder
 from pybridge.runtime import Runtime, ensure
@@ -48,6 +48,13 @@ def test_a_program_that_is_in_the_cache_is_not_traced_again(runtime: Runtime, te
     (second,) = programs_for([DOUBLING], runtime, tensorflow)
     assert second == first
     assert times(second) == before
+
+
+def test_a_program_that_others_may_change_is_not_used(runtime: Runtime, tensorflow: TensorFlowProcess, own_cache: Path) -> None:
+    (program,) = programs_for([DOUBLING], runtime, tensorflow)
+    program.folder.chmod(0o777)
+    with pytest.raises(SetupError, match=f"Everybody may write to {program.folder}"):
+        programs_for([DOUBLING], runtime, tensorflow)
 
 
 def test_a_program_describes_itself_as_it_was_written(runtime: Runtime, tensorflow: TensorFlowProcess) -> None:

@@ -27,11 +27,17 @@ def read_pid(file: Path) -> int:
 
 
 def test_a_program_and_its_children_are_gone_when_python_is_killed(tmp_path: Path) -> None:
-    script = f"from pybridge.runtime.commands import run; run(['sh', '-c', {FAMILY!r}], timeout=600)"
-    python = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path)
+    script = f"""
+from pybridge.runtime import commands
+commands._SECONDS_BETWEEN_REPORTS = 0.01
+commands.run(["sh", "-c", {FAMILY!r}], timeout=600, report=lambda line: print("under way", flush=True))
+"""
+    python = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, stdout=subprocess.PIPE)
+    assert python.stdout is not None
+    assert python.stdout.readline() == b"under way\n"
     family = [read_pid(tmp_path / "parent"), read_pid(tmp_path / "child")]
     os.kill(python.pid, signal.SIGKILL)
-    python.wait()
+    python.communicate()
     deadline = time.monotonic() + 10
     while any(is_running(pid) for pid in family):
         assert time.monotonic() < deadline, "the family outlived its parent"

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 
 from pybridge.errors import SetupError
-from pybridge.runtime import cache_dir, ensure
+from pybridge.runtime import Runtime, cache_dir, doctor, ensure
 from pybridge.storage.cache import is_complete, set_up_lock, staged
 
 HOLD_THE_LOCK = """
@@ -106,3 +109,39 @@ def test_a_cache_that_cannot_be_written_is_a_set_up_error_that_says_what_to_do(m
     monkeypatch.setenv("PYBRIDGE_CACHE", str(tmp_path / place))
     with pytest.raises(SetupError, match="Set PYBRIDGE_CACHE"):
         ensure()
+
+
+@pytest.fixture
+def own_addon(runtime: Runtime, cache_with_packages: Path) -> Path:
+    """The addon in a cache of its own, which `ensure` takes as it is."""
+    folder = cache_with_packages / "runtime" / "addon" / runtime.addon.parent.name
+    shutil.copytree(runtime.addon.parent, folder)
+    assert ensure().addon == folder / runtime.addon.name
+    return folder / runtime.addon.name
+
+
+@pytest.mark.parametrize("depth", range(4))
+def test_an_addon_that_others_may_change_is_not_loaded(own_addon: Path, depth: int) -> None:
+    place = (own_addon, *own_addon.parents)[depth]
+    place.chmod(place.stat().st_mode | 0o002)
+    with pytest.raises(SetupError, match=f"Everybody may write to {place}, and so change the code") as caught:
+        ensure()
+    assert caught.value.hint is not None
+    subprocess.run(caught.value.hint.rpartition(": ")[2], shell=True, check=True)
+    assert ensure().addon == own_addon
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_an_addon_of_somebody_else_is_not_loaded(own_addon: Path) -> None:
+    os.chown(own_addon, 54321, -1)
+    with pytest.raises(SetupError, match="belongs to user 54321, not to you"):
+        ensure()
+
+
+def test_doctor_says_that_others_may_write_to_the_cache(empty_cache: Path) -> None:
+    empty_cache.mkdir()
+    empty_cache.chmod(0o777)
+    (check,) = (check for check in doctor().checks if check.name == "cache")
+    assert not check.ok
+    assert "Everybody may write" in check.found
+    assert "chmod -R go-w" in check.advice

@@ -13,7 +13,7 @@ from pybridge.graphs.cache import TRACING_VERSION, tracing_folder
 from pybridge.graphs.tensorflow_process import TensorFlowProcess, shared_tensorflow
 from pybridge.graphs.training.program import TrainingProgram, TrainingRecipe
 from pybridge.runtime import Runtime
-from pybridge.storage.cache import cache_part, keep_in_cache
+from pybridge.storage.cache import cache_part, check_cached, keep_in_cache
 from pybridge.storage.files import replace_file
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.tfjs.weights import tfjs_dtype
@@ -105,6 +105,7 @@ def _key(job: dict[str, Any], runtime: Runtime) -> str:
 
 
 def _find(folder: Path) -> TrainingProgram | None:
+    check_cached(folder)
     try:
         return TrainingProgram.read(folder)
     except ModelFormatError:
