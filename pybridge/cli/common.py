@@ -12,6 +12,7 @@ from pybridge.text import json_text, printable_lines
 SUCCESS, FAILED, MISUSED = 0, 1, 2
 
 ALLOW_LAMBDA = "run the Python code in Lambda layers of a Keras file; only where you trust its author"
+ALLOW_OPERATION = "let a SavedModel have this operation, which may reach files or run code; only where you trust its author"
 INPUT_SHAPE = "of one example, for ONNX files with free sizes"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pybridge.cli.common import FAILED, INPUT_SHAPE, SUCCESS, Verbs, answer, set_up, sizes
+from pybridge.cli.common import ALLOW_OPERATION, FAILED, INPUT_SHAPE, SUCCESS, Verbs, answer, set_up, sizes
 from pybridge.text import printable
 
 
@@ -34,6 +34,7 @@ def add(verbs: Verbs) -> None:
     verify.add_argument("--training-epochs", type=int, default=2, metavar="N", help="for so many epochs (default 2)")
     verify.add_argument("--html", type=Path, metavar="FILE", help="write a report with a heat map of inputs by runtimes")
     verify.add_argument("--input-shape", type=sizes, metavar="C,H,W", help=INPUT_SHAPE)
+    verify.add_argument("--allow-operation", action="append", default=[], metavar="NAME", help=ALLOW_OPERATION)
     verify.add_argument(
         "--tolerance", type=_tolerance, metavar="X", help="largest difference that passes (default: derived for each runtime)"
     )
@@ -94,6 +95,7 @@ def _verify(options: argparse.Namespace) -> int:
         training=options.training,
         training_epochs=options.training_epochs,
         input_shape=options.input_shape,
+        allow_operations=options.allow_operation,
     )
     if options.html is not None:
         report.write_html(options.html, str(options.model))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pybridge.cli.common import ALLOW_LAMBDA, INPUT_SHAPE, SUCCESS, Verbs, answer, set_up, sizes
+from pybridge.cli.common import ALLOW_LAMBDA, ALLOW_OPERATION, INPUT_SHAPE, SUCCESS, Verbs, answer, set_up, sizes
 from pybridge.saving.formats import FORMATS
 from pybridge.tfjs.precision import PACKAGE_PRECISIONS, PRECISIONS
 
@@ -30,6 +30,7 @@ def add(verbs: Verbs) -> None:
     conversion.add_argument("--input-shape", type=sizes, metavar="C,H,W", help=INPUT_SHAPE)
     conversion.add_argument("--signature", metavar="NAME", help="of a SavedModel (default serving_default)")
     conversion.add_argument("--allow-lambda", action="store_true", help=ALLOW_LAMBDA)
+    conversion.add_argument("--allow-operation", action="append", default=[], metavar="NAME", help=ALLOW_OPERATION)
     deploying = verbs.add(
         "deploy", _deploy, "make an npm package for Node services", "pybridge deploy run service/model --images photos/"
     )
@@ -64,6 +65,7 @@ def _convert(options: argparse.Namespace) -> int:
         input_shape=options.input_shape,
         signature=options.signature,
         allow_lambda=options.allow_lambda,
+        allow_operations=options.allow_operation,
     )
     answer(options, report.to_dict(), str(report))
     return SUCCESS

@@ -27,8 +27,9 @@ from typing import Any
 
 from pybridge import errors
 from pybridge.errors import BridgeError, CallTimeoutError
+from pybridge.runtime.sandbox import Confinement, confine, sandbox_version
 
-_CHILD = "import sys; from pybridge.graphs.tensorflow_process import main; main(int(sys.argv[1]))"
+_CHILD = "import sys; from pybridge.graphs.tensorflow_process import main; main(int(sys.argv[1]), sys.argv[2])"
 
 Job = Callable[[Path, dict[str, Any]], dict[str, Any]]
 
@@ -41,14 +42,17 @@ class TensorFlowProcess:
 
     Args:
         environment: Added to this process's own; the runtime's ``environment()``.
+        confinement: Where the system has a sandbox, the process can open nothing but this and its installation, and has no
+            network. For files of strangers; None confines nothing.
 
     Example:
         >>> with TensorFlowProcess(runtime.environment()) as tensorflow:
         ...     tensorflow.run(folder, "trace", {"items": [...]})
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], confinement: Confinement | None = None) -> None:
         self._environment = dict(environment)
+        self._confinement = confinement
         self._child: _Child | None = None
         self._closed = False
         self._starting = threading.Lock()
@@ -144,21 +148,22 @@ class TensorFlowProcess:
             if self._child is None or not self._child.alive:
                 if self._child is not None:
                     self._child.close()
-                self._child = _Child(self._environment)
+                self._child = _Child(self._environment, self._confinement)
             return self._child
 
 
 class _Child:
     """One life of the process."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], confinement: Confinement | None) -> None:
+        self._confined = confinement is not None and sandbox_version() > 0
         search_path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
         self._output = tempfile.TemporaryFile()  # noqa: SIM115, closed with the process
         done, notify = os.pipe()
         self._done = os.fdopen(done, "rb", buffering=0)
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _CHILD, str(notify)],
+                [sys.executable, "-c", _CHILD, str(notify), _written(confinement)],
                 stdin=subprocess.PIPE,
                 stdout=self._output,
                 stderr=self._output,
@@ -200,7 +205,8 @@ class _Child:
         lines = self._output.read().decode("utf-8", "replace").splitlines()
         return BridgeError(
             f"Python's TensorFlow process ended with code {code} during {name}:\n" + "\n".join(lines[-15:]),
-            hint="`pybridge doctor` checks the installation. Out of memory is a common reason for code -9.",
+            hint="`pybridge doctor` checks the installation. Out of memory is a common reason for code -9."
+            + (" If something is installed where the sandbox does not look: PYBRIDGE_SANDBOX=off." if self._confined else ""),
         )
 
 
@@ -259,8 +265,17 @@ def _find_job(name: str, jobs: dict[str, Job]) -> Job:
     return found
 
 
-def main(notify: int) -> None:
+def _written(confinement: Confinement | None) -> str:
+    if confinement is None:
+        return ""
+    return json.dumps({name: [str(path) for path in paths] for name, paths in vars(confinement).items()})
+
+
+def main(notify: int, confinement: str = "") -> None:
     """The child's side: runs jobs until its standard input ends."""
+    if confinement:
+        # Before TensorFlow starts threads, which would stay free.
+        confine(Confinement(**{name: tuple(map(Path, paths)) for name, paths in json.loads(confinement).items()}))
     # Ctrl-C reaches all processes of a terminal; what it means for the job is for the parent to say.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     folders: queue.SimpleQueue[Path] = queue.SimpleQueue()

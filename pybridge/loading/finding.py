@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
@@ -80,12 +80,13 @@ def find_model(
     input_shape: Sequence[int] | None = None,
     signature: str | None = None,
     allow_lambda: bool = False,
+    allow_operations: Collection[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> FoundModel:
     """Find and open a model, whatever its kind.
 
-    Nothing that is opened runs code of its author: no pickle, no Lambda layer unless allowed, no path out of the model's
-    folder; sizes are checked before anything is allocated.
+    Nothing that is opened runs code of its author: no pickle, no Lambda layer unless allowed, no operation of TensorFlow that
+    reaches files, addresses or code, no path out of the model's folder; sizes are checked before anything is allocated.
 
     Args:
         source: One of
@@ -102,6 +103,7 @@ def find_model(
         input_shape: For torch and ONNX: the shape of one example, ``(3, height, width)``.
         signature: Which signature of a SavedModel; ``serving_default`` by default.
         allow_lambda: Run the Python code of Lambda layers in Keras files.
+        allow_operations: Operations that a SavedModel may have besides those that compute; they may read and write files.
         progress: Told ``(done_bytes, total_bytes)`` while something is downloaded.
 
     Raises:
@@ -120,7 +122,7 @@ def find_model(
         return FoundModel("keras_application", application.name, location, model, application.preprocessing)
     if isinstance(source, str) and urlsplit(text).scheme in ("http", "https"):
         return _from_tfjs(fetch_model(text, progress=progress), "url", redacted(text))
-    return _from_path(Path(source).expanduser(), text, input_shape, signature, allow_lambda)
+    return _from_path(Path(source).expanduser(), text, input_shape, signature, allow_lambda, allow_operations)
 
 
 def open_model(
@@ -129,10 +131,18 @@ def open_model(
     input_shape: Sequence[int] | None = None,
     signature: str | None = None,
     allow_lambda: bool = False,
+    allow_operations: Collection[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> OpenedModel:
     """The model alone; see `find_model`."""
-    return find_model(source, input_shape=input_shape, signature=signature, allow_lambda=allow_lambda, progress=progress).model
+    return find_model(
+        source,
+        input_shape=input_shape,
+        signature=signature,
+        allow_lambda=allow_lambda,
+        allow_operations=allow_operations,
+        progress=progress,
+    ).model
 
 
 def _from_memory(source: Any, input_shape: Sequence[int] | None) -> FoundModel:
@@ -163,7 +173,14 @@ def _from_memory(source: Any, input_shape: Sequence[int] | None) -> FoundModel:
 _TORCHVISION = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 
 
-def _from_path(path: Path, text: str, input_shape: Sequence[int] | None, signature: str | None, allow_lambda: bool) -> FoundModel:
+def _from_path(
+    path: Path,
+    text: str,
+    input_shape: Sequence[int] | None,
+    signature: str | None,
+    allow_lambda: bool,
+    allow_operations: Collection[str],
+) -> FoundModel:
     if not path.exists():
         names = [known.name for known in zoo.list()]
         lowered = {name.lower(): f"keras.applications.{name}" for name in application_names()}
@@ -172,7 +189,9 @@ def _from_path(path: Path, text: str, input_shape: Sequence[int] | None, signatu
         raise ModelFormatError(f"{text!r} is neither a model of the zoo nor a path that exists", hint=suggest(text, names))
     location = str(path)
     if path.is_dir() and is_saved_model(path):
-        return FoundModel("saved_model", _name(path), location, read_saved_model(path, signature))
+        return FoundModel(
+            "saved_model", _name(path), location, read_saved_model(path, signature, allow_operations=allow_operations)
+        )
     if path.is_dir() or path.suffix == ".json":
         return _from_tfjs(path, "file", location)
     suffix = path.suffix.lower()

@@ -21,18 +21,18 @@ def lift_saved_model(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         folder: The job's folder.
-        arguments: ``folder``, ``signature``, and the names of ``inputs`` and ``outputs`` in the wanted order.
+        arguments: ``folder``, ``source`` for people, ``signature``, and the names of ``inputs`` and ``outputs`` in order.
 
     Raises:
         ModelFormatError: The SavedModel is damaged, or has operations without a counterpart.
     """
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    source, signature = arguments["folder"], arguments["signature"]
+    source, signature = arguments["source"], arguments["signature"]
     with memory_limit():
         try:
             # The loaded object owns the variables and must outlive its signatures.
-            loaded = tf.saved_model.load(source)
+            loaded = tf.saved_model.load(arguments["folder"])
             function = loaded.signatures[signature]
             frozen = convert_variables_to_constants_v2(function)
         except Exception as error:  # TensorFlow reports damaged files by errors of many types

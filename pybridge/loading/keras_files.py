@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,19 @@ from typing import Any
 from pybridge._version import __version__
 from pybridge.errors import BridgeError, ModelFormatError
 from pybridge.graphs import TensorFlowProcess
-from pybridge.loading.keras_safety import check_archive, check_config, read_config
+from pybridge.loading.keras_safety import check_archive, check_config, format_of, read_config
+from pybridge.loading.operations import known_operations
 from pybridge.loading.saved_model import SavedModel, is_saved_model, read_saved_model
 from pybridge.runtime import ensure
+from pybridge.runtime.sandbox import Confinement
 from pybridge.storage.cache import cache_part, check_cached, keep_in_cache, make_cache_part, storing
 from pybridge.storage.folders import scratch_beside
 from pybridge.storage.hashes import sha256_of
 from pybridge.storage.locks import locked
+from pybridge.storage.private_copy import PrivateCopy
 from pybridge.tfjs.layers_model import LayersModel
 
 _JOBS = "pybridge.loading.keras_reader"
-_ZIP_START = b"PK"
 _TIMEOUT_SECONDS = 1800.0
 
 
@@ -39,19 +42,21 @@ def keras_file_model(
     Raises:
         ModelFormatError: The file is damaged or unsafe, or has layers that cannot be converted; the message names them.
     """
+    job = f"{_JOBS}:open_file"
     try:
-        digest = sha256_of(file)
+        with suppress(ModelFormatError):
+            return _read(_place(job, [sha256_of(file), str(allow_lambda)]))
+        # Keras goes by the name of a file; ours says what its content is, and is in nobody else's hands.
+        name = f"model{format_of(file)}"
+        copy = PrivateCopy({name: file})
     except OSError as error:
         raise ModelFormatError(f"{file}: cannot be read ({error})", hint="Give the path of a file.") from error
-    with file.open("rb") as stream:
-        is_archive = stream.read(2) == _ZIP_START
-    if is_archive:
-        check_archive(file)
-        check_config(read_config(file), file, allow_lambda=allow_lambda)
-    elif file.suffix.lower() == ".keras":
-        check_archive(file)
-    arguments = {"file": str(file.resolve()), "allow_lambda": allow_lambda}
-    return _converted(f"{_JOBS}:open_file", arguments, [digest, str(allow_lambda)], str(file), tensorflow)
+    copied = copy.folder / name
+    if copied.suffix == ".keras":
+        check_archive(copied, file)
+        check_config(read_config(copied, file), file, allow_lambda=allow_lambda)
+    arguments = {"file": str(copied), "shown": str(file), "allow_lambda": allow_lambda}
+    return _converted(job, arguments, [sha256_of(copied), str(allow_lambda)], str(file), tensorflow, copy.folder)
 
 
 def application_model(name: str, *, weights: str | None = "imagenet", tensorflow: TensorFlowProcess | None = None) -> LayersModel:
@@ -73,28 +78,48 @@ def application_model(name: str, *, weights: str | None = "imagenet", tensorflow
 
 
 def _converted(
-    job: str, arguments: dict[str, Any], identity: list[str], shown: str, tensorflow: TensorFlowProcess | None
+    job: str,
+    arguments: dict[str, Any],
+    identity: list[str],
+    shown: str,
+    tensorflow: TensorFlowProcess | None,
+    reads: Path | None = None,
 ) -> LayersModel | SavedModel:
-    key = hashlib.sha256("\n".join([job, *identity, *_versions()]).encode()).hexdigest()[:24]
-    folder = cache_part("models") / f"keras-{key}"
+    folder = _place(job, identity)
     with storing(f"the converted {shown}", folder):
         make_cache_part("models")
         with locked(folder.with_name(f"{folder.name}.lock")):
             try:
                 return _read(folder)
             except ModelFormatError:
-                _convert(folder, job, arguments, shown, tensorflow)
+                _convert(folder, job, arguments, shown, tensorflow, reads)
                 return _read(folder)
+
+
+def _place(job: str, identity: list[str]) -> Path:
+    """Where a conversion is kept."""
+    key = hashlib.sha256("\n".join([job, *identity, *_versions()]).encode()).hexdigest()[:24]
+    return cache_part("models") / f"keras-{key}"
 
 
 def _read(folder: Path) -> LayersModel | SavedModel:
     check_cached(folder)
-    return read_saved_model(folder) if is_saved_model(folder) else LayersModel.read(folder)
+    if not is_saved_model(folder):
+        return LayersModel.read(folder)
+    # Made of a file whose Python code was allowed, which may do more than any operation.
+    return read_saved_model(folder, allow_operations=known_operations().known)
 
 
-def _convert(folder: Path, job: str, arguments: dict[str, Any], shown: str, tensorflow: TensorFlowProcess | None) -> None:
+def _convert(
+    folder: Path,
+    job: str,
+    arguments: dict[str, Any],
+    shown: str,
+    tensorflow: TensorFlowProcess | None,
+    reads: Path | None,
+) -> None:
     with scratch_beside(folder) as scratch:
-        run_job(scratch, job, arguments, shown, tensorflow)
+        run_job(scratch, job, arguments, shown, tensorflow, reads=reads)
         made = scratch / "model"
         keep_in_cache(made if made.exists() else scratch / "saved_model", folder)
 
@@ -106,6 +131,7 @@ def run_job(
     shown: str,
     tensorflow: TensorFlowProcess | None = None,
     *,
+    reads: Path | None = None,
     timeout: float = _TIMEOUT_SECONDS,
 ) -> dict[str, Any]:
     """Run a job of the TensorFlow process that opens a file; whatever goes wrong there is the file's fault.
@@ -115,7 +141,8 @@ def run_job(
         job: ``module:function``.
         arguments: What the job takes.
         shown: What to call the file in errors.
-        tensorflow: A process that runs already.
+        tensorflow: A process that runs already; by default one is started for the job.
+        reads: All that the job reads and did not make: a process that is started for it is confined to that and its own folder.
         timeout: Seconds after which a file counts as one that is never done.
 
     Raises:
@@ -123,7 +150,11 @@ def run_job(
     """
     if tensorflow is not None:
         return _blamed(lambda: tensorflow.run(scratch, job, arguments, timeout=timeout), shown)
-    with TensorFlowProcess(ensure().environment()) as process:
+    environment, confinement = ensure().environment(), None
+    if reads is not None:
+        environment["TMPDIR"] = str(scratch)
+        confinement = Confinement(read=(reads,), write=(scratch,))
+    with TensorFlowProcess(environment, confinement) as process:
         return _blamed(lambda: process.run(scratch, job, arguments, timeout=timeout), shown)
 
 

@@ -18,7 +18,7 @@ import keras
 import pybridge.converters.to_keras.custom_objects  # noqa: F401
 from pybridge.converters.keras.conversion import from_keras
 from pybridge.errors import ModelFormatError
-from pybridge.loading.keras_safety import check_config, check_size, parse_config, read_config
+from pybridge.loading.keras_safety import check_archive, check_config, check_size, format_of, parse_config, read_config
 from pybridge.loading.memory_limit import memory_limit
 
 _DAMAGED = "The file is damaged or incomplete: save or download it again."
@@ -33,7 +33,7 @@ def open_file(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         folder: The job's folder.
-        arguments: ``file`` and ``allow_lambda``.
+        arguments: ``file``; ``shown``, its name for people; and ``allow_lambda``.
 
     Returns:
         ``kind``: ``layers`` or ``saved_model``.
@@ -43,7 +43,7 @@ def open_file(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     """
     file, allow_lambda = Path(arguments["file"]), bool(arguments["allow_lambda"])
     with memory_limit():
-        model = load_keras_file(file, folder, allow_lambda=allow_lambda)
+        model = load_keras_file(file, folder, allow_lambda=allow_lambda, shown=Path(arguments.get("shown", file)))
         try:
             from_keras(model).write(folder / "model")
         except ModelFormatError:
@@ -73,60 +73,77 @@ def open_application(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def load_keras_file(file: Path, scratch: Path, *, allow_lambda: bool = False) -> keras.Model:
-    """Loads a Keras file whose content has been checked.
+def load_keras_file(file: Path, scratch: Path, *, allow_lambda: bool = False, shown: Path | None = None) -> keras.Model:
+    """Checks the content of a Keras file, and loads it.
 
     Args:
-        file: A ``.keras`` or ``.h5`` file.
+        file: A ``.keras`` or ``.h5`` file that is named after its content, as Keras goes by the name.
         scratch: A folder for what is unpacked to be looked at.
         allow_lambda: Run the Python code of Lambda layers.
+        shown: Its name for errors, if that is another.
 
     Raises:
         ModelFormatError: It is damaged or unsafe.
     """
-    if zipfile.is_zipfile(file):
-        check_config(read_config(file), file, allow_lambda=allow_lambda)
-        _check_packed_weights(file, scratch)
+    shown, compiled = shown or file, True
+    found = format_of(file)
+    if file.suffix != found:
+        raise ModelFormatError(f"{shown}: is a {found} file by its content", hint=f"Rename it to {file.stem}{found}.")
+    if found == ".keras":
+        check_archive(file, shown)
+        check_config(read_config(file, shown), shown, allow_lambda=allow_lambda)
+        _check_packed_weights(file, scratch, shown)
     else:
-        with _opened(file) as content:
-            written = content.attrs.get("model_config")
-            if written is None:
+        with _opened(file, shown) as content:
+            if "model_config" not in content.attrs:
                 raise ModelFormatError(
-                    f"{file}: holds weights, but no model",
+                    f"{shown}: holds weights, but no model",
                     hint="Save the whole model: model.save('model.keras'), not model.save_weights.",
                 )
-            _check_hdf5(content, file)
-            check_config(parse_config(written, file), file, allow_lambda=allow_lambda)
+            _check_hdf5(content, shown)
+            check_config(parse_config(content.attrs["model_config"], shown), shown, allow_lambda=allow_lambda)
+            compiled = _has_harmless_training(content, shown, allow_lambda)
     try:
-        model = keras.saving.load_model(file, compile=True, safe_mode=not allow_lambda)
+        model = keras.saving.load_model(file, compile=compiled, safe_mode=not allow_lambda)
     except Exception:
         # Without its optimizer, perhaps, which is not needed to predict.
-        model = _load_uncompiled(file, allow_lambda)
+        model = _load_uncompiled(file, allow_lambda, shown)
     if not isinstance(model, keras.Model):
-        raise ModelFormatError(f"{file}: holds a {type(model).__name__}, not a model", hint=_DAMAGED)
+        raise ModelFormatError(f"{shown}: holds a {type(model).__name__}, not a model", hint=_DAMAGED)
     return model
 
 
-def _load_uncompiled(file: Path, allow_lambda: bool) -> Any:
+def _has_harmless_training(content: h5py.File, shown: Path, allow_lambda: bool) -> bool:
+    """Whether the losses and metrics may be built, which Keras does without its own safe mode; the model is whole without."""
+    if "training_config" not in content.attrs:
+        return False
+    try:
+        check_config(parse_config(content.attrs["training_config"], shown), shown, allow_lambda=allow_lambda)
+    except ModelFormatError:
+        return False
+    return True
+
+
+def _load_uncompiled(file: Path, allow_lambda: bool, shown: Path) -> Any:
     try:
         return keras.saving.load_model(file, compile=False, safe_mode=not allow_lambda)
     except Exception as error:  # Keras reports damaged files by errors of many types
         missing = re.search(r"Could not locate (class|function) '([^']{1,80})'", str(error))
         if missing is not None:
             raise ModelFormatError(
-                f"{file}: needs the {missing[1]} {missing[2]!r}, which is not one of Keras",
+                f"{shown}: needs the {missing[1]} {missing[2]!r}, which is not one of Keras",
                 hint="Load the model in Python, where your own code is imported, and give it in memory; "
                 "or model.export() it and give the folder.",
             ) from error
         described = f"{type(error).__name__}: {error}"
-        raise ModelFormatError(f"{file}: Keras cannot open it ({described[:500]})", hint=_DAMAGED) from error
+        raise ModelFormatError(f"{shown}: Keras cannot open it ({described[:500]})", hint=_DAMAGED) from error
 
 
-def _check_packed_weights(file: Path, scratch: Path) -> None:
+def _check_packed_weights(file: Path, scratch: Path, shown: Path) -> None:
     try:
         with zipfile.ZipFile(file) as archive:
             if _WEIGHTS not in archive.namelist():
-                raise ModelFormatError(f"{file}: has no {_WEIGHTS}", hint=_DAMAGED)
+                raise ModelFormatError(f"{shown}: has no {_WEIGHTS}", hint=_DAMAGED)
             limit = archive.getinfo(_WEIGHTS).file_size
             unpacked = scratch / _WEIGHTS
             with archive.open(_WEIGHTS) as source, unpacked.open("wb") as target:
@@ -134,24 +151,24 @@ def _check_packed_weights(file: Path, scratch: Path) -> None:
     except ModelFormatError:
         raise
     except Exception as error:  # zlib.error and lzma.LZMAError have no common base
-        raise ModelFormatError(f"{file}: its weights cannot be unpacked ({error})", hint=_DAMAGED) from error
+        raise ModelFormatError(f"{shown}: its weights cannot be unpacked ({error})", hint=_DAMAGED) from error
     try:
-        check_size(unpacked.stat().st_size, max(limit, 1), file)
-        with _opened(unpacked) as content:
-            _check_hdf5(content, file)
+        check_size(unpacked.stat().st_size, max(limit, 1), shown)
+        with _opened(unpacked, shown) as content:
+            _check_hdf5(content, shown)
     finally:
         unpacked.unlink()
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[h5py.File]:
+def _opened(file: Path, shown: Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(file, "r") as content:
             yield content
     except ModelFormatError:
         raise
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError) as error:
-        raise ModelFormatError(f"{file}: damaged HDF5 ({error})", hint=_DAMAGED) from error
+        raise ModelFormatError(f"{shown}: damaged HDF5 ({error})", hint=_DAMAGED) from error
 
 
 def _check_hdf5(content: h5py.File, file: Path) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from pybridge.converters.keras.record import OWN_MODULES
 from pybridge.errors import ModelFormatError
@@ -35,27 +36,77 @@ _UNSAFE_CLASSES = {
 }
 
 
-def check_archive(file: Path) -> None:
+# What a part of Keras that a model is made of is in: what else Keras has (downloads, its settings, loading of other models) no
+# configuration may name.
+_ROOMS = frozenset(
+    [
+        "activations",
+        "applications",
+        "constraints",
+        "dtype_policies",
+        "engine",
+        "initializers",
+        "layers",
+        "legacy",
+        "losses",
+        "metrics",
+        "mixed_precision",
+        "models",
+        "ops",
+        "optimizers",
+        "quantizers",
+        "random",
+        "regularizers",
+    ]
+)
+
+_ZIP_START, _HDF5_START = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
+
+
+def format_of(file: Path) -> Literal[".keras", ".h5"]:
+    """Say by its content, whatever its name, which of Keras's formats a file has.
+
+    Raises:
+        ModelFormatError: It has none of them, or two at once, of which readers open different ones.
+    """
+    with file.open("rb") as stream:
+        start = stream.read(len(_HDF5_START))
+    if start.startswith(_ZIP_START):
+        return ".keras"
+    if start != _HDF5_START:
+        raise ModelFormatError(f"{file}: no .keras file, which is a zip archive, and no HDF5 file", hint=_DAMAGED)
+    if zipfile.is_zipfile(file):
+        raise ModelFormatError(f"{file}: is an HDF5 file and a zip archive at once", hint=_DISTRUST)
+    return ".h5"
+
+
+def check_archive(file: Path, shown: Path | None = None) -> None:
     """Check the table of contents of a ``.keras`` file.
+
+    Args:
+        file: The file.
+        shown: Its name for the error, if that is another.
 
     Raises:
         ModelFormatError: It is no such archive, or has an entry that leads out of it, is listed twice, or unpacks to more than
             its size can explain.
     """
+    size = file.stat().st_size
+    shown = shown or file
     try:
         with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
             names = [entry.filename for entry in entries]
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise ModelFormatError(f"{file}: no .keras file ({error})", hint=_DAMAGED) from error
+        raise ModelFormatError(f"{shown}: no .keras file ({error})", hint=_DAMAGED) from error
     for entry in entries:
-        _check_entry(entry, file)
+        _check_entry(entry, shown)
     if len(set(names)) != len(names):
-        raise ModelFormatError(f"{file}: lists an entry twice", hint=_DISTRUST)
+        raise ModelFormatError(f"{shown}: lists an entry twice", hint=_DISTRUST)
     if "config.json" not in names:
-        raise ModelFormatError(f"{file}: has no config.json", hint=_DAMAGED)
+        raise ModelFormatError(f"{shown}: has no config.json", hint=_DAMAGED)
     total = sum(entry.file_size for entry in entries)
-    check_size(total, file.stat().st_size, file)
+    check_size(total, size, shown)
 
 
 def check_size(unpacked: int, packed: int, file: Path) -> None:
@@ -73,20 +124,21 @@ def check_size(unpacked: int, packed: int, file: Path) -> None:
         raise ModelFormatError(f"{file}: {packed} bytes that announce {unpacked} bytes of content", hint=_DISTRUST)
 
 
-def read_config(file: Path) -> dict[str, Any]:
-    """The configuration in a ``.keras`` file, after `check_archive`.
+def read_config(file: Path, shown: Path | None = None) -> dict[str, Any]:
+    """The configuration in a ``.keras`` file, after `check_archive`, whose arguments it takes.
 
     Raises:
         ModelFormatError: It is no JSON object.
     """
+    shown = shown or file
     try:
         with zipfile.ZipFile(file) as archive, archive.open("config.json") as stream:
             data = stream.read(CONFIG_LIMIT + 1)
     except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, EOFError, NotImplementedError) as error:
-        raise ModelFormatError(f"{file}: config.json cannot be read ({error})", hint=_DAMAGED) from error
+        raise ModelFormatError(f"{shown}: config.json cannot be read ({error})", hint=_DAMAGED) from error
     except Exception as error:  # zlib.error and lzma.LZMAError have no common base
-        raise ModelFormatError(f"{file}: config.json cannot be unpacked ({error})", hint=_DAMAGED) from error
-    return parse_config(data, file)
+        raise ModelFormatError(f"{shown}: config.json cannot be unpacked ({error})", hint=_DAMAGED) from error
+    return parse_config(data, shown)
 
 
 def parse_config(data: bytes | str, file: Path) -> dict[str, Any]:
@@ -124,10 +176,15 @@ def check_config(config: dict[str, Any], file: Path, *, allow_lambda: bool = Fal
         inner = part.get("config")
         name = inner.get("name", "") if isinstance(inner, dict) else ""
         shown = f"{name!r} ({printable(class_name)})" if name else printable(class_name)
-        if class_name in ("Lambda", "__lambda__") or (isinstance(inner, dict) and inner.get("class_name") == "__lambda__"):
+        plain = {_plain(name) for name in (class_name, part.get("registered_name"), part.get("spec_name"))}
+        if class_name == "function":
+            plain.add(_plain(inner))
+        if "lambda" in plain:
             lambdas.append(shown)
-        elif class_name in _UNSAFE_CLASSES:
-            refused.append(f"{shown}: {_UNSAFE_CLASSES[class_name]}")
+        elif reasons := [why for name, why in _UNSAFE_CLASSES.items() if name.lower() in plain]:
+            refused.append(f"{shown}: {reasons[0]}")
+        elif (room := _foreign_room(part)) is not None:
+            refused.append(f"{shown}: {printable(room)} is nothing that a model is made of")
         elif not _is_known(part):
             refused.append(f"{shown}: a class of its author's, {printable(part.get('registered_name') or part.get('module'))}")
         elif isinstance(inner, dict) and isinstance(inner.get("vocabulary"), str):
@@ -175,11 +232,34 @@ def _objects(config: dict[str, Any], file: Path) -> Iterator[dict[str, Any]]:
                 yield part
 
 
+def _plain(name: Any) -> str:
+    """The last part of a name, as all its spellings have it: ``keras.layers.Lambda``, ``Custom>Lambda``, ``__lambda__``."""
+    return re.split(r"[.>/]", name)[-1].replace("_", "").lower() if isinstance(name, str) else ""
+
+
+def _foreign_room(part: dict[str, Any]) -> str | None:
+    """The part of Keras that an object is from, if that is none that models are made of."""
+    names = [part["class_name"] if part["class_name"] != "function" else part.get("config"), part.get("spec_name")]
+    module = part.get("module")
+    for name in names:
+        if not isinstance(name, str):
+            continue
+        path = f"{module}.{name}" if isinstance(module, str) and module not in ("", "builtins") else name
+        parts = [each for each in path.split(".") if each not in ("keras", "src", "api", "_tf_keras", "_legacy", "v2")]
+        if len(parts) > 1 and path.startswith("keras") and parts[0] not in _ROOMS:
+            return f"keras.{parts[0]}"
+        if "." in name and not path.startswith("keras"):
+            return name
+    return None
+
+
 def _is_known(part: dict[str, Any]) -> bool:
     module, registered = part.get("module"), part.get("registered_name")
     if isinstance(module, str) and not _is_kerass(module):
         return False
-    return not isinstance(registered, str) or ">" not in registered or registered.startswith(("keras", "pybridge>"))
+    if not isinstance(registered, str) or ">" not in registered:
+        return True
+    return registered.split(">")[0].split(".")[0] in ("keras", "pybridge")
 
 
 def _is_kerass(module: str) -> bool:

@@ -31,5 +31,12 @@ def lift(model: OpenedModel, tensorflow: TensorFlowProcess | None = None) -> Lay
         return from_graph_model(model)
     with tempfile.TemporaryDirectory(prefix="pybridge-lift-") as name:
         scratch = Path(name)
-        run_job(scratch, "pybridge.loading.freezing:lift_saved_model", model.to_dict(), str(model.folder), tensorflow)
+        run_job(
+            scratch,
+            "pybridge.loading.freezing:lift_saved_model",
+            model.to_dict(),
+            str(model.source),
+            tensorflow,
+            reads=model.folder,
+        )
         return LayersModel.read(scratch / "model")

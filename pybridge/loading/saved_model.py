@@ -6,17 +6,23 @@ import mmap
 import os
 import re
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pybridge.errors import ModelFormatError
-from pybridge.loading.protobuf import fields, integer, messages, text
-from pybridge.text import listed, suggest
+from pybridge.loading.graph_safety import entries, refused_operations
+from pybridge.loading.protobuf import fields, integer, merged, messages, text
+from pybridge.storage.private_copy import PrivateCopy
+from pybridge.text import listed, printable, suggest
 from pybridge.tfjs.port import Port
 
 GRAPH_FILE = "saved_model.pb"
+_OTHER_GRAPHS = "saved_model."
+_NAME_LIMIT = 100
+_COUNT_LIMIT = 20
 
 _DAMAGED = "The SavedModel is damaged or incomplete: export it again."
 
@@ -40,46 +46,34 @@ _DTYPES = {
 }
 _FEEDABLE = ("float32", "int32", "int64", "uint8", "bool")
 
-# Operations that reach files or run Python where a graph is only meant to compute. A SavedModel is a program; see
-# https://github.com/tensorflow/tensorflow/blob/master/SECURITY.md. Reading and writing its own variables is not among them.
-_UNSAFE_OPERATIONS = frozenset(
-    {
-        "EagerPyFunc",
-        "FixedLengthRecordReaderV2",
-        "IdentityReaderV2",
-        "MatchingFiles",
-        "PyFunc",
-        "PyFuncStateless",
-        "ReadFile",
-        "TFRecordReaderV2",
-        "TextLineDataset",
-        "TextLineReaderV2",
-        "WholeFileReaderV2",
-        "WriteFile",
-    }
-)
-
 
 @dataclass(frozen=True)
 class SavedModel:
     """A SavedModel with the signature to call.
 
     Attributes:
-        folder: Absolute.
+        folder: A private copy of the model's files, absolute: what was checked is what is loaded.
+        source: The folder that was named, absolute; for people.
+        copy: What keeps the private copy while the model is there.
+        allowed: The operations that it may have besides those that compute, as its user said.
         signature: The signature's name.
         inputs: Sorted by name; ``a2`` goes before ``a10``.
         outputs: Sorted like the inputs; of the shape ``(None,)`` where nothing is known of one.
     """
 
     folder: Path
+    source: Path
     signature: str
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
+    copy: PrivateCopy = field(repr=False, compare=False)
+    allowed: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As Node's ``model.loadSavedModel`` and the jobs of the TensorFlow process take it."""
         return {
             "folder": str(self.folder),
+            "source": str(self.source),
             "signature": self.signature,
             "inputs": [port.to_dict() for port in self.inputs],
             "outputs": [port.to_dict() for port in self.outputs],
@@ -91,45 +85,54 @@ def is_saved_model(folder: Path) -> bool:
     return (folder / GRAPH_FILE).is_file()
 
 
-def read_saved_model(folder: Path, signature: str | None = None) -> SavedModel:
-    """Check a SavedModel and choose one of its signatures.
+def read_saved_model(folder: Path, signature: str | None = None, *, allow_operations: Collection[str] = ()) -> SavedModel:
+    """Copy a SavedModel, check the copy and choose one of its signatures.
 
     Args:
         folder: The folder with ``saved_model.pb``.
         signature: Its name. By default ``serving_default``, or the only one.
+        allow_operations: Operations that it may have besides those that compute, such as ``["PrintV2"]``. They may read and
+            write files, and run code: allow them only where you trust its author.
 
     Raises:
-        ModelFormatError: It is damaged, links to files outside of its folder, reads or writes files, or it is not clear
-            which signature is meant; the message lists them.
+        ModelFormatError: It is damaged, links to files outside of its folder, has other operations than those that compute, or
+            it is not clear which signature is meant; the message lists them.
+        BridgeError: There is no room for the copy.
 
     Example:
         >>> read_saved_model(Path("exported")).inputs[0].shape
         (None, 224, 224, 3)
     """
-    folder = folder.resolve()
-    _check_files(folder)
-    file = folder / GRAPH_FILE
+    source = folder.resolve()
+    if isinstance(allow_operations, str):
+        allow_operations = [allow_operations]
+    files = {file.relative_to(source).as_posix(): file for file in _check_files(source)}
+    # TensorFlow knows other names for the graph, which must not be found in its place.
+    files = {name: file for name, file in files.items() if name == GRAPH_FILE or not name.startswith(_OTHER_GRAPHS)}
+    shown = source / GRAPH_FILE
     try:
-        graph = _serving_graph(_mapped(file), folder)
-        _check_operations(graph, folder)
-        found = {name: body for name, body in _entries(graph, 5) if not name.startswith("__")}
-        chosen = _choose(sorted(found), signature, folder)
+        copy = PrivateCopy(files, linked=frozenset(files) - {GRAPH_FILE})
+        content = _mapped(copy.folder / GRAPH_FILE)
+        graph = _serving_graph(content, source)
+        _check_operations(content, source, allow_operations)
+        found = {name: body for name, body in entries(graph, 5) if not name.startswith("__")}
+        chosen = _choose(sorted(found), signature, source)
         inputs = _ports(found[chosen], 1, known_rank=True)
         outputs = _ports(found[chosen], 2)
     except (ValueError, OSError) as error:
-        raise ModelFormatError(f"{file}: cannot be read ({error})", hint=_DAMAGED) from error
+        raise ModelFormatError(f"{shown}: cannot be read ({error})", hint=_DAMAGED) from error
     if not inputs or not outputs:
         raise ModelFormatError(
-            f"{folder}: the signature {chosen!r} has {len(inputs)} inputs and {len(outputs)} outputs",
+            f"{source}: the signature {chosen!r} has {len(inputs)} inputs and {len(outputs)} outputs",
             hint="A model to predict with takes and gives something.",
         )
     for port in inputs:
         if port.dtype not in _FEEDABLE:
             raise ModelFormatError(
-                f"{folder}: the input {port.name!r} of the signature {chosen!r} is {port.dtype}",
+                f"{source}: the input {port.name!r} of the signature {chosen!r} is {port.dtype}",
                 hint=f"Node.js can feed {', '.join(_FEEDABLE)}. Export a signature that casts its input.",
             )
-    return SavedModel(folder, chosen, inputs, outputs)
+    return SavedModel(copy.folder, source, chosen, inputs, outputs, copy, tuple(allow_operations))
 
 
 def content_files(folder: Path) -> list[Path]:
@@ -154,7 +157,9 @@ def _check_files(folder: Path) -> list[Path]:
                     f"{path} is a link out of the model's folder",
                     hint="Copy the model with its files (cp -rL) and use the copy.",
                 )
-            if not stat.S_ISLNK(mode) and not stat.S_ISDIR(mode):
+            if stat.S_ISLNK(mode):
+                mode = path.resolve().stat().st_mode if path.exists() else 0
+            if not stat.S_ISDIR(mode):
                 if not stat.S_ISREG(mode):
                     raise ModelFormatError(f"{path} is not a regular file", hint=_DAMAGED)
                 files.append(path)
@@ -169,37 +174,36 @@ def _mapped(file: Path) -> memoryview:
 
 
 def _serving_graph(content: memoryview, folder: Path) -> memoryview:
-    tags: list[list[str]] = []
+    """The graph that TensorFlow runs when it is asked for the tag ``serve``: the first with this tag and no other."""
+    found = []
     for graph in messages(content, 2):
-        names = [bytes(tag).decode() for info in messages(graph, 1) for tag in messages(info, 4)]
-        if "serve" in names:
+        tags = {bytes(tag).decode() for tag in messages(merged(graph, 1), 4)}
+        if tags == {"serve"}:
             return graph
-        tags.append(names)
+        found.append(sorted(tags))
     raise ModelFormatError(
-        f"{folder}: has no graph with the tag 'serve', only {tags}", hint="Export it for serving (model.export(folder))."
+        f"{folder}: has no graph with the tag 'serve' alone, only {found}", hint="Export it for serving (model.export(folder))."
     )
 
 
-def _check_operations(graph: memoryview, folder: Path) -> None:
-    unsafe: set[str] = set()
-    for definition in messages(graph, 2):
-        nodes = list(messages(definition, 1))
-        for library in messages(definition, 2):
-            for function in messages(library, 1):
-                nodes += messages(function, 3)
-        unsafe |= {text(node, 2) for node in nodes} & _UNSAFE_OPERATIONS
-    if unsafe:
+def _check_operations(content: memoryview, folder: Path, allowed: Collection[str]) -> None:
+    refused: dict[str, str] = {}
+    for graph in messages(content, 2):
+        refused |= refused_operations(graph, allowed)
+    if refused:
+        reasons = defaultdict(list)
+        for name in sorted(refused):
+            reasons[refused[name]].append(printable(name[:_NAME_LIMIT]))
         raise ModelFormatError(
-            f"{folder}: the graph contains {', '.join(sorted(unsafe))}, which reaches files or runs Python",
-            hint="Do not trust where this model came from; or export it without its input pipeline.",
+            f"{folder}: the graph contains " + "; ".join(f"{_first(names)} ({why})" for why, names in reasons.items()),
+            hint="Do not trust where this model came from; or export it without that. If you trust its author: "
+            f"allow_operations=[{_first([repr(name[:_NAME_LIMIT]) for name in sorted(refused)])}] (--allow-operation NAME).",
         )
 
 
-def _entries(message: memoryview, number: int) -> Iterator[tuple[str, memoryview]]:
-    """The entries of a map from strings to messages."""
-    for entry in messages(message, number):
-        values = list(messages(entry, 2))
-        yield text(entry, 1), values[-1] if values else memoryview(b"")
+def _first(names: list[str]) -> str:
+    more = len(names) - _COUNT_LIMIT
+    return ", ".join(names[:_COUNT_LIMIT]) + (f" and {more} more" if more > 0 else "")
 
 
 def _choose(names: list[str], wanted: str | None, folder: Path) -> str:
@@ -221,7 +225,7 @@ def _choose(names: list[str], wanted: str | None, folder: Path) -> str:
 
 def _ports(signature: memoryview, number: int, *, known_rank: bool = False) -> tuple[Port, ...]:
     ports = []
-    for name, info in _entries(signature, number):
+    for name, info in entries(signature, number):
         tensor, dtype = text(info, 1), integer(info, 2)
         if not tensor or dtype not in _DTYPES:
             raise ValueError(f"{name!r} is no dense tensor of a known type")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pybridge.loading import Source
@@ -21,6 +21,7 @@ def convert(
     input_shape: Sequence[int] | None = None,
     signature: str | None = None,
     allow_lambda: bool = False,
+    allow_operations: Collection[str] = (),
     node: Node | None = None,
 ) -> SaveReport:
     """Converts a model, and compares what it wrote with the source before it returns.
@@ -33,6 +34,7 @@ def convert(
         input_shape: For torch: the shape of one example, ``(3, height, width)``.
         signature: Which signature of a SavedModel.
         allow_lambda: Run the Python code of Lambda layers in a Keras file.
+        allow_operations: Operations that a SavedModel may have besides those that compute, as `Node.load_model` takes them.
         node: A `Node` to compare in; by default one is started.
 
     Returns:
@@ -56,9 +58,16 @@ def convert(
                 input_shape=input_shape,
                 signature=signature,
                 allow_lambda=allow_lambda,
+                allow_operations=allow_operations,
                 node=started,
             )
-    model = node.load_model(source, input_shape=input_shape, signature=signature, allow_lambda=allow_lambda)
+    model = node.load_model(
+        source,
+        input_shape=input_shape,
+        signature=signature,
+        allow_lambda=allow_lambda,
+        allow_operations=allow_operations,
+    )
     try:
         return model.save(destination, to, precision=precision)
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -58,6 +58,7 @@ class Node:
         input_shape: Sequence[int] | None = None,
         signature: str | None = None,
         allow_lambda: bool = False,
+        allow_operations: Collection[str] = (),
     ) -> Model:
         """Loads a model of any kind.
 
@@ -72,6 +73,8 @@ class Node:
             input_shape: For torch: the shape of one example, ``(3, height, width)``.
             signature: Which signature of a SavedModel; ``serving_default`` by default.
             allow_lambda: Run the Python code of Lambda layers in a Keras file. Allow it only where you trust its author.
+            allow_operations: Operations of TensorFlow that a SavedModel may have besides those that compute, such as
+                ``["PrintV2"]``. They may read and write files and run code: allow them only where you trust its author.
 
         Raises:
             ModelFormatError: There is no such model, it is damaged or unsafe, or has layers that cannot be converted.
@@ -80,7 +83,14 @@ class Node:
             >>> model = node.load_model("keras.applications.MobileNetV2")
         """
         with download_progress() as report:
-            found = open_model(source, input_shape=input_shape, signature=signature, allow_lambda=allow_lambda, progress=report)
+            found = open_model(
+                source,
+                input_shape=input_shape,
+                signature=signature,
+                allow_lambda=allow_lambda,
+                allow_operations=allow_operations,
+                progress=report,
+            )
         return Model(self.runner, found)
 
     def train(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pybridge.graphs import Program
+from pybridge.graphs import Program, TensorFlowProcess
 from pybridge.node import Model, Node
 from pybridge.parity.arrays import load_list, save_list
 from pybridge.parity.browser import Browser
@@ -21,6 +21,7 @@ from pybridge.parity.edge_cases import Cases
 from pybridge.parity.keras_steps import keras_outputs
 from pybridge.parity.subjects import Subject
 from pybridge.parity.tolerance import Precision
+from pybridge.runtime.sandbox import Confinement
 from pybridge.session import Session
 from pybridge.tfjs.graph_model import GraphModel
 
@@ -73,6 +74,7 @@ class Bench:
             self._stack.callback(self.node.close)
         self.session = Session(self.node.runner)
         self.tensorflow = self._stack.enter_context(self.session.tensorflow())
+        self._strangers: dict[Path, TensorFlowProcess] = {}
         self._programs: dict[int, Program] = {}
         self._folders = 0
         self._root = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="pybridge-parity-")))
@@ -95,17 +97,25 @@ class Bench:
         started = time.perf_counter()
         if subject.saved is not None:
             saved = subject.saved
-            job = "run_saved_model"
             tensors: dict[str, Any] = {
                 "folder": str(saved.folder),
                 "inputs": [port.tensor for port in saved.inputs],
                 "outputs": [port.tensor for port in saved.outputs],
             }
+            outputs = self._in_child("run_saved_model", tensors, _batches(cases, batch), process=self._confined(saved.folder))
         else:
             program = self._program(subject)
             started = time.perf_counter()
-            job, tensors = "run_program", {"program": program.to_dict()}
-        return Outputs(self._in_child(job, tensors, _batches(cases, batch)), time.perf_counter() - started)
+            outputs = self._in_child("run_program", {"program": program.to_dict()}, _batches(cases, batch))
+        return Outputs(outputs, time.perf_counter() - started)
+
+    def _confined(self, folder: Path) -> TensorFlowProcess:
+        """A TensorFlow process that reaches the graph of a stranger and the files of the bench, and nothing else."""
+        if folder not in self._strangers:
+            environment = {**self.session.runtime.environment(), "TMPDIR": str(self._root)}
+            process = TensorFlowProcess(environment, Confinement(read=(folder,), write=(self._root,)))
+            self._strangers[folder] = self._stack.enter_context(process)
+        return self._strangers[folder]
 
     def keras(self, subject: Subject, cases: Cases, batch: int | None) -> Outputs:
         """Keras, operation by operation."""
@@ -182,9 +192,9 @@ class Bench:
         precision = Precision(found.bits, 4.0 if name == "browser-webgl" else 1.0)
         return Outputs(_joined(found.batches), found.seconds, precision, found.note)
 
-    def job(self, name: str, folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Runs a function of `pybridge.parity.tensorflow_jobs` in the TensorFlow process."""
-        return self.tensorflow.run(folder, f"pybridge.parity.tensorflow_jobs:{name}", arguments)
+    def job(self, name: str, folder: Path, arguments: dict[str, Any], process: TensorFlowProcess | None = None) -> dict[str, Any]:
+        """Runs a function of `pybridge.parity.tensorflow_jobs` in the TensorFlow process, or in another one."""
+        return (process or self.tensorflow).run(folder, f"pybridge.parity.tensorflow_jobs:{name}", arguments)
 
     def _as_graph(self, subject: Subject) -> Subject:
         folder = self.folder() / "graph"
@@ -207,11 +217,18 @@ class Bench:
                 self._programs[id(subject)] = Program.read(folder / "0" / "program")
         return self._programs[id(subject)]
 
-    def _in_child(self, job: str, arguments: dict[str, Any], batches: Sequence[Arrays], folder: Path | None = None) -> Arrays:
+    def _in_child(
+        self,
+        job: str,
+        arguments: dict[str, Any],
+        batches: Sequence[Arrays],
+        folder: Path | None = None,
+        process: TensorFlowProcess | None = None,
+    ) -> Arrays:
         place = folder or self.folder()
         for position, inputs in enumerate(batches):
             save_list(place / f"inputs-{position}.npz", inputs)
-        self.job(job, place, {**arguments, "batches": len(batches)})
+        self.job(job, place, {**arguments, "batches": len(batches)}, process)
         return _joined([load_list(place / f"outputs-{position}.npz") for position in range(len(batches))])
 
 

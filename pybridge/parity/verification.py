@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ def verify(
     seed: int = 0,
     node: Node | None = None,
     input_shape: Sequence[int] | None = None,
+    allow_operations: Collection[str] = (),
 ) -> ParityReport:
     """Compares what the runtimes compute for the same inputs with Python's TensorFlow.
 
@@ -55,6 +56,7 @@ def verify(
         seed: Of the generated examples.
         node: A Node.js process to use.
         input_shape: For torch and ONNX: the shape of one example.
+        allow_operations: Operations that a SavedModel may have besides those that compute; see `pybridge.Node.load_model`.
 
     Returns:
         The report; ``passed`` says whether all agree.
@@ -79,7 +81,9 @@ def verify(
         return verify_run(model_or_run, inputs, runtimes=runtimes, tolerance=tolerance, layers=layers, training_epochs=epochs)
     if training:
         raise DataError("Only the training of a run can be verified", hint="Give a run directory or an ImageClassifier.")
-    options = {} if input_shape is None else {"input_shape": tuple(input_shape)}
+    options: dict[str, Any] = {"allow_operations": allow_operations}
+    if input_shape is not None:
+        options["input_shape"] = tuple(input_shape)
     subject = _opened(model_or_run, options)
     tested = subject if against is None else as_subject(against, **options)
     wanted = choose(runtimes, tested, same=against is None)

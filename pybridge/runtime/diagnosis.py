@@ -19,6 +19,7 @@ from pybridge.runtime.find_node import NodeExecutable, find_node
 from pybridge.runtime.npm_packages import find_npm, installed_packages
 from pybridge.runtime.probe import probe_addon
 from pybridge.runtime.python_tensorflow import PythonTensorflow, find_tensorflow
+from pybridge.runtime.sandbox import describe_sandbox
 from pybridge.storage.cache import cache_dir, check_cached
 
 _SET_UP = "Run: pybridge setup"
@@ -115,6 +116,7 @@ def doctor(*, report: Callable[[str], None] | None = None) -> DoctorReport:
         ("TensorFlow", _tensorflow),
         ("C++ compiler", _compiler),
         ("native addon", _addon),
+        ("sandbox", _sandbox),
     ):
         if report is not None:
             report(f"Looking at {name}...")
@@ -130,6 +132,10 @@ def doctor(*, report: Callable[[str], None] | None = None) -> DoctorReport:
 
 def _python(_parts: _Parts) -> tuple[bool, str, str]:
     return True, f"{platform.python_version()} ({sys.executable}, {sys.platform} {platform.machine()})", ""
+
+
+def _sandbox(_parts: _Parts) -> tuple[bool, str, str]:
+    return True, describe_sandbox(), ""
 
 
 def _bundle(parts: _Parts) -> tuple[bool, str, str]:

@@ -124,7 +124,7 @@ def _write_and_answer(
     if format_ == "saved_model" and isinstance(model, SavedModel):
         _refuse_rounding(precision)
         writers.copy_saved_model(model, made)
-        return None, answer(read_saved_model(made, model.signature), inputs)
+        return None, answer(read_saved_model(made, model.signature, allow_operations=model.allowed), inputs)
     layers = lift(model)
     if format_ == "tfjs_layers":
         layers.write(made, **({} if precision == "float32" else {"precision": precision}))

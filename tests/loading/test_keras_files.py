@@ -20,6 +20,7 @@ from pybridge.loading.keras_files import application_model, keras_file_model, ru
 from pybridge.loading.keras_safety import check_archive, check_config
 from pybridge.loading.saved_model import SavedModel
 from pybridge.runtime import ensure
+from pybridge.runtime.sandbox import describe_sandbox, sandbox_version
 from pybridge.tfjs.layers_model import LayersModel
 
 
@@ -287,3 +288,142 @@ def test_mutated_files_give_model_format_errors(keras_model: Any, tmp_path: Path
     finally:
         process.close()
     assert outcomes["refused"] > 50
+
+
+def _with_lambda_in_hdf5(file: Path, marker: Path) -> None:
+    """An HDF5 model whose Lambda layer writes a file when it is called."""
+    import keras
+
+    # Where the code is loaded it has no globals.
+    code = lambda x, path=str(marker): (__import__("pathlib").Path(path).write_text("ran"), x)[1]  # noqa: E731
+    layer = keras.layers.Lambda(code, output_shape=(3,))
+    keras.Sequential([keras.Input((3,)), layer]).save(file)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_a_file_of_two_formats_at_once_is_refused(
+    archive: Path, tmp_path: Path, suffix: str, tensorflow: TensorFlowProcess
+) -> None:
+    """Its HDF5 half has a Lambda layer, its zip half has none; versions of Keras differ in which they open."""
+    code = tmp_path / "code.h5"
+    _with_lambda_in_hdf5(code, tmp_path / "marker")
+    both = tmp_path / f"both{suffix}"
+    shutil.copyfile(code, both)
+    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(both, "a") as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name))
+    with pytest.raises(ModelFormatError, match="an HDF5 file and a zip archive at once"):
+        keras_file_model(both, tensorflow=tensorflow)
+    assert not (tmp_path / "marker").exists()
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_the_content_of_a_file_says_what_it_is_and_not_its_name(
+    keras_model: Any, tmp_path: Path, suffix: str, tensorflow: TensorFlowProcess
+) -> None:
+    keras_model.save(tmp_path / f"small{suffix}")
+    renamed = tmp_path / ("small.h5" if suffix == ".keras" else "small.keras")
+    renamed = (tmp_path / f"small{suffix}").rename(tmp_path / f"renamed{renamed.suffix}")
+    assert isinstance(keras_file_model(renamed, tensorflow=tensorflow), LayersModel)
+
+
+def test_what_keras_opens_is_what_was_checked(archive: Path, tmp_path: Path, tensorflow: TensorFlowProcess) -> None:
+    """The file that Keras is given is a copy that nobody else knows."""
+    seen: list[str] = []
+
+    class Watching:
+        def run(self, folder: Path, job: str, arguments: dict[str, Any], *, timeout: float | None = None) -> dict[str, Any]:
+            seen.append(arguments["file"])
+            archive.write_bytes(b"changed")
+            return tensorflow.run(folder, job, arguments, timeout=timeout)
+
+    assert isinstance(keras_file_model(archive, tensorflow=Watching()), LayersModel)  # type: ignore[arg-type]
+    assert seen and not Path(seen[0]).is_relative_to(tmp_path / "small.keras") and not Path(seen[0]).exists()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"module": "keras", "class_name": "layers.Lambda"},
+        {"module": "keras.layers", "class_name": "Lambda"},
+        {"module": "keras.src.layers.core.lambda_layer", "class_name": "Lambda"},
+        {"module": None, "class_name": "Other", "registered_name": "Custom>Lambda"},
+        {"module": "keras", "class_name": "src.layers.core.lambda_layer.Lambda"},
+        {"class_name": "function", "module": "keras", "config": "layers.Lambda"},
+        {"class_name": "__lambda__"},
+        {"class_name": "LAMBDA"},
+    ],
+)
+@pytest.mark.parametrize("place", ["layer", "wrapped", "activation", "metric"])
+def test_a_lambda_is_known_under_every_name_and_in_every_place(names: dict[str, Any], place: str) -> None:
+    code = {"config": {"name": "code"}, **names}
+    layer: dict[str, Any] = {"module": "keras.layers", "class_name": "Dense", "config": {"name": "a"}}
+    config: dict[str, Any] = {"class_name": "Sequential", "config": {"layers": [layer]}}
+    if place == "layer":
+        config["config"]["layers"].append(code)
+    elif place == "wrapped":
+        layer.update(class_name="TimeDistributed", config={"layer": code})
+    elif place == "activation":
+        layer["config"]["activation"] = code
+    else:
+        config["compile_config"] = {"metrics": [[code]]}
+    with pytest.raises(ModelFormatError, match=r"Python code|cannot be opened safely"):
+        check_config(config, Path("model.keras"))
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"class_name": "function", "module": "keras.utils", "config": "get_file"},
+        {"class_name": "function", "module": "keras", "config": "saving.load_model"},
+        {"class_name": "config.enable_unsafe_deserialization", "module": "keras", "config": {}},
+        {"class_name": "function", "module": "os", "config": "system", "registered_name": "system"},
+        {"class_name": "function", "module": "keras.src.saving.saving_lib", "config": "load_model"},
+        {"class_name": "__typespec__", "module": "keras", "spec_name": "utils.Sequence", "registered_name": None, "config": []},
+        {"class_name": "X", "module": "keras.layers", "registered_name": "kerasevil>X", "config": {}},
+        {"class_name": "layers.TFSMLayer", "module": "keras", "config": {}},
+        {"class_name": "tfsm_layer", "config": {}},
+    ],
+)
+def test_what_no_model_is_made_of_is_refused_by_its_name(part: dict[str, Any]) -> None:
+    config = {"class_name": "Sequential", "config": {"layers": [], "activation": part}}
+    with pytest.raises(ModelFormatError, match="cannot be opened safely"):
+        check_config(config, Path("model.keras"), allow_lambda=True)
+
+
+def test_losses_and_metrics_of_an_hdf5_file_run_no_code(keras_model: Any, tmp_path: Path, tensorflow: TensorFlowProcess) -> None:
+    import h5py
+
+    file = tmp_path / "small.h5"
+    keras_model.save(file)
+    with h5py.File(file, "a") as content:
+        loss = {"class_name": "function", "module": "os", "config": "getcwd", "registered_name": "getcwd"}
+        content.attrs["training_config"] = json.dumps({"loss": loss, "optimizer_config": {"class_name": "SGD", "config": {}}})
+    model = keras_file_model(file, tensorflow=tensorflow)
+    assert isinstance(model, LayersModel) and "training_config" not in model.topology
+
+
+def test_a_soft_link_in_hdf5_is_refused(keras_model: Any, tmp_path: Path, tensorflow: TensorFlowProcess) -> None:
+    import h5py
+
+    file = tmp_path / "small.h5"
+    keras_model.save(file)
+    with h5py.File(file, "a") as content:
+        content["elsewhere"] = h5py.SoftLink("/model_weights")
+    with pytest.raises(ModelFormatError, match="elsewhere is a link to another place"):
+        keras_file_model(file, tensorflow=tensorflow)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sandbox_version(), reason=describe_sandbox())
+def test_code_that_is_allowed_runs_in_a_sandbox(tmp_path: Path, cache: Path) -> None:
+    """Where a process is started to open the file; an ordinary file opens in it as ever."""
+    import keras
+
+    keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save(tmp_path / "plain.keras")
+    assert isinstance(keras_file_model(tmp_path / "plain.keras"), LayersModel)
+    _with_lambda_in_hdf5(tmp_path / "code.h5", tmp_path / "marker")
+    (tmp_path / "marker").unlink(missing_ok=True)  # it ran when the model was made
+    with pytest.raises(ModelFormatError, match="Permission denied"):
+        keras_file_model(tmp_path / "code.h5", allow_lambda=True)
+    assert not (tmp_path / "marker").exists()

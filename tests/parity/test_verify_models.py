@@ -17,7 +17,11 @@ import pybridge as pb
 from pybridge.cli import main
 from pybridge.errors import BridgeError, DataError, ModelFormatError
 from pybridge.parity import RUNTIMES, ParityReport
+from pybridge.parity.bench import Bench
 from pybridge.parity.browser import find_browser
+from pybridge.parity.edge_cases import InputSpec, edge_cases
+from pybridge.parity.subjects import as_subject
+from pybridge.runtime.sandbox import describe_sandbox, sandbox_version
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.tfjs.surgery import append_head
 
@@ -203,3 +207,25 @@ def test_graph_models_agree_with_their_layers_in_python(compared: Compared, tmp_
     )
     assert report.passed, str(report)
     assert report.reference == "TensorFlow in Python"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sandbox_version(), reason=describe_sandbox())
+def test_the_process_of_the_reference_reaches_no_file_of_the_user(tmp_path: Path) -> None:
+    """Not even by an operation that was allowed."""
+    import tensorflow as tf
+
+    target = tmp_path / "target"
+
+    class Module(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, 2], name="x")])
+        def call(self, x: Any) -> Any:
+            tf.io.write_file(str(target), "written")
+            return {"y": 2.0 * x}
+
+    module = Module()
+    tf.saved_model.save(module, str(tmp_path / "model"), signatures=module.call)
+    subject = as_subject(tmp_path / "model", allow_operations=["WriteFile"])
+    with Bench() as bench, pytest.raises(pb.BridgeError, match="Permission denied"):
+        bench.reference(subject, edge_cases([InputSpec("x", (None, 2), "float32")], 0), None)
+    assert not target.exists()

@@ -7,6 +7,7 @@ import pytest
 
 from pybridge.runtime import doctor
 from pybridge.runtime.python_tensorflow import find_tensorflow
+from pybridge.runtime.sandbox import describe_sandbox
 
 
 def by_name(report):
@@ -77,3 +78,8 @@ def test_another_tensorflow_on_the_library_path_is_not_the_one_that_is_loaded(mo
         (tmp_path / library.name).write_bytes(b"not a library")
     monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
     assert by_name(doctor())["native addon"].ok
+
+
+def test_the_doctor_says_which_sandbox_there_is() -> None:
+    sandbox = by_name(doctor())["sandbox"]
+    assert sandbox.ok and sandbox.found == describe_sandbox()
