@@ -11,6 +11,7 @@ from pybridge.errors import SetupError
 from pybridge.runtime.bundle import Bundle
 from pybridge.runtime.commands import Outcome, run
 from pybridge.runtime.find_node import NodeExecutable, wheel_file
+from pybridge.runtime.npm_pruning import prune
 from pybridge.storage.cache import Report, check_cached, is_complete, runtime_dir, staged
 
 # Install scripts are off: tfjs-node's would download another TensorFlow.
@@ -110,6 +111,7 @@ def install_packages(bundle: Bundle, node: NodeExecutable, *, title: str, report
         missing = [name for name in _NEEDED if not (folder / "node_modules" / name).is_file()]
         if not outcome.ok or missing:
             raise _failure(npm, outcome, missing)
+        prune(folder)
     return final / "node_modules"
 
 
