@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybridge.errors import BridgeError, CallTimeoutError
+from pybridge.runtime.commands import ending_with_python
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 _MAC = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
@@ -121,8 +122,10 @@ class Browser:
             stack.callback(server.shutdown)
             log = stack.enter_context((self._profile / "browser.log").open("w+b"))
             address = f"http://127.0.0.1:{server.server_address[1]}/{state.secret}/page.html"
+            guard = stack.enter_context(ending_with_python())
             child = self._start(program, address, log)
             stack.callback(_end, child)
+            guard(child)
             # Ends the wait when the browser dies before it answers.
             threading.Thread(target=_notice_end, args=(child, state.finished), daemon=True).start()
             if not state.finished.wait(self._seconds):

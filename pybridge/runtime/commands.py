@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pybridge.storage.cache import Report
 
@@ -82,7 +83,7 @@ def run(
         OSError: Where the program cannot be started.
     """
     started = time.monotonic()
-    with _ending_with_python() as guard:
+    with ending_with_python() as guard:
         # Its own session, so that on Ctrl-C or a timeout the whole family can be ended: npm and compilers start children.
         process = subprocess.Popen(
             [str(part) for part in command],
@@ -112,13 +113,13 @@ def run(
 
 
 @contextmanager
-def _ending_with_python() -> Iterator[Callable[[subprocess.Popen[str]], None]]:
+def ending_with_python() -> Iterator[Callable[[subprocess.Popen[Any]], None]]:
     """Gives what takes a program under guard: its family ends where the block raises, or this Python process is killed.
 
     The guard waits on a pipe whose other end only this process holds: it is at its end once the process is gone. It starts before
     the program, which is so guarded from its first moments.
     """
-    guarded: list[subprocess.Popen[str]] = []
+    guarded: list[subprocess.Popen[Any]] = []
     guard = subprocess.Popen(
         ["/bin/sh", "-c", 'read -r family || exit; read -r _; kill -KILL "-$family"'],
         stdin=subprocess.PIPE,
@@ -129,7 +130,7 @@ def _ending_with_python() -> Iterator[Callable[[subprocess.Popen[str]], None]]:
     assert guard.stdin is not None
     pipe = guard.stdin
 
-    def take(process: subprocess.Popen[str]) -> None:
+    def take(process: subprocess.Popen[Any]) -> None:
         guarded.append(process)
         with suppress(BrokenPipeError):
             pipe.write(f"{process.pid}\n".encode())
@@ -147,6 +148,6 @@ def _ending_with_python() -> Iterator[Callable[[subprocess.Popen[str]], None]]:
         guard.communicate()
 
 
-def _end_family(process: subprocess.Popen[str]) -> None:
+def _end_family(process: subprocess.Popen[Any]) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
