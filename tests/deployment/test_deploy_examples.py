@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pybridge.cli import _parser as cli_parser
+from pybridge.cli import build_parser as cli_parser
 from pybridge.deployment import DeployedPackage
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
