@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 import pybridge as pb
 from pybridge.converters.onnx.conversion import from_onnx
+from pybridge.errors import ModelFormatError
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'pybridge[onnx]'")
 
@@ -137,6 +138,22 @@ CASES: dict[str, tuple[list[Any], dict[str, NDArray[Any]]]] = {
         {"m": random(1, 4, 1, 1), "s": np.abs(random(1, 4, 1, 1)) + 0.5},
     ),
 }
+
+
+@pytest.mark.parametrize("kind", ["ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL2", "ReduceSumSquare"])
+@pytest.mark.parametrize("constants", [{}, {"axes": whole()}])
+def test_a_reduction_over_all_axes_is_refused(tmp_path: Path, kind: str, constants: dict[str, Any]) -> None:
+    node = node_of(kind, " ".join(["x", *constants]))
+    with pytest.raises(ModelFormatError, match="it reduces the batch axis"):
+        from_onnx(written(tmp_path, [node], constants, opset=18))
+
+
+def test_a_reduction_over_no_axis_still_squares(tmp_path: Path, node: pb.Node) -> None:
+    file = written(tmp_path, [node_of("ReduceSumSquare", "x axes", noop_with_empty_axes=1)], {"axes": whole()}, opset=18)
+    x = random(2, *SHAPE)
+    np.testing.assert_allclose(
+        node.load_model(file).predict(np.transpose(x, (0, 2, 3, 1))), np.transpose(x * x, (0, 2, 3, 1)), rtol=1e-6
+    )
 
 
 @pytest.mark.slow

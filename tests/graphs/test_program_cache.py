@@ -20,6 +20,7 @@ from pybridge.data import Preprocessing
 from pybridge.errors import BridgeError, DataError, ModelFormatError, SetupError
 from pybridge.graphs import Program, TensorFlowProcess, programs_for, run_reference
 from pybridge.graphs.cache import tracing_folder
+from pybridge.graphs.training.cache import rules_hash
 from pybridge.runtime import Runtime, ensure
 from pybridge.tfjs.surgery import append_head
 
@@ -235,3 +236,11 @@ def test_a_full_disk_is_named_with_what_to_do() -> None:
     with pytest.raises(BridgeError, match="No space left") as caught, tracing_folder():
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert "PYBRIDGE_CACHE" in str(caught.value)
+
+
+def test_a_changed_rule_of_an_optimizer_is_another_training(tmp_path: Path) -> None:
+    (tmp_path / "adam.py").write_text("step = 1\n")
+    before = rules_hash(tmp_path)
+    assert rules_hash(tmp_path) == before
+    (tmp_path / "adam.py").write_text("step = 2\n")
+    assert rules_hash(tmp_path) != before

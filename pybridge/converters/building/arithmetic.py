@@ -89,14 +89,14 @@ def reduce(b: Builder, kind: str, x: Value, axes: Sequence[int] | None, keepdims
         b: The builder.
         kind: mean, sum, max or min.
         x: Any value.
-        axes: Logical axes; None takes all but the batch.
+        axes: Logical axes; None takes all of them, the batch too.
         keepdims: Whether they stay, with size 1.
         name: The name of the layer.
 
     Raises:
         Refused: If the batch is among them.
     """
-    chosen = sorted({x.axis(axis) for axis in axes}) if axes is not None else [a for a in range(x.rank) if 0 not in x.axes[a]]
+    chosen = sorted({x.axis(axis) for axis in (range(x.rank) if axes is None else axes)})
     if any(0 in x.axes[axis] for axis in chosen):
         raise Refused("it reduces the batch axis")
     if kind == "min":

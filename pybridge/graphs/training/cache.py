@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from pybridge import optimizers
 from pybridge.errors import BridgeError, ModelFormatError
 from pybridge.graphs.cache import TRACING_VERSION, tracing_folder
 from pybridge.graphs.tensorflow_process import TensorFlowProcess, shared_tensorflow
@@ -15,6 +16,7 @@ from pybridge.graphs.training.program import TrainingProgram, TrainingRecipe
 from pybridge.runtime import Runtime
 from pybridge.storage.cache import cache_part, check_cached, keep_in_cache
 from pybridge.storage.files import replace_file
+from pybridge.storage.hashes import sha256_of
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.tfjs.weights import tfjs_dtype
 
@@ -100,8 +102,13 @@ def _raise_refusal(folder: Path) -> None:
 
 
 def _key(job: dict[str, Any], runtime: Runtime) -> str:
-    identity = [TRACING_VERSION, runtime.tensorflow_version, job]
+    identity = [TRACING_VERSION, runtime.tensorflow_version, rules_hash(Path(optimizers.__file__).parent), job]
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def rules_hash(folder: Path) -> str:
+    """Of the optimizers' code: a rule becomes part of the graph, so that another text of it is another graph."""
+    return sha256_of(*sorted(folder.glob("*.py")))
 
 
 def _find(folder: Path) -> TrainingProgram | None:

@@ -19,7 +19,7 @@ class TrainingRecipe:
     """What of a training's settings is built into its graph; numbers such as rates are inputs of the graph.
 
     Attributes:
-        optimizer: ``adam``, ``rmsprop`` or ``sgd``.
+        optimizer: An ``algorithm`` of `pybridge.optimizers`.
         loss: A Keras loss name.
         momentum: Whether ``sgd`` has momentum.
         nesterov: Whether that is Nesterov's.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from pybridge.converters.building import arithmetic
@@ -123,18 +124,24 @@ def _binary(at: Node, *operands: Any) -> Operand:
     return result
 
 
+def reduced_axes(at: Node, x: Value, axes: Any) -> Sequence[int]:
+    """The axes of a reduction: those that are named, else all of them, or none where ``noop_with_empty_axes`` says so."""
+    named = whole_numbers(axes) if axes is not None else at.get("axes", None)
+    if named:
+        return list(named)
+    return [] if at.get("noop_with_empty_axes", 0) else range(x.rank)
+
+
 @operation("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL2", "ReduceSumSquare")
 def _reduce(at: Node, x: Any, axes: Any = None) -> Operand:
     b, value = at.builder, as_value(x)
-    chosen = whole_numbers(axes) if axes is not None else at.get("axes", None)
-    if not chosen and at.get("noop_with_empty_axes", 0):
-        return value
+    chosen = reduced_axes(at, value, axes)
     keepdims = bool(at.get("keepdims", 1))
     kinds = {"ReduceMean": "mean", "ReduceSum": "sum", "ReduceMax": "max", "ReduceMin": "min"}
     if at.kind in kinds:
-        return arithmetic.reduce(b, kinds[at.kind], value, chosen, keepdims, name=at.name)
+        return arithmetic.reduce(b, kinds[at.kind], value, chosen, keepdims, name=at.name) if chosen else value
     squares = as_value(arithmetic.unary(b, "square", value, name=f"{at.name}_square"))
-    total = arithmetic.reduce(b, "sum", squares, chosen, keepdims, name=f"{at.name}_sum")
+    total = arithmetic.reduce(b, "sum", squares, chosen, keepdims, name=f"{at.name}_sum") if chosen else squares
     return arithmetic.unary(b, "sqrt", total, name=at.name) if at.kind == "ReduceL2" else total
 
 
