@@ -62,6 +62,7 @@ def test_models_of_keras_that_tensorflow_saves_open(name: str, tmp_path: Path) -
     np.testing.assert_allclose(outputs, model(inputs), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_trained_model_with_its_optimizer_and_metrics_opens(tmp_path: Path) -> None:
     import keras
     import tensorflow as tf

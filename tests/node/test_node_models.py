@@ -240,6 +240,7 @@ def test_a_graph_that_is_no_layers_neither_trains_nor_becomes_layers(node: pb.No
         node.train(model, np.ones((3, 2)), np.ones((3, 2)))
 
 
+@pytest.mark.slow
 def test_a_graph_model_trains_once_it_is_lifted(node: pb.Node, tmp_path: Path) -> None:
     model = node.load_model(graph_files.image_classifier(tmp_path))
     x = np.random.default_rng(0).normal(size=(8, 16, 16, 3)).astype(np.float32)

@@ -110,6 +110,7 @@ def test_a_diverging_training_leaves_the_model_as_it_was(node: pb.Node) -> None:
     np.testing.assert_array_equal(model.predict(X), 0)
 
 
+@pytest.mark.slow
 def test_batch_normalization_that_trains_moves_its_statistics_and_frozen_ones_stay(node: pb.Node, pixels: Any) -> None:
     images = pixels[0][:, :16, :16] / 255
     for trainable in (True, False):

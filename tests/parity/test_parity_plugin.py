@@ -41,6 +41,7 @@ def test_a_suite_asserts_parity_of_its_models(tmp_path: Path) -> None:
     assert "other weights" in result.stdout
 
 
+@pytest.mark.slow
 def test_suites_that_do_not_use_it_import_nothing_for_it(tmp_path: Path) -> None:
     heavy = ("tensorflow", "keras", "numpy", "sklearn", "PIL")
     (tmp_path / "test_plain.py").write_text(
