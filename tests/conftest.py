@@ -22,6 +22,9 @@ from pybridge.rpc.runner import Runner
 from pybridge.runtime import ensure
 from pybridge.tfjs.layers_model import LayersModel
 
+# As in pybridge's own processes: TensorFlow without oneDNN, which some processors have off by default, refuses some convolutions.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
 
 def pytest_configure() -> None:
     """Lets Ctrl-C reach the tests that need it, also where the suite runs in the background of a shell, which ignores it."""
