@@ -13,12 +13,12 @@ from pybridge.runtime.processors import usable_processors
 # What a layer gives for so many images mostly stays in the processor's cache until the next layer takes it. Of 1 to 32 this
 # was fastest, 1.15 times as fast as 32 at once (MobileNet-like networks at 224x224, two cores with 2 MB of cache each;
 # tests/benchmarks/bench_gradients.py).
-_PORTION: Final = 8
+PORTION: Final = 8
 _MOST_AT_ONCE: Final = 4
 _CONVOLUTIONS: Final = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 
 
-def in_portions(network: Callable[[Any], Any], x: Any, shape: Sequence[int | None], *, portion: int = _PORTION) -> Any:
+def in_portions(network: Callable[[Any], Any], x: Any, shape: Sequence[int | None], *, portion: int = PORTION) -> Any:
     """What a network gives for all rows, computed for a few of them at a time, several portions beside each other.
 
     Args:
@@ -28,7 +28,8 @@ def in_portions(network: Callable[[Any], Any], x: Any, shape: Sequence[int | Non
         portion: How many rows at a time.
 
     Returns:
-        The same as ``network(x)``, to the last bit.
+        What ``network`` gives for each portion by itself, one after the other. That is ``network(x)``; its last bits may
+        differ where the processor computes many rows by another kernel than few.
 
     Example:
         >>> in_portions(lambda images: keras_model(images, training=False), images, keras_model.output_shape)

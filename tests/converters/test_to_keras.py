@@ -49,12 +49,12 @@ def test_efficientnet_lite0_recognizes_photos(photos: NDArray[np.float32]) -> No
     assert DAISY in best[1]
 
 
-def test_both_copies_of_mobilenet_give_the_same_bits(shared_data: Path, photos: NDArray[np.float32]) -> None:
+def test_both_copies_of_mobilenet_give_the_same_probabilities(shared_data: Path, photos: NDArray[np.float32]) -> None:
     x = photos / 127.5 - 1
     zoo = run(read(shared_data, "mobilenet_v1_0.25_224"), x)
     converted = run(read(shared_data, "mobilenet_v1_0.25_224_one_shard"), x)
     assert zoo[0].argmax() == STUPA
-    assert np.array_equal(zoo, converted.reshape(zoo.shape))
+    assert np.allclose(zoo, converted.reshape(zoo.shape), rtol=1e-4, atol=1e-6)
 
 
 def test_a_teachable_machine_export_runs(shared_data: Path, photos: NDArray[np.float32]) -> None:

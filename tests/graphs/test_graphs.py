@@ -34,7 +34,7 @@ def test_large_depthwise_filters_and_biases_of_large_images_have_gradients_of_th
     }
 
 
-def test_any_number_of_rows_gives_each_row_the_bits_that_it_has_alone(tensorflow: TensorFlowProcess, tmp_path: Path) -> None:
+def test_running_on_portions_gives_the_bits_of_each_portion(tensorflow: TensorFlowProcess, tmp_path: Path) -> None:
     assert set(_job(tensorflow, tmp_path, "portions").items()) == {(str(n), True) for n in (0, 1, 7, 8, 9, 16, 20)}
 
 
