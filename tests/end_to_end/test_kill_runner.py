@@ -209,7 +209,7 @@ def test_a_runner_killed_in_prediction_is_a_clear_error(verb: str, pybridge: Com
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("victim", ["npm", "python"])
+@pytest.mark.parametrize("victim", [pytest.param("npm", marks=pytest.mark.exhaustive), "python"])
 def test_a_kill_in_set_up_is_made_good_by_the_next_set_up(victim: str, pybridge: CommandLine) -> None:
     cache = str(pybridge.folder / "cache")
     with pybridge.started("setup", PYBRIDGE_CACHE=cache) as command:
@@ -228,7 +228,7 @@ def test_a_kill_in_set_up_is_made_good_by_the_next_set_up(victim: str, pybridge:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("victim", ["compiler", "python"])
+@pytest.mark.parametrize("victim", ["compiler", pytest.param("python", marks=pytest.mark.exhaustive)])
 def test_a_kill_in_compilation_leaves_nothing_half_done(victim: str, pybridge: CommandLine) -> None:
     cache = str(pybridge.folder / "cache")
     with pybridge.started("setup", PYBRIDGE_CACHE=cache) as command:
