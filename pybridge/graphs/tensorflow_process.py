@@ -163,7 +163,7 @@ class _Child:
         self._done = os.fdopen(done, "rb", buffering=0)
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _CHILD, str(notify), _written(confinement)],
+                [sys.executable, "-c", _CHILD, str(notify), confinement.to_json() if confinement else ""],
                 stdin=subprocess.PIPE,
                 stdout=self._output,
                 stderr=self._output,
@@ -265,17 +265,11 @@ def _find_job(name: str, jobs: dict[str, Job]) -> Job:
     return found
 
 
-def _written(confinement: Confinement | None) -> str:
-    if confinement is None:
-        return ""
-    return json.dumps({name: [str(path) for path in paths] for name, paths in vars(confinement).items()})
-
-
 def main(notify: int, confinement: str = "") -> None:
     """The child's side: runs jobs until its standard input ends."""
     if confinement:
         # Before TensorFlow starts threads, which would stay free.
-        confine(Confinement(**{name: tuple(map(Path, paths)) for name, paths in json.loads(confinement).items()}))
+        confine(Confinement.from_json(confinement))
     # Ctrl-C reaches all processes of a terminal; what it means for the job is for the parent to say.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     folders: queue.SimpleQueue[Path] = queue.SimpleQueue()

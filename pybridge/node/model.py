@@ -13,6 +13,7 @@ from pybridge.loading import OpenedModel, SavedModel, lift
 from pybridge.node.inputs import as_inputs, examples_of, fixed_batch, no_outputs
 from pybridge.progress import progress
 from pybridge.rpc.runner import Runner
+from pybridge.runtime.sandbox import Confinement
 from pybridge.saving.formats import Format
 from pybridge.saving.saving import SaveReport, save_model
 from pybridge.tfjs.graph_model import GraphModel
@@ -36,10 +37,13 @@ class LayerInfo:
 class Model:
     """A model that a Node.js process holds. If the process dies, the model is loaded anew at its next use.
 
+    The graph of a SavedModel is its author's: it has a process of its own, which is confined where the system can do that.
+
     Made by `Node.load_model`.
     """
 
     def __init__(self, runner: Runner, source: OpenedModel) -> None:
+        self._shared = runner
         self._runner = runner
         self._source = source
         self._generation = 0
@@ -112,6 +116,7 @@ class Model:
         if layers is not self._source:
             self.dispose()
             self._source = layers
+            self._runner = self._shared
             self._load()
         return layers
 
@@ -166,6 +171,11 @@ class Model:
 
     def dispose(self) -> None:
         """Frees the model in Node; the next use loads it again."""
+        if self._runner is not self._shared:
+            self._runner.close()
+            self._runner = self._shared
+            self._generation = 0
+            return
         if self._runner.alive and self._generation == self._runner.generation:
             self._runner.call("model.dispose", {"model": self._handle})
         self._generation = 0
@@ -179,6 +189,8 @@ class Model:
         return as_inputs(x, self.inputs)
 
     def _load(self) -> None:
+        if isinstance(self._source, SavedModel) and not self._source.allowed and self._runner is self._shared:
+            self._runner = self._shared.confined(Confinement(read=(self._source.folder,)))
         runner = self._runner
         runner.start()
         if self._generation == runner.generation:
@@ -205,7 +217,7 @@ class Model:
         ]
 
     def _answer(self, source: OpenedModel, inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        model = self if source is self._source else Model(self._runner, source)
+        model = self if source is self._source else Model(self._shared, source)
         try:
             outputs = model.predict(inputs)
         finally:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, get_args
 
-from pybridge.errors import BridgeError
+from pybridge.errors import BridgeError, NodeCrashedError
 from pybridge.rpc import NodeProcess, PendingCall
 from pybridge.rpc.console import ConsoleTarget, checked_target
+from pybridge.runtime.sandbox import Confinement, confined_command, sandbox_version
 
 Restart = Literal["never", "raise", "silent"]
 
@@ -43,6 +45,8 @@ class Runner:
             starts a fresh one. ``raise``: so it does once a call has failed with `NodeCrashedError`; the end of a process that
             nobody was waiting for is told to the next call. ``never``: all further calls fail.
         console: Where goes what JavaScript prints; see `pybridge.rpc.console.Console`.
+        confinement: Where the system has a sandbox, the process can open nothing but this and its installation, and has no
+            network. For graphs of strangers; None confines nothing.
 
     Example:
         >>> with Runner() as runner:
@@ -57,6 +61,7 @@ class Runner:
         startup_timeout: float = 60.0,
         restart: Restart = "silent",
         console: ConsoleTarget = "log",
+        confinement: Confinement | None = None,
     ) -> None:
         if restart not in get_args(Restart):
             raise ValueError(f"restart must be one of {', '.join(get_args(Restart))}, not {restart!r}")
@@ -65,6 +70,8 @@ class Runner:
         self._runtime = runtime
         self._env = dict(env or {})
         self._startup_timeout = startup_timeout
+        self._confinement = confinement
+        self._siblings: weakref.WeakSet[Runner] = weakref.WeakSet()
         self._owner_pid = os.getpid()
         self._lock = threading.Lock()
         self._process: NodeProcess | None = None
@@ -140,10 +147,25 @@ class Runner:
         """Send a call without waiting; ``.result()`` waits for its answer, ``.cancel()`` gives it up."""
         return self.start().connection.submit(method, params)
 
+    def confined(self, confinement: Confinement) -> Runner:
+        """A runner like this one, with a process of its own that is confined. It is closed with this one at the latest."""
+        sibling = Runner(
+            self._runtime,
+            env=self._env,
+            startup_timeout=self._startup_timeout,
+            restart=self._restart,
+            console=self._console,
+            confinement=confinement,
+        )
+        self._siblings.add(sibling)
+        return sibling
+
     def close(self) -> None:
         """End Node.js: politely, after half a second by force. Pending calls fail; the runner cannot be used again."""
         if os.getpid() != self._owner_pid:
             return
+        for sibling in list(self._siblings):
+            sibling.close()
         with self._lock:
             self._closed = True
             if self._finalizer is not None:
@@ -168,9 +190,27 @@ class Runner:
 
             self._runtime = ensure()
         environment = {**os.environ, **self._runtime.environment(), **self._env}
-        command = [self._runtime.node, self._runtime.main_js]
-        process = NodeProcess(command, environment, startup_timeout=self._startup_timeout, console=self._console)
+        command: Sequence[str | Path] = [self._runtime.node, self._runtime.main_js]
+        if self._confinement is not None:
+            # Its system-wide configuration lies in another folder on each distribution; nothing here encrypts.
+            environment["OPENSSL_CONF"] = os.devnull
+            environment.pop("NODE_EXTRA_CA_CERTS", None)
+            needed = (*_program_folders(self._runtime), *self._confinement.read)
+            command = confined_command(command, replace(self._confinement, read=needed))
+        try:
+            process = NodeProcess(command, environment, startup_timeout=self._startup_timeout, console=self._console)
+        except NodeCrashedError as error:
+            if self._confinement is not None and sandbox_version():
+                error.hint = "If something is installed where the sandbox does not look: PYBRIDGE_SANDBOX=off."
+            raise
         # Runs when this object is collected and at exit, whichever comes first; must not refer to this object.
         self._finalizer = weakref.finalize(self, process.close)
         self._process = process
         self._generation += 1
+
+
+def _program_folders(runtime: RunnerRuntime) -> list[Path]:
+    """What Node.js and the runner are loaded from."""
+    environment = runtime.environment()
+    named = [*environment.get("NODE_PATH", "").split(os.pathsep), os.path.dirname(environment.get("PYBRIDGE_ADDON", ""))]  # noqa: PTH120
+    return [runtime.node.resolve().parent, runtime.main_js.parent, *(Path(name).resolve() for name in named if name)]

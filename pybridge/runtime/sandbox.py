@@ -8,11 +8,13 @@ Both are Linux's, need no rights, and are inherited by the processes that the co
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import platform
 import struct
 import sys
 import sysconfig
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,6 +50,10 @@ _SYSTEM = (
 )
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/dri", "/dev/kfd")
 _LIBRARIES = ("tensorflow", "keras", "numpy", "h5py")
+_CONFINED = (
+    "import os, sys; from pybridge.runtime.sandbox import Confinement, confine; "
+    "confine(Confinement.from_json(sys.argv[1])); os.execv(sys.argv[2], sys.argv[2:])"
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,15 @@ class Confinement:
 
     read: tuple[Path, ...] = ()
     write: tuple[Path, ...] = ()
+
+    def to_json(self) -> str:
+        """As text, for the command line of the process that is to be confined."""
+        return json.dumps({name: [str(path) for path in paths] for name, paths in vars(self).items()})
+
+    @classmethod
+    def from_json(cls, text: str) -> Confinement:
+        """What `to_json` wrote."""
+        return cls(**{name: tuple(map(Path, paths)) for name, paths in json.loads(text).items()})
 
 
 def sandbox_version() -> int:
@@ -124,6 +139,21 @@ def confine(confinement: Confinement) -> bool:
         os.close(ruleset)
     _without_sockets(libc)
     return True
+
+
+def confined_command(command: Sequence[str | Path], confinement: Confinement) -> list[str]:
+    """The command that runs another one confined, in the same process and with the descriptors that it inherits.
+
+    Where the system has no sandbox, it is the other one itself.
+
+    Example:
+        >>> subprocess.run(confined_command(["/usr/bin/cat", "/etc/passwd"], Confinement())).returncode
+        1
+    """
+    words = [str(word) for word in command]
+    if not sandbox_version():
+        return words
+    return [sys.executable, "-c", _CONFINED, confinement.to_json(), *words]
 
 
 def search_path() -> list[Path]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from pybridge.graphs import TensorFlowProcess
 from pybridge.loading import lift
 from pybridge.loading.protobuf import fields
 from pybridge.loading.saved_model import read_saved_model
+from pybridge.runtime.sandbox import describe_sandbox, sandbox_version
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +52,22 @@ def test_the_signature_is_read_without_tensorflow(exported: Path) -> None:
     assert (model.signature, [port.name for port in model.inputs]) == ("serving_default", ["image"])
     assert model.inputs[0].shape == (None, 16, 16, 3)
     assert model.outputs[0].dtype == "float32"
+
+
+@pytest.mark.skipif(not sandbox_version(), reason=describe_sandbox())
+def test_its_graph_has_a_process_of_its_own_until_it_is_disposed_of(node: pb.Node, exported: Path, images: Any) -> None:
+    def children() -> set[int]:
+        command = ["ps", "--ppid", str(os.getpid()), "-o", "pid=,args="]
+        listing = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        return {int(line.split()[0]) for line in listing.splitlines() if "main.js" in line}
+
+    before = children()
+    model = node.load_model(exported)
+    assert len(children() - before) == 1
+    first = model.predict(images)
+    model.dispose()
+    assert children() - before == set()
+    np.testing.assert_array_equal(model.predict(images), first)
 
 
 def test_it_predicts_in_node_as_in_python_to_the_last_bits(node: pb.Node, exported: Path, keras_model: Any, images: Any) -> None:
