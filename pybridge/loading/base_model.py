@@ -66,7 +66,7 @@ def resolve(
         >>> base.preprocessing.height, base.model.parameters
         (224, 3413024)
     """
-    found = find_model(source, input_shape=input_shape, allow_lambda=allow_lambda, progress=progress)
+    found = find_model(source, input_shape=input_shape, allow_lambda=allow_lambda, allow_operations=None, progress=progress)
     return _base(found, preprocessing)
 
 

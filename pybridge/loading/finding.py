@@ -80,7 +80,7 @@ def find_model(
     input_shape: Sequence[int] | None = None,
     signature: str | None = None,
     allow_lambda: bool = False,
-    allow_operations: Collection[str] = (),
+    allow_operations: Collection[str] | None = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> FoundModel:
     """Find and open a model, whatever its kind.
@@ -104,6 +104,7 @@ def find_model(
         signature: Which signature of a SavedModel; ``serving_default`` by default.
         allow_lambda: Run the Python code of Lambda layers in Keras files.
         allow_operations: Operations that a SavedModel may have besides those that compute; they may read and write files.
+            None where its user cannot allow any.
         progress: Told ``(done_bytes, total_bytes)`` while something is downloaded.
 
     Raises:
@@ -179,7 +180,7 @@ def _from_path(
     input_shape: Sequence[int] | None,
     signature: str | None,
     allow_lambda: bool,
-    allow_operations: Collection[str],
+    allow_operations: Collection[str] | None,
 ) -> FoundModel:
     if not path.exists():
         names = [known.name for known in zoo.list()]

@@ -85,14 +85,15 @@ def is_saved_model(folder: Path) -> bool:
     return (folder / GRAPH_FILE).is_file()
 
 
-def read_saved_model(folder: Path, signature: str | None = None, *, allow_operations: Collection[str] = ()) -> SavedModel:
+def read_saved_model(folder: Path, signature: str | None = None, *, allow_operations: Collection[str] | None = ()) -> SavedModel:
     """Copy a SavedModel, check the copy and choose one of its signatures.
 
     Args:
         folder: The folder with ``saved_model.pb``.
         signature: Its name. By default ``serving_default``, or the only one.
         allow_operations: Operations that it may have besides those that compute, such as ``["PrintV2"]``. They may read and
-            write files, and run code: allow them only where you trust its author.
+            write files, and run code: allow them only where you trust its author. None where its user has no say, as for a graph
+            that is to become layers, which have no such operations: the error then does not speak of it.
 
     Raises:
         ModelFormatError: It is damaged, links to files outside of its folder, has other operations than those that compute, or
@@ -132,7 +133,7 @@ def read_saved_model(folder: Path, signature: str | None = None, *, allow_operat
                 f"{source}: the input {port.name!r} of the signature {chosen!r} is {port.dtype}",
                 hint=f"Node.js can feed {', '.join(_FEEDABLE)}. Export a signature that casts its input.",
             )
-    return SavedModel(copy.folder, source, chosen, inputs, outputs, copy, tuple(allow_operations))
+    return SavedModel(copy.folder, source, chosen, inputs, outputs, copy, tuple(allow_operations or ()))
 
 
 def content_files(folder: Path) -> list[Path]:
@@ -186,18 +187,20 @@ def _serving_graph(content: memoryview, folder: Path) -> memoryview:
     )
 
 
-def _check_operations(content: memoryview, folder: Path, allowed: Collection[str]) -> None:
+def _check_operations(content: memoryview, folder: Path, allowed: Collection[str] | None) -> None:
     refused: dict[str, str] = {}
     for graph in messages(content, 2):
-        refused |= refused_operations(graph, allowed)
+        refused |= refused_operations(graph, allowed or ())
     if refused:
         reasons = defaultdict(list)
         for name in sorted(refused):
             reasons[refused[name]].append(printable(name[:_NAME_LIMIT]))
+        named = _first([repr(name[:_NAME_LIMIT]) for name in sorted(refused)])
+        trusting = f" If you trust its author: allow_operations=[{named}] (--allow-operation NAME)."
         raise ModelFormatError(
             f"{folder}: the graph contains " + "; ".join(f"{_first(names)} ({why})" for why, names in reasons.items()),
-            hint="Do not trust where this model came from; or export it without that. If you trust its author: "
-            f"allow_operations=[{_first([repr(name[:_NAME_LIMIT]) for name in sorted(refused)])}] (--allow-operation NAME).",
+            hint="Do not trust where this model came from; or export it without that."
+            + (trusting if allowed is not None else ""),
         )
 
 

@@ -13,6 +13,7 @@ import pytest
 
 import pybridge as pb
 from pybridge.errors import ModelFormatError
+from pybridge.loading import resolve
 from pybridge.loading.operations import known_operations
 from pybridge.loading.saved_model import GRAPH_FILE, read_saved_model
 from pybridge.runtime import ensure
@@ -69,6 +70,13 @@ def test_an_operation_that_its_user_allows_runs(node: pb.Node, tmp_path: Path) -
     model = node.load_model(folder, allow_operations=["PrintV2"])
     np.testing.assert_array_equal(model.predict(np.ones((1, 2))), [[2, 2]])
     assert (tmp_path / "target").read_text() == "text\n"
+
+
+def test_a_base_is_not_offered_what_training_has_no_word_for(tmp_path: Path) -> None:
+    folder = _saved(tmp_path / "model", _prints_to(tmp_path / "target"))
+    with pytest.raises(ModelFormatError, match=r"contains PrintV2 \(takes the name of a file\)") as error:
+        resolve(folder)
+    assert "allow" not in str(error.value)
 
 
 def test_an_operation_deep_in_the_functions_of_a_model_is_refused(tmp_path: Path) -> None:
