@@ -112,7 +112,11 @@ function serve(fd, methods, consuming) {
         `Known methods: ${Object.keys(methods).sort().join(', ')}.`,
       );
     }
-    loaded[name] = methods[name]();
+    const method = methods[name]();
+    if (typeof method !== 'function') {
+      throw new RpcError(protocol.INTERNAL_ERROR, `main.js names ${JSON.stringify(name)}, but its module exports no such function`);
+    }
+    loaded[name] = method;
     return loaded[name];
   }
 

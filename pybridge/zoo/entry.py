@@ -25,8 +25,8 @@ class ZooEntry:
             this entry and with who wants to be told of the progress.
         parameters: Numbers in its weights, with the original classifier and batch normalization statistics.
         multiply_adds: Multiply-adds for one image, as published.
-        top1: Published top-1 accuracy on ImageNet's validation images, in percent.
-        top1_source: Where that is published.
+        top1: Published top-1 accuracy on ImageNet's validation images, in percent; None where nothing is published.
+        top1_source: The address where that is published.
         input_size: Height and width of its input in pixels.
         origin: Where its weights come from, in words.
         preprocessing: What turns a photo into its input: the scaling of its training. The whole picture is used, as
@@ -46,12 +46,12 @@ class ZooEntry:
     build: Callable[[ZooEntry, Progress | None], LayersModel] = field(repr=False)
     parameters: int
     multiply_adds: int
-    top1: float
-    top1_source: str
     input_size: tuple[int, int]
     origin: str
     preprocessing: Preprocessing
     licence: str
+    top1: float | None = None
+    top1_source: str | None = None
     url: str | None = None
     model_sha256: str | None = None
     weights_sha256: str | None = None
@@ -94,7 +94,8 @@ class ZooEntry:
         }
 
     def __str__(self) -> str:
+        accuracy = "" if self.top1 is None else f"top-1 {self.top1} %, "
         return (
             f"{self.name}: {self.parameters / 1e6:.1f} M parameters, {self.size_bytes / 1e6:.1f} MB, "
-            f"{self.multiply_adds / 1e6:.0f} M multiply-adds, top-1 {self.top1} %, from {self.origin}"
+            f"{self.multiply_adds / 1e6:.0f} M multiply-adds, {accuracy}from {self.origin}"
         )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import builtins
 import pkgutil
+from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
+from types import ModuleType
 
 from pybridge.errors import ModelFormatError
 from pybridge.text import suggest
@@ -57,16 +59,29 @@ def find(source: str) -> ZooEntry | None:
 @cache
 def _entries() -> tuple[ZooEntry, ...]:
     modules = [import_module(f"{models.__name__}.{module.name}") for module in pkgutil.iter_modules(models.__path__)]
-    found: builtins.list[ZooEntry] = [entry for module in modules for entry in module.ENTRIES]
-    names = [name for entry in found for name in (entry.name, *entry.aliases)]
-    assert len(set(names)) == len(names), f"two entries of the zoo have one name: {sorted(names)}"
+    found = [entry for module in modules for entry in entries_of(module)]
+    names = Counter(name for entry in found for name in (entry.name, *entry.aliases))
+    twice = [name for name, count in names.items() if count > 1]
+    assert not twice, f"two entries of the zoo are called {', '.join(twice)}"
     return tuple(sorted(found, key=lambda entry: (entry.name != DEFAULT, entry.name)))
+
+
+def entries_of(module: ModuleType) -> tuple[ZooEntry, ...]:
+    """The entries that a module of `pybridge.zoo.models` declares.
+
+    Raises:
+        TypeError: It declares none, or something else.
+    """
+    entries = getattr(module, "ENTRIES", None)
+    if not isinstance(entries, tuple) or not all(isinstance(entry, ZooEntry) for entry in entries):
+        raise TypeError(f"{module.__name__}: ENTRIES must be a tuple of ZooEntry, but is {entries!r:.80}")
+    return entries
 
 
 def table(entries: Iterable[ZooEntry]) -> str:
     """Write entries as a table of plain text, one line each, with the sources of the accuracies below it."""
     shown = [*entries]
-    sources = [*dict.fromkeys(entry.top1_source for entry in shown)]
+    sources = [*dict.fromkeys(entry.top1_source for entry in shown if entry.top1_source)]
     rows = [("name", "parameters", "size", "multiply-adds", "top-1", "input", "origin")]
     rows += [
         (
@@ -74,7 +89,7 @@ def table(entries: Iterable[ZooEntry]) -> str:
             f"{entry.parameters / 1e6:.2f} M",
             f"{entry.size_bytes / 1e6:.1f} MB",
             f"{entry.multiply_adds / 1e6:.0f} M",
-            f"{entry.top1:.1f} % [{sources.index(entry.top1_source) + 1}]",
+            "not published" if entry.top1_source is None else f"{entry.top1:.1f} % [{sources.index(entry.top1_source) + 1}]",
             f"{entry.input_size[0]}x{entry.input_size[1]}",
             entry.origin,
         )

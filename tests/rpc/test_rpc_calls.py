@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -94,6 +97,19 @@ def test_an_unknown_method_is_named_with_the_known_ones(runner: Runner, name: st
         runner.call(name)
     assert caught.value.code == -32601
     assert "echo" in (caught.value.hint or "")
+
+
+def test_a_method_whose_module_does_not_export_it_is_named(plain_node: Any, tmp_path: Path) -> None:
+    program = tmp_path / "main.js"
+    program.write_text(
+        f"const {{ serve }} = require({json.dumps(str(plain_node.main_js.parent / 'rpc' / 'server'))});\n"
+        "serve(Number(process.argv[2]), { misspelt: () => ({}).misspelt }, new Set());\n"
+    )
+    with (
+        Runner(replace(plain_node, main_js=program)) as runner,
+        pytest.raises(RemoteError, match='"misspelt", but its module exports no such'),
+    ):
+        runner.call("misspelt")
 
 
 def test_progress_comes_in_order_in_the_calling_thread(run_js: Callable[..., Any]) -> None:

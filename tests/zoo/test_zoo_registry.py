@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
+from types import ModuleType
 
 import pytest
 
@@ -11,6 +13,7 @@ from pybridge import zoo
 from pybridge.data.preprocessing import Preprocessing
 from pybridge.errors import ModelFormatError
 from pybridge.tfjs.layers_model import LayersModel
+from pybridge.zoo.registry import entries_of, table
 
 every_entry = pytest.mark.parametrize("entry", zoo.list(), ids=lambda entry: entry.name)
 
@@ -24,8 +27,9 @@ def test_the_default_comes_first_and_the_others_by_name() -> None:
 
 @every_entry
 def test_an_entry_says_what_the_model_costs_and_where_it_comes_from(entry: zoo.ZooEntry) -> None:
-    assert entry.top1_source.startswith("https://")
-    assert 0 < entry.top1 < 100
+    assert (entry.top1 is None) == (entry.top1_source is None)
+    assert entry.top1 is None or 0 < entry.top1 < 100
+    assert entry.top1_source is None or entry.top1_source.startswith("https://")
     assert entry.parameters > 0
     assert entry.multiply_adds > 0
     assert entry.origin
@@ -45,7 +49,7 @@ def test_an_entry_is_found_by_all_its_names_and_its_address(entry: zoo.ZooEntry)
 
 def test_the_list_prints_as_a_table_with_its_sources() -> None:
     entries = zoo.list()
-    assert all(entry.name in repr(entries) and entry.top1_source in repr(entries) for entry in entries)
+    assert all(entry.name in repr(entries) and (entry.top1_source or "not published") in repr(entries) for entry in entries)
 
 
 @every_entry
@@ -75,6 +79,20 @@ def entry_with(model: LayersModel, parameters: int) -> zoo.ZooEntry:
         preprocessing=Preprocessing(8, 8),
         licence="Apache-2.0",
     )
+
+
+def test_a_model_without_a_published_accuracy_is_listed_without_one(residual: LayersModel) -> None:
+    entry = replace(entry_with(residual, 170), top1=None, top1_source=None)
+    assert "not published" in table([entry])
+    assert "top-1" not in str(entry)
+
+
+@pytest.mark.parametrize("entries", [{}, {"ENTRIES": "small"}, {"ENTRIES": ["small"]}])
+def test_a_module_whose_entries_are_misspelt_is_named(entries: dict[str, object]) -> None:
+    module = ModuleType("pybridge.zoo.models.small")
+    vars(module).update(entries)
+    with pytest.raises(TypeError, match=r"pybridge\.zoo\.models\.small: ENTRIES must be a tuple of ZooEntry"):
+        entries_of(module)
 
 
 def test_each_entry_is_built_by_its_own_builder_whether_it_has_an_address_or_not(residual: LayersModel) -> None:
