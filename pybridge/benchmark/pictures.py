@@ -59,7 +59,7 @@ def own_pictures(source: Path, folder: Path, count: int) -> ImageSet:
         DataError: The folder has no JPEG files in two classes or more.
     """
     images = read_folder(source)
-    files = [Path(file) for file in images.images]
+    files = [Path(images.source(i)) for i in range(len(images))]
     usable = [i for i, file in enumerate(files) if file.suffix.lower() in (".jpg", ".jpeg")]
     classes = sorted({int(images.labels[i]) for i in usable})
     if len(classes) < 2:

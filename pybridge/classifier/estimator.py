@@ -18,7 +18,7 @@ from pybridge.classifier.settings import options_of, recorded
 from pybridge.classifier.trained import TrainedClassifier, TrainingResult
 from pybridge.classifier.training_run import choose_seed, new_record, prepare_run, train
 from pybridge.classifier.transfers import new_head, unfrozen_end, without_head
-from pybridge.data import Preprocessing
+from pybridge.data import Labelling, Preprocessing
 from pybridge.features import parse_memory
 from pybridge.loading import BaseModel, Source, resolve
 from pybridge.node import Node
@@ -141,6 +141,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         x: Images,
         y: ArrayLike | None = None,
         *,
+        labels: Any = None,
+        label_from_name: str | None = None,
         validation_split: float = 0.2,
         validation_data: Any = None,
         callbacks: Sequence[Callback] = (),
@@ -150,8 +152,11 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Trains a new head on the frozen base model.
 
         Args:
-            x: A folder with one folder of images for each class; or a list of N files, or uint8 images of shape (N, H, W, 3).
+            x: A folder with one folder of images for each class, or a zip file of one; in a folder of parts (``train``, ``val``,
+                ``test``) each is used as what it is. Or a list of N files; or uint8 images of shape (N, H, W, 3), or Pillow's.
             y: Labels of shape (N,), ints or strings, where ``x`` holds files or images.
+            labels: A table of files and labels instead of class folders: a CSV file, or a data frame of pandas.
+            label_from_name: A regular expression instead, whose first group is the label in a file's name.
             validation_split: Share of the images, by class, that is kept to judge by; 0 to train on all.
             validation_data: A folder, or ``(x, y)``, to judge by instead.
             callbacks: As in Keras; see `pybridge.callbacks`.
@@ -170,7 +175,15 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return self._keep(TrainingResult.read(run))
         parameters = self.get_params()
         options = options_of(parameters, seed := choose_seed(self.seed, run))
-        images = training_images(x, y, split=validation_split, validation=validation_data, seed=seed)
+        images = training_images(
+            x,
+            y,
+            split=validation_split,
+            validation=validation_data,
+            seed=seed,
+            labelling=Labelling(labels, label_from_name),
+            skip_unreadable=self.skip_unreadable,
+        )
         session = self.session
         with session.tensorflow():
             base = self._load_base()
@@ -189,6 +202,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         x: Images,
         y: ArrayLike | None = None,
         *,
+        labels: Any = None,
+        label_from_name: str | None = None,
         lowest: float = 1e-6,
         highest: float = 10.0,
         steps: int = 100,
@@ -200,6 +215,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             x: As in `fit`.
             y: As in `fit`.
+            labels: As in `fit`.
+            label_from_name: As in `fit`.
             lowest: The first rate.
             highest: The last.
             steps: How many rates.
@@ -218,7 +235,10 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         seed = choose_seed(self.seed)
         options = options_of(self.get_params(), seed)
         search = RateSearch(lowest, highest, steps, options.batch_size, seed, options.mixup)
-        images = training_images(x, y, split=0, validation=None, seed=seed)
+        labelling = Labelling(labels, label_from_name)
+        images = training_images(
+            x, y, split=0, validation=None, seed=seed, labelling=labelling, skip_unreadable=self.skip_unreadable
+        )
         session = self.session
         with session.tensorflow():
             transfer = new_head(self._load_base(), images, options, session)
@@ -234,6 +254,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         learning_rate: float = 3e-4,
         schedule: Schedule = "cosine",
         warmup_epochs: float = 1.0,
+        labels: Any = None,
+        label_from_name: str | None = None,
         validation_split: float = 0.2,
         validation_data: Any = None,
         callbacks: Sequence[Callback] = (),
@@ -249,6 +271,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             x: As in `fit`; the classes must be those of the classifier. With the same seed the same images are kept to
                 judge by.
             y: As in `fit`.
+            labels: As in `fit`.
+            label_from_name: As in `fit`.
             unfreeze: How much of the base trains: a number of layers with weights (20), a share of them (0.3), the name of
                 the last frozen layer, or ``"all"``.
             epochs: Epochs at most.
@@ -288,6 +312,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             seed=self.seed_,
             classes=self.classes_,
             class_names=self.class_names_,
+            labelling=Labelling(labels, label_from_name),
+            skip_unreadable=self.skip_unreadable,
         )
         session = self.session
         transfer = unfrozen_end(known.model, self.preprocessing_, unfreeze, images, options)
@@ -306,7 +332,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """The probability of each class: float32 of shape (N, classes), in the order of ``classes_``.
 
         Args:
-            x: Image files, a folder of images, or uint8 images of shape (N, H, W, 3).
+            x: Image files, a folder of images, uint8 images of shape (N, H, W, 3), or Pillow's pictures; an array of shape
+                (H, W, 3) is one image.
 
         Raises:
             DataError: An image cannot be decoded.
@@ -323,18 +350,23 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         chosen: NDArray[Any] = self.classes_[best]
         return chosen
 
-    def evaluate(self, x: Images, y: ArrayLike | None = None) -> dict[str, Any]:
+    def evaluate(
+        self, x: Images, y: ArrayLike | None = None, *, labels: Any = None, label_from_name: str | None = None
+    ) -> dict[str, Any]:
         """How good the classifier is on labelled images.
 
         Args:
-            x: A folder with one folder of images for each class; or files, or uint8 images.
+            x: A folder with one folder of images for each class; or files, or uint8 images. Of a folder of parts (``train``,
+                ``val``, ``test``) the test part is taken, else the one to judge by.
             y: Labels, where ``x`` holds files or images.
+            labels: As in `fit`.
+            label_from_name: As in `fit`.
 
         Returns:
             ``accuracy``, ``loss``, ``balanced_accuracy``, ``macro_f1``, ``images``, ``per_class`` (precision, recall, f1 and
             support by class) and ``confusion`` (true by predicted).
         """
-        images = labelled(x, y, self.class_names_)
+        images = labelled(x, y, self.class_names_, labelling=Labelling(labels, label_from_name))
         return Evaluation(images, self.trained_.probabilities(images)).metrics()
 
     def save(self, path: str | Path) -> None:

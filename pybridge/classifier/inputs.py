@@ -11,31 +11,73 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pybridge.data import ImageSet, as_images, from_arrays, list_images, read_folder, stratified_split, with_labels
+from pybridge.data import (
+    ImageSet,
+    Labelling,
+    as_images,
+    from_arrays,
+    is_frame,
+    is_pillow_image,
+    list_images,
+    read_test_images,
+    read_training_images,
+    stratified_split,
+    with_labels,
+)
 from pybridge.errors import DataError
 
 Images = str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | NDArray[Any]
 
 
-def labelled(x: Images, y: ArrayLike | None, class_names: tuple[str, ...] | None = None) -> ImageSet:
-    """A folder, or images with labels, as an image set.
+def labelled(
+    x: Images,
+    y: ArrayLike | None,
+    class_names: tuple[str, ...] | None = None,
+    *,
+    labelling: Labelling | None = None,
+    skip_unreadable: bool = False,
+) -> ImageSet:
+    """Images with labels to measure a model on.
 
     Args:
         x: A folder with one folder of images for each class; or files, or images of shape (N, H, W, 3).
         y: Labels for the latter two.
         class_names: The classes that a trained model knows; None to learn them from the data.
+        labelling: Where the labels of a folder come from, if not from the names of its folders.
+        skip_unreadable: Leave out files of formats that cannot be decoded, instead of raising.
 
     Raises:
         DataError: The two do not fit together, or name classes that the model does not know.
     """
     if y is None:
-        if not isinstance(x, str | os.PathLike):
-            raise DataError(
-                "Images were given without labels", hint="Pass y, or a folder with one folder of images for each class."
-            )
-        return read_folder(Path(x), class_names=class_names)
+        folder, labelling = _as_folder(x, labelling)
+        return read_test_images(folder, labelling, class_names=class_names, skip_unreadable=skip_unreadable)
+    return _paired(x, y, class_names, labelling, skip_unreadable)
+
+
+def _as_folder(x: Any, labelling: Labelling | None) -> tuple[Path | None, Labelling]:
+    labelling = labelling or Labelling()
+    if is_frame(x):
+        if labelling.is_given:
+            raise DataError("a data frame was given together with other labels", hint="Give the folder and labels=frame.")
+        return None, Labelling(table=x)
+    if not isinstance(x, str | os.PathLike):
+        raise DataError("Images were given without labels", hint="Pass y, or a folder with one folder of images for each class.")
+    return Path(x), labelling
+
+
+def _paired(
+    x: Images, y: ArrayLike, class_names: tuple[str, ...] | None, labelling: Labelling | None, skip_unreadable: bool
+) -> ImageSet:
     if isinstance(x, str | os.PathLike):
-        raise DataError("A folder was given together with labels", hint="The labels of a folder are its folders' names.")
+        raise DataError(
+            "A folder was given together with labels",
+            hint="The labels of a folder are its folders' names; labels=... takes a table of files and labels.",
+        )
+    if labelling is not None and labelling.is_given:
+        raise DataError(
+            "labels were given twice", hint="Give y for files and arrays, and labels or label_from_name for a folder."
+        )
     labels = np.asarray(y)
     if class_names is not None and labels.dtype.kind in "iub":
         labels = labels.astype(str)
@@ -44,7 +86,7 @@ def labelled(x: Images, y: ArrayLike | None, class_names: tuple[str, ...] | None
     files = [Path(file) for file in x]
     if folder := next((file for file in files if file.is_dir()), None):
         raise DataError(f"{folder} is a folder among files with labels", hint="Pass files, or one folder without labels.")
-    return with_labels(list_images(files), labels, class_names)
+    return with_labels(files if skip_unreadable else list_images(files), labels, class_names)
 
 
 def unlabelled(x: Images, class_names: tuple[str, ...]) -> ImageSet:
@@ -85,26 +127,38 @@ def training_images(
     seed: int,
     classes: NDArray[Any] | None = None,
     class_names: tuple[str, ...] | None = None,
+    labelling: Labelling | None = None,
+    skip_unreadable: bool = False,
 ) -> TrainingImages:
     """Lists what a user gave to train on, and parts it.
 
     Args:
         x: See `labelled`.
         y: See `labelled`.
-        split: Share for validation, by class; 0 for none.
+        split: Share for validation, by class; 0 for none. It is not made where the data set is split already.
         validation: Validation data that the user gave, a folder or ``(x, y)``; the split is then not made.
         seed: Of the split.
         classes: The classes that a trained model knows, as the user knows them; None to learn them from the data.
         class_names: Their names.
+        labelling: See `labelled`.
+        skip_unreadable: See `labelled`.
 
     Raises:
         DataError: The images or labels cannot be used.
     """
-    images = labelled(x, y, class_names)
+    if y is None:
+        folder, labelling = _as_folder(x, labelling)
+        images, kept_apart = read_training_images(folder, labelling, class_names=class_names, skip_unreadable=skip_unreadable)
+    else:
+        images, kept_apart = _paired(x, y, class_names, labelling, skip_unreadable), None
     classes = _class_values(y, images) if classes is None else classes
     if validation is not None:
         x, y = validation if isinstance(validation, tuple) else (validation, None)
-        return TrainingImages(images, labelled(x, y, images.class_names), classes)
+        names_tell = labelling if y is None and labelling is not None and labelling.pattern is not None else None
+        judged = labelled(x, y, images.class_names, labelling=names_tell, skip_unreadable=skip_unreadable)
+        return TrainingImages(images, judged, classes)
+    if kept_apart is not None:
+        return TrainingImages(images, kept_apart, classes)
     if split == 0:
         return TrainingImages(images, None, classes)
     training, kept = stratified_split(images.labels, split, seed)
@@ -151,4 +205,6 @@ def _are_files(x: Any) -> bool:
     """Whether names of files were given, not pixels: in a list, an array, a data frame's column, by a generator."""
     if isinstance(x, list | tuple):
         return not x or isinstance(x[0], str | os.PathLike)
+    if is_pillow_image(x):
+        return False
     return not hasattr(x, "__array__") or np.asarray(x).dtype.kind in "OUS"

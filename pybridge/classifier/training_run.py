@@ -115,6 +115,20 @@ def train(
     Raises:
         DataError: The images cannot be used, or a resumed training is not the one that was begun.
     """
+    if run is not None and not run.exists():
+        with run.nothing_left_of_a_refusal():
+            return _train(transfer, record, session, run, before, callbacks)
+    return _train(transfer, record, session, run, before, callbacks)
+
+
+def _train(
+    transfer: Transfer,
+    record: RunRecord,
+    session: Session,
+    run: RunDirectory | None,
+    before: History | None,
+    callbacks: Sequence[Callback],
+) -> TrainingResult:
     before = History() if before is None else before
     checkpoint = None if run is None else checkpoint_to_resume(run, record)
     if checkpoint is not None:

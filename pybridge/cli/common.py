@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from pybridge.text import json_text, printable_lines
@@ -49,6 +50,18 @@ class Verbs:
         sub.add_argument("--verbose", "-v", action="store_true", help="show what Node.js and pybridge log")
         sub.set_defaults(run=run)
         return sub
+
+
+def label_flags(parser: argparse.ArgumentParser) -> None:
+    """Declares where labels come from, if not from the names of class folders."""
+    parser.add_argument(
+        "--labels", type=Path, metavar="FILE", help="a CSV file with the columns file and label, instead of class folders"
+    )
+    parser.add_argument(
+        "--label-from-name",
+        metavar="REGEX",
+        help=r"the label is what the first group of a regular expression finds in a file's name: '^(.+)_\d+'",
+    )
 
 
 def answer(options: argparse.Namespace, facts: Any, text: str) -> None:

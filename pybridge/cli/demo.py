@@ -47,12 +47,12 @@ def run_demo(out: Path | None, say: Callable[[str], None], callbacks: Sequence[C
         measured = classifier.evaluate(test_photos)
         say(f"Accuracy on {measured['images']} pictures that training never saw: {measured['accuracy']:.1%}")
         shown = read_folder(test_photos).take(np.random.default_rng(SEED).permutation(measured["images"])[:5])
-        probabilities = classifier.predict_proba([Path(image) for image in shown.images])
+        probabilities = classifier.predict_proba([Path(shown.source(i)) for i in range(len(shown))])
     if parity is not None and parity.passed:
         say(f"Node and Python give the same probabilities, to the last bit, for {parity.images} pictures.")
-    for image, row in zip(shown.images, probabilities, strict=True):
+    for i, row in enumerate(probabilities):
         best = int(row.argmax())
-        say(f"  {Path(image).relative_to(folder)}  ->  {classifier.class_names_[best]}  ({row[best]:.1%})")
+        say(f"  {Path(shown.source(i)).relative_to(folder)}  ->  {classifier.class_names_[best]}  ({row[best]:.1%})")
     return {
         "accuracy": measured["accuracy"],
         "images": measured["images"],

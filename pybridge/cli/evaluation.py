@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pybridge.cli.common import ALLOW_OPERATION, FAILED, INPUT_SHAPE, SUCCESS, Verbs, answer, set_up, sizes
+from pybridge.cli.common import ALLOW_OPERATION, FAILED, INPUT_SHAPE, SUCCESS, Verbs, answer, label_flags, set_up, sizes
 from pybridge.text import printable
 
 
@@ -14,6 +14,7 @@ def add(verbs: Verbs) -> None:
     evaluate = verbs.add("evaluate", _evaluate, "measure a run on labelled photos", "pybridge evaluate run test_photos/ --json")
     evaluate.add_argument("run_dir", type=Path, metavar="RUN")
     evaluate.add_argument("folder", type=Path, help="a folder with one folder of images for each class")
+    label_flags(evaluate)
     predict = verbs.add("predict", _predict, "name what is on images", "pybridge predict run cat.jpg more/ --json")
     predict.add_argument("run_dir", type=Path, metavar="RUN")
     predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="image files or folders of images")
@@ -45,7 +46,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     from pybridge.classifier import ImageClassifier
 
     with ImageClassifier.load(options.run_dir) as classifier:
-        measured = classifier.evaluate(options.folder)
+        measured = classifier.evaluate(options.folder, labels=options.labels, label_from_name=options.label_from_name)
     lines = [
         f"accuracy          {measured['accuracy']:.4f}  on {measured['images']} images",
         f"balanced accuracy {measured['balanced_accuracy']:.4f}",

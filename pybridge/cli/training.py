@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pybridge.cli.common import ALLOW_LAMBDA, FAILED, INPUT_SHAPE, SUCCESS, Verbs, answer, say, set_up, sizes
+from pybridge.cli.common import ALLOW_LAMBDA, FAILED, INPUT_SHAPE, SUCCESS, Verbs, answer, label_flags, say, set_up, sizes
 from pybridge.cli.options import add_flags, chosen
 from pybridge.training.options import ClassifierOptions, FineTuningOptions
 
@@ -40,7 +40,8 @@ _TUNE = (*_TUNE_ALONE, "augment", "feature_memory", "skip_unreadable")
 def add(verbs: Verbs) -> None:
     """Declares the verbs of this file."""
     train = verbs.add("train", _train, "train a classifier on a folder of photos", "pybridge train photos/ --out run --seed 0")
-    train.add_argument("folder", type=Path, help="a folder with one folder of images for each class")
+    train.add_argument("folder", type=Path, help="a folder with one folder of images for each class, or a zip file of one")
+    label_flags(train)
     train.add_argument(
         "--base",
         default="efficientnet_lite0",
@@ -64,6 +65,7 @@ def add(verbs: Verbs) -> None:
     )
     tune.add_argument("run_dir", type=Path, metavar="RUN")
     tune.add_argument("folder", type=Path, help="the photos, with the classes of the run")
+    label_flags(tune)
     tune.add_argument("--unfreeze", default="0.3", help='how much trains: 20 layers, a share (0.3), a layer\'s name, or "all"')
     add_flags(tune, FineTuningOptions, _TUNE)
     # None leaves it as the run has it.
@@ -94,6 +96,8 @@ def _train(options: argparse.Namespace) -> int:
             return _find_rate(options, classifier)
         classifier.fit(
             options.folder,
+            labels=options.labels,
+            label_from_name=options.label_from_name,
             validation_split=options.validation_split,
             validation_data=options.validation,
             run_dir=options.out,
@@ -115,6 +119,8 @@ def _fine_tune(options: argparse.Namespace) -> int:
             classifier.set_params(augment=options.augment)
         classifier.fine_tune(
             options.folder,
+            labels=options.labels,
+            label_from_name=options.label_from_name,
             unfreeze=_unfreeze(options.unfreeze),
             **chosen(options, _TUNE_ALONE),
             validation_split=options.validation_split,
@@ -127,7 +133,7 @@ def _fine_tune(options: argparse.Namespace) -> int:
 
 
 def _find_rate(options: argparse.Namespace, classifier: Any) -> int:
-    curve = classifier.find_learning_rate(options.folder)
+    curve = classifier.find_learning_rate(options.folder, labels=options.labels, label_from_name=options.label_from_name)
     if options.out is not None:
         curve.write_html(options.out)
     drawn = "" if options.out is None else f"\nthe curve     {options.out}"

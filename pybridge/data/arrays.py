@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pybridge.data.dataset import ImageSet
+from pybridge.data.dataset import ImageSet, Picture
 from pybridge.errors import DataError
 
 
@@ -17,8 +16,9 @@ def from_arrays(x: Any, y: Any, class_names: Sequence[str] | None = None) -> Ima
     """Check pictures and labels and join them.
 
     Args:
-        x: uint8 pixels, 0 to 255: (N, H, W, 3) RGB, or grey as (N, H, W) or (N, H, W, 1), which is repeated to three
-            channels. Anything that numpy can read.
+        x: uint8 pixels, 0 to 255: (N, H, W, 3) RGB, or grey as (N, H, W, 1), which is repeated to three channels; one picture
+            as (H, W, 3). Anything that numpy can read. Or one of Pillow's pictures; or a list of these or of arrays of shape
+            (H, W, 3), whose sizes may differ.
         y: N labels, whole numbers or strings; shape (N,) or (N, 1).
         class_names: None: the classes are the distinct values of ``y``, sorted, at least two of them. Otherwise
             strings in ``y`` must be among these names, and whole numbers are positions in them.
@@ -33,7 +33,7 @@ def from_arrays(x: Any, y: Any, class_names: Sequence[str] | None = None) -> Ima
     return with_labels(as_images(x), y, class_names)
 
 
-def with_labels(images: Sequence[Path] | NDArray[np.uint8], y: Any, class_names: Sequence[str] | None = None) -> ImageSet:
+def with_labels(images: Sequence[Picture] | NDArray[np.uint8], y: Any, class_names: Sequence[str] | None = None) -> ImageSet:
     """Join pictures, files or pixels, and labels.
 
     Args:
@@ -61,8 +61,8 @@ def with_labels(images: Sequence[Path] | NDArray[np.uint8], y: Any, class_names:
     return ImageSet(images, _look_up(values, tuple(class_names)), tuple(class_names))
 
 
-def as_images(x: Any) -> NDArray[np.uint8]:
-    """Check that ``x`` holds pictures and give them as uint8 of shape (N, H, W, 3).
+def as_images(x: Any) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
+    """Check that ``x`` holds pictures and give them as uint8 of shape (N, H, W, 3), or a list of (H, W, 3) of several sizes.
 
     Args:
         x: As in `from_arrays`.
@@ -70,20 +70,66 @@ def as_images(x: Any) -> NDArray[np.uint8]:
     Raises:
         DataError: Wrong shape, type or range.
     """
+    if is_pillow_image(x):
+        return _pixels_of(x)[np.newaxis]
+    if isinstance(x, list | tuple) and any(is_pillow_image(each) or np.ndim(each) == 3 for each in x):
+        pictures = [_single(each, position) for position, each in enumerate(x)]
+        return np.stack(pictures) if len({picture.shape for picture in pictures}) == 1 else pictures
     try:
         images = np.asarray(x)
     except (ValueError, TypeError) as error:
         raise DataError(
             f"the images do not form one array: {error}",
-            hint="All images must have the same height and width: resize them, or pass files or a folder instead.",
+            hint="Give a list of pictures of shape (height, width, 3), or files, or a folder.",
         ) from None
-    if images.ndim not in (3, 4) or 0 in images.shape:
+    if images.ndim == 3 and images.shape[-1] == 3:
+        images = images[np.newaxis]
+    if images.ndim != 4 or 0 in images.shape:
         raise DataError(
-            f"images must have the shape (N, height, width, 3), not {images.shape}",
-            hint="For a single image add an axis: x[None]." if images.ndim == 2 else None,
+            f"images must have the shape (N, height, width, 3), or (height, width, 3) for one, not {images.shape}",
+            hint={
+                2: "For a single grey picture add axes: x[None, ..., None].",
+                3: "For grey pictures, (N, height, width), add an axis: x[..., None].",
+            }.get(images.ndim),
         )
     _check_pixel_type(images)
     return _three_channels(images)
+
+
+def is_pillow_image(x: Any) -> bool:
+    """Whether ``x`` is a picture of Pillow."""
+    if not type(x).__module__.startswith(("PIL.", "pillow_heif")):
+        return False
+    from PIL import Image
+
+    return isinstance(x, Image.Image)
+
+
+def _single(picture: Any, position: int) -> NDArray[np.uint8]:
+    if is_pillow_image(picture):
+        return _pixels_of(picture)
+    pixels = np.asarray(picture)
+    if pixels.ndim != 3 or pixels.shape[-1] not in (1, 3):
+        raise DataError(f"image {position} has the shape {pixels.shape}; pictures in a list have (height, width, 3)")
+    pictures = as_images(pixels[np.newaxis])
+    assert isinstance(pictures, np.ndarray)
+    single: NDArray[np.uint8] = pictures[0]
+    return single
+
+
+def _pixels_of(picture: Any) -> NDArray[np.uint8]:
+    """As reading the file would give them: upright."""
+    from PIL import ImageOps
+
+    from pybridge.data.pixels import as_rgb, orientation_of
+
+    try:
+        turned = ImageOps.exif_transpose(picture) if orientation_of(picture) > 1 else picture
+        return np.asarray(as_rgb(turned, "the picture"))
+    except (OSError, ValueError, SyntaxError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"a picture of Pillow cannot be decoded: {error}") from None
 
 
 def _check_pixel_type(images: NDArray[Any]) -> None:
@@ -104,8 +150,6 @@ def _check_pixel_type(images: NDArray[Any]) -> None:
 
 
 def _three_channels(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    if images.ndim == 3:
-        images = images[..., None]
     channels = images.shape[-1]
     if channels == 3:
         return images

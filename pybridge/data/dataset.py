@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 
 from pybridge.errors import DataError
 
+Picture = Path | NDArray[np.uint8]
+"""A file, or pixels of shape (height, width, 3), RGB."""
+
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
     """Pictures, either files or pixels, each with the number of its class.
 
     Args:
-        images: Paths of picture files, or pixels as uint8 of shape (N, H, W, 3), RGB.
+        images: Pixels as uint8 of shape (N, H, W, 3), RGB; or a list of paths, or of pixels of several sizes.
         labels: int32 of shape (N,); ``class_names[labels[i]]`` is the class of picture ``i``.
         class_names: One name for each class.
         positions: int64 of shape (N,): where each picture stood in the array that the user gave. Default: 0 to N - 1.
@@ -32,7 +35,7 @@ class ImageSet:
         'array[1]'
     """
 
-    images: Sequence[Path] | NDArray[np.uint8]
+    images: Sequence[Picture] | NDArray[np.uint8]
     labels: NDArray[np.int32]
     class_names: tuple[str, ...]
     positions: NDArray[np.int64] | None = None
@@ -50,7 +53,7 @@ class ImageSet:
 
     @property
     def is_array(self) -> bool:
-        """Whether the pictures are pixels in memory; False for files."""
+        """Whether the pictures are pixels of one size in memory; False for files, and for pixels of several sizes."""
         return isinstance(self.images, np.ndarray)
 
     @property
@@ -60,15 +63,15 @@ class ImageSet:
 
     def source(self, index: int) -> str:
         """Name one picture for people: its path, or ``"array[12]"`` by its place in the array that the user gave."""
-        if not isinstance(self.images, np.ndarray):
-            return str(self.images[index])
+        if isinstance(picture := self.images[index], Path):
+            return str(picture)
         return f"array[{index if self.positions is None else int(self.positions[index])}]"
 
     def take(self, indices: Sequence[int] | NDArray[np.integer[Any]]) -> ImageSet:
         """The pictures at ``indices``, in that order, as a set with the same classes."""
         chosen = np.asarray(indices, np.int64)
         labels = self.labels[chosen]
-        if not isinstance(self.images, np.ndarray):
-            return ImageSet([self.images[i] for i in chosen], labels, self.class_names)
         positions = chosen if self.positions is None else self.positions[chosen]
-        return ImageSet(self.images[chosen], labels, self.class_names, positions)
+        if isinstance(self.images, np.ndarray):
+            return ImageSet(self.images[chosen], labels, self.class_names, positions)
+        return ImageSet([self.images[i] for i in chosen], labels, self.class_names, positions)

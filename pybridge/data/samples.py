@@ -79,10 +79,10 @@ def write_folder(image_set: ImageSet, folder: str | Path) -> Path:
 
 
 def _write_image(image_set: ImageSet, index: int, folder: Path) -> None:
-    if isinstance(image_set.images, np.ndarray):
+    source = image_set.images[index]
+    if isinstance(source, np.ndarray):
         from PIL import Image
 
-        Image.fromarray(image_set.images[index]).save(folder / f"{index:05d}.png")
+        Image.fromarray(source).save(folder / f"{index:05d}.png")
         return
-    source = image_set.images[index]
     shutil.copyfile(source, folder / f"{index:05d}{source.suffix}")

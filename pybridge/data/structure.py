@@ -11,19 +11,26 @@ from collections.abc import Iterator
 
 from pybridge.errors import DataError
 
+MAX_PIXELS = 178_956_970
+"""Larger pictures are refused before they are decoded: twice Pillow's ``MAX_IMAGE_PIXELS``, its own limit."""
+
 MOST_SCANS = 100
 """Of a JPEG file."""
 
 MOST_PIXELS_IN_ALL = 1_000_000_000
-"""Of all scans of a JPEG file, or of all frames of a GIF file: 20 scans of 50 megapixels."""
+"""Of all scans of a JPEG file, or of all frames of a GIF or WebP file: 20 scans of 50 megapixels."""
 
 MOST_FRAMES = 10_000
-"""Of a GIF file: TensorFlow decodes all of them to show the first."""
+"""Of a GIF file, of which TensorFlow decodes all to show the first; or of a WebP file."""
 
 MOST_PARTS = 1000
-"""Of a PNG file, and one more for each `BYTES_OF_A_PART` of it."""
+"""Of a PNG or WebP file, and one more for each `BYTES_OF_A_PART` of it."""
 
 BYTES_OF_A_PART = 256
+
+MOST_FILES_OF_AN_ARCHIVE = 200_000
+
+MOST_UNPACKED_BYTES = 20 * 1024**3
 
 # What has a length of its own: not padding, not stuffed bytes, not restarts.
 _SEGMENT = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
@@ -34,7 +41,8 @@ def check_structure(data: bytes, kind: str, pixels: int, name: str) -> None:
 
     Args:
         data: The whole file.
-        kind: Its format: JPEG, PNG, GIF or BMP.
+        kind: Its format, as `formats.sniff` names it. Of BMP, AVIF, HEIC and TIFF files only the first picture is decoded, whose
+            work goes with its pixels.
         pixels: Of the picture.
         name: Stands for the picture in error messages.
 
@@ -49,7 +57,25 @@ def check_structure(data: bytes, kind: str, pixels: int, name: str) -> None:
     elif kind == "PNG":
         _check_parts(data, name)
     elif kind == "GIF":
-        _check_frames(data, name)
+        _check_frames(_frames(data), name)
+    elif kind == "WebP":
+        _check_frames(_frames_of_webp(data, name), name)
+
+
+def has_end(data: bytes) -> bool:
+    """Whether a JPEG file has its end marker, which cameras that ran out of power and broken downloads leave out."""
+    return data.endswith(b"\xff\xd9") or any(marker == 0xD9 for marker, _ in _segments(data))
+
+
+def is_arithmetic(data: bytes) -> bool:
+    """Whether a JPEG file's entropy coding is arithmetic, which TensorFlow's decoder lacks."""
+    for marker, _ in _segments(data):
+        # Start of frame, but for the three others among its numbers: Huffman tables, an extension, arithmetic conditioning.
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return marker in (0xC9, 0xCA)
+        if marker == 0xDA:
+            break
+    return False
 
 
 def _check_scans(data: bytes, pixels: int, name: str) -> None:
@@ -66,11 +92,17 @@ def _too_many(scans: int, pixels: int) -> bool:
 
 
 def _scans(data: bytes) -> Iterator[int]:
+    return (at for marker, at in _segments(data) if marker == 0xDA)
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """The markers of a JPEG file up to its end, with their places."""
     at = 2
-    while (found := _SEGMENT.search(data, at)) and data[found.start() + 1] != 0xD9:
+    while found := _SEGMENT.search(data, at):
         at = found.start()
-        if data[at + 1] == 0xDA:
-            yield at
+        yield data[at + 1], at
+        if data[at + 1] == 0xD9:
+            return
         at += 2 + max(int.from_bytes(data[at + 2 : at + 4], "big"), 2)
 
 
@@ -85,9 +117,9 @@ def _check_parts(data: bytes, name: str) -> None:
         raise DataError(f"{name} has more than {most:,} parts")
 
 
-def _check_frames(data: bytes, name: str) -> None:
+def _check_frames(sizes: Iterator[tuple[int, int]], name: str) -> None:
     frames = total = 0
-    for width, height in _frames(data):
+    for width, height in sizes:
         frames, total = frames + 1, total + width * height
         if frames > MOST_FRAMES:
             raise DataError(f"{name} has more than {MOST_FRAMES:,} frames")
@@ -106,6 +138,20 @@ def _frames(data: bytes) -> Iterator[tuple[int, int]]:
         while at < len(data) and data[at]:
             at += 1 + data[at]
         at += 1
+
+
+def _frames_of_webp(data: bytes, name: str) -> Iterator[tuple[int, int]]:
+    most = MOST_PARTS + len(data) // BYTES_OF_A_PART
+    at = 12
+    for _ in range(most):
+        if at + 8 > len(data):
+            return
+        if data[at : at + 4] == b"ANMF":
+            width, height = (1 + int.from_bytes(data[at + start : at + start + 3], "little") for start in (14, 17))
+            yield width, height
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        at += 8 + size + size % 2
+    raise DataError(f"{name} has more than {most:,} parts")
 
 
 def _palette(flags: bytes) -> int:

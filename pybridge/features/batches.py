@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pybridge.data import Augmentation, EncodedImage, ImageSet, iter_batches, read_encoded
+from pybridge.data import Augmentation, EncodedImage, ImageSet, Picture, iter_batches, read_encoded
 from pybridge.errors import DataError
 
 _Portion = tuple[str, list[Any], NDArray[np.int64], dict[int, str]]
@@ -57,7 +56,7 @@ def _portions(images: ImageSet, batch_size: int) -> Iterator[_Portion]:
         yield "pixels", [pixels], np.arange(start, start + len(pixels)), {}
 
 
-def _file_portions(files: Sequence[Path], batch_size: int) -> Iterator[_Portion]:
+def _file_portions(files: Sequence[Picture], batch_size: int) -> Iterator[_Portion]:
     start = 0
     while start < len(files):
         try:
@@ -70,7 +69,7 @@ def _file_portions(files: Sequence[Path], batch_size: int) -> Iterator[_Portion]
             start += batch_size
 
 
-def _one_by_one(files: Sequence[Path], start: int, stop: int) -> _Portion:
+def _one_by_one(files: Sequence[Picture], start: int, stop: int) -> _Portion:
     read: dict[int, EncodedImage] = {}
     unreadable: dict[int, str] = {}
     for position in range(start, stop):

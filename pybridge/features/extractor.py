@@ -156,7 +156,7 @@ class FeatureExtractor:
         """One batch in one call, without a store; None where it fails, since only `extract` finds out which image it is."""
         handles = self._load(stages)
         batch = next(image_batches(images, batch_size=len(images)))
-        if batch.unreadable:
+        if len(batch.rows) < len(images):
             return None
         parameters = {"stages": handles, "signature": batch.signature, "inputs": batch.inputs}
         with suppress(RemoteError):

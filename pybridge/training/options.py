@@ -181,7 +181,8 @@ class TrainingOptions:
 class ClassifierOptions(TrainingOptions):
     """How `ImageClassifier.fit` trains, with its defaults."""
 
-    epochs: int = 100
+    # A run without an epoch would be the base with a head of chance.
+    epochs: Annotated[int, About("Epochs at most.", whole(1), Flag("N"))] = 100
     learning_rate: Annotated[float, About("Of the head; `fine_tune` has its own.", _POSITIVE, Flag("X", "the learning rate"))] = (
         3e-3
     )

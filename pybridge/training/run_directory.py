@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -152,6 +154,20 @@ class RunDirectory:
                 else "Go on with it by --resume (resume=True), choose another folder, or remove it.",
             )
 
+    @contextmanager
+    def nothing_left_of_a_refusal(self) -> Iterator[None]:
+        """Removes what was written here if the block fails before the first epoch is finished: there is nothing to go on from."""
+        made = not self.path.exists()
+        try:
+            yield
+        except BaseException:
+            with suppress(BridgeError, OSError):
+                if read_checkpoint(self.checkpoints) is None:
+                    _remove_content(self.path)
+                    if made:
+                        self.path.rmdir()
+            raise
+
     def _content(self) -> str:
         if not self.exists():
             return ""
@@ -258,6 +274,14 @@ class RunDirectory:
             name = path.relative_to(self.path).as_posix()
             if path.is_file() and name != RUN_FILE and not path.name.startswith(".") and path.suffix != PARTIAL_SUFFIX:
                 yield name
+
+
+def _remove_content(folder: Path) -> None:
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
 
 
 def _labels(value: object) -> tuple[str, ...]:

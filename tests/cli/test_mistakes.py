@@ -105,7 +105,7 @@ def test_files_that_are_no_images_are_named_with_how_to_leave_them_out(
         (["--base", "efficientnet_lite"], "Did you mean efficientnet_lite0?"),
         (["--base", "http://127.0.0.1:1/model.json"], "127.0.0.1:1"),
         (["--base", __file__], "is no model that can be opened"),
-        (["--epochs", "-1"], "epochs"),
+        (["--epochs", "0"], "epochs"),
         (["--batch-size", "0"], "batch_size"),
         (["--learning-rate", "0"], "learning_rate"),
         (["--learning-rate", "nan"], "learning_rate"),

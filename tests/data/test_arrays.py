@@ -1,5 +1,8 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from pybridge.data import ImageSet, as_images, from_arrays
 from pybridge.errors import DataError
@@ -26,11 +29,32 @@ def test_given_class_names_fix_the_numbers() -> None:
 
 
 def test_grey_images_get_three_equal_channels() -> None:
-    grey = PIXELS[..., 0]
-    for given in (grey, grey[..., None]):
-        images = as_images(given)
-        assert images.shape == (4, 5, 6, 3)
-        assert (images == grey[..., None]).all()
+    grey = PIXELS[..., :1]
+    np.testing.assert_array_equal(as_images(grey), np.repeat(grey, 3, axis=-1))
+
+
+def test_an_array_of_three_axes_is_one_picture() -> None:
+    np.testing.assert_array_equal(as_images(PIXELS[1]), PIXELS[1:2])
+
+
+def test_pillows_pictures_are_what_their_files_are(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(PIXELS[0]).save(tmp_path / "turned.jpg", exif=exif)
+    with Image.open(tmp_path / "turned.jpg") as turned:
+        assert as_images(turned).shape == (1, 6, 5, 3)
+    palette = Image.fromarray(PIXELS[0]).quantize(8)
+    np.testing.assert_array_equal(as_images([palette, palette])[1], np.asarray(palette.convert("RGB")))
+    clear = Image.fromarray(np.dstack([PIXELS[0], PIXELS[0, ..., 0]]))
+    np.testing.assert_array_equal(as_images(clear)[0], PIXELS[0])
+
+
+def test_a_list_may_hold_pictures_of_several_sizes() -> None:
+    images = as_images([PIXELS[0], PIXELS[1, :2], Image.fromarray(PIXELS[2])])
+    assert [image.shape for image in images] == [(5, 6, 3), (2, 6, 3), (5, 6, 3)]
+    chosen = from_arrays([PIXELS[0], PIXELS[1, :2]], ["a", "b"]).take([1])
+    assert (chosen.source(0), chosen.images[0].shape) == ("array[1]", (2, 6, 3))
+    assert isinstance(as_images([PIXELS[0], PIXELS[1]]), np.ndarray)
 
 
 def test_taking_remembers_where_each_picture_came_from() -> None:
@@ -54,7 +78,9 @@ def test_taking_remembers_where_each_picture_came_from() -> None:
         (np.zeros((4, 5, 6, 2), np.uint8), "not 2"),
         (np.zeros((0, 5, 6, 3), np.uint8), "shape"),
         (PIXELS[0, 0], "shape"),
-        ([PIXELS[0], PIXELS[0, :2]], "same height"),
+        (PIXELS[..., 0], r"x\[\.\.\., None\]"),
+        ([PIXELS[0], PIXELS[0] / np.float32(255)], r"\(x \* 255\)"),
+        ([PIXELS[0], PIXELS[0, ..., 0]], "image 1 has the shape"),
         (["a.jpg", "b.jpg"], "shape"),
         (None, "shape"),
     ],

@@ -2,8 +2,8 @@ import io
 import os
 import threading
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -48,8 +48,15 @@ def test_damaged_exif_counts_as_upright() -> None:
     assert parse_encoded(good[:at] + b"\xff" * 20 + good[at + 20 :], "x").orientation == 1
 
 
-def test_only_jpeg_files_are_turned() -> None:
-    image = parse_encoded(encode("PNG", 6), "x")
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "AVIF"])
+def test_files_of_cameras_are_turned(kind: str) -> None:
+    image = parse_encoded(encode(kind, 6), "x")
+    assert (image.orientation, image.width, image.height) == (6, 6, 10)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "BMP"])
+def test_files_of_programs_are_not_turned(kind: str) -> None:
+    image = parse_encoded(encode(kind, 6 if kind == "PNG" else None), "x")
     assert (image.orientation, image.width, image.height) == (1, 10, 6)
 
 
@@ -58,7 +65,8 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
         ("empty.jpg", b"", "empty"),
         ("text.jpg", b"hello", "not an image"),
         ("short.png", encode("PNG")[:20], "damaged"),
-        ("photo.jpg", b"RIFF\0\0\0\0WEBP", "WebP"),
+        ("photo.jpg", b"RIFF\0\0\0\0WEBP", "damaged: it is no WebP"),
+        ("photo.jp2", b"\0\0\0\x0cjP  \r\n", "JPEG 2000"),
     ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DataError, match=f"{name}.*{message}"):
@@ -115,9 +123,10 @@ class Asked(list[Path]):
 
     last = 0
 
-    def __getitem__(self, index: Any) -> Any:
-        self.last = index.stop
-        return super().__getitem__(index)
+    def __iter__(self) -> Iterator[Path]:
+        for file in super().__iter__():
+            self.last += 1
+            yield file
 
 
 def test_reading_ahead_is_bounded_and_ends_with_the_consumer(tmp_path: Path) -> None:
@@ -128,7 +137,7 @@ def test_reading_ahead_is_bounded_and_ends_with_the_consumer(tmp_path: Path) -> 
     assert files.last == 0
     for taken in (1, 2, 3):
         next(batches)
-        assert files.last == 2 * (taken + 3)
+        assert 2 * taken <= files.last <= 2 * (taken + 3)
     assert readers()
     batches.close()  # type: ignore[attr-defined]
     assert not readers()

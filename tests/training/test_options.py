@@ -20,7 +20,7 @@ from pybridge.training.option_descriptions import described
 from pybridge.training.options import ClassifierOptions, FineTuningOptions, TrainingOptions
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"epochs": -1}, "epochs must not be negative, but is -1"),
+    ({"epochs": 0}, "epochs must be at least 1, but is 0"),
     ({"epochs": "ten"}, "epochs must be a whole number, not 'ten'"),
     ({"epochs": True}, "epochs must be a whole number, not True"),
     ({"batch_size": 0}, "batch_size must be at least 1, but is 0"),

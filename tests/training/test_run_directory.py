@@ -15,7 +15,7 @@ import pytest
 import tiny
 
 from pybridge.data import Preprocessing
-from pybridge.errors import BridgeError, ModelFormatError
+from pybridge.errors import BridgeError, DataError, ModelFormatError
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.training.checkpoint import read_checkpoint, write_checkpoint
 from pybridge.training.history import History
@@ -202,6 +202,29 @@ def test_only_an_empty_or_new_folder_is_vacant(run: RunDirectory, tmp_path: Path
     (tmp_path / "file").write_text("")
     with pytest.raises(BridgeError, match="exists already"):
         RunDirectory(tmp_path / "file").check_vacant()
+
+
+@pytest.mark.parametrize("made_before", [False, True])
+def test_nothing_is_left_of_a_run_that_failed_before_its_first_epoch(
+    tmp_path: Path, record: RunRecord, model: LayersModel, made_before: bool
+) -> None:
+    run = RunDirectory(tmp_path / "run")
+    if made_before:
+        run.path.mkdir()
+    with pytest.raises(DataError), run.nothing_left_of_a_refusal():
+        run.write(replace(record, status="training"), model)
+        raise DataError("an image is damaged")
+    assert run.path.exists() == made_before
+    run.check_vacant()
+
+
+def test_a_run_with_an_epoch_stays_whatever_fails(tmp_path: Path, record: RunRecord, model: LayersModel) -> None:
+    run = RunDirectory(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt), run.nothing_left_of_a_refusal():
+        run.write(replace(record, status="training"), model)
+        write_checkpoint(run.checkpoints, state(model.weights, ROWS))
+        raise KeyboardInterrupt
+    assert run.exists()
 
 
 def test_an_unfinished_run_has_the_best_weights_of_its_checkpoint(tmp_path: Path, record: RunRecord, model: LayersModel) -> None:
