@@ -6,6 +6,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from pybridge._version import __version__
@@ -38,9 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout = None
         return FAILED
     except _MISTAKES as error:
-        return _complain(str(error), MISUSED)
+        return _complain(_on_one_line(str(error), arguments), MISUSED)
     except BridgeError as error:
-        return _complain(str(error), FAILED)
+        return _complain(_on_one_line(str(error), arguments), FAILED)
     except OSError as error:
         # A full disk, a folder that is read-only: nothing in pybridge can mend it.
         place = f": {printable(error.filename)}" if error.filename else ""
@@ -61,6 +62,15 @@ def build_parser() -> argparse.ArgumentParser:
     for family in (machine, training, evaluation, exporting, serving, bench):
         family.add(verbs)
     return parser
+
+
+def _on_one_line(message: str, arguments: Sequence[str] | None) -> str:
+    """A message in which no argument begins a line of its own, as the name of a file can have ends of lines."""
+    for word in sys.argv[1:] if arguments is None else arguments:
+        for part in (word, *Path(word).parts):
+            if "\n" in part:
+                message = message.replace(printable_lines(part), printable(part))
+    return message
 
 
 def _complain(text: str, code: int) -> int:

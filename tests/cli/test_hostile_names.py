@@ -74,6 +74,12 @@ def test_training_warns_of_files_by_names_that_do_nothing(
         (2, ["evaluate", "RUN", "OTHERS"]),
         (2, ["train", "FLAT", "--out", "OUT"]),
         (2, ["evaluate", "RUN", "PHOTOS", FILE]),
+        (2, ["train", "PHOTOS", "--out", "OUT", "--base", FILE]),
+        (2, ["convert", FILE, "OUT"]),
+        (2, ["convert", "RUN", "OUT", "--to", FILE]),
+        (2, ["deploy", FILE, "OUT"]),
+        (2, ["serve", FILE]),
+        (0, ["fine-tune", "RUN", "PHOTOS", "--out", "OUT", "--epochs", "1", "--unfreeze", "2"]),
     ],
 )
 def test_what_people_read_is_only_text(
