@@ -102,7 +102,7 @@ class Node:
         epochs: int = 1,
         batch_size: int = 32,
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Sequence[Callback | Any] = (),
         loss: Loss | None = None,
         optimizer: OptimizerName = "adam",
         learning_rate: float = 1e-3,
@@ -132,7 +132,8 @@ class Node:
             epochs: Epochs at most.
             batch_size: Examples in a training step.
             validation_data: ``(x, y)`` to judge the weights by; without it the training loss decides.
-            callbacks: As in Keras; see `pybridge.callbacks`.
+            callbacks: As in Keras; see `pybridge.callbacks`. Keras's own EarlyStopping, ReduceLROnPlateau, LearningRateScheduler,
+                TerminateOnNaN, ModelCheckpoint, CSVLogger and TensorBoard work too; others are refused.
             loss: A Keras loss name; by default cross-entropy where the targets are classes or the output is a softmax
                 or sigmoid, else the mean squared error.
             optimizer: ``adam``, ``sgd`` or another of `pybridge.optimizers`.

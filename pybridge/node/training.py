@@ -17,6 +17,7 @@ from pybridge.tfjs.layers_model import LayersModel
 from pybridge.training.callbacks import Callback
 from pybridge.training.engines import create_trainer
 from pybridge.training.history import History
+from pybridge.training.keras_callbacks import as_callbacks
 from pybridge.training.loop import fit
 from pybridge.training.options import ClassWeight, Loss, TrainingOptions
 from pybridge.training.trainer import Examples
@@ -33,7 +34,7 @@ def train_model(
     validation_data: tuple[ArrayLike, ArrayLike] | None,
     class_weight: ClassWeight,
     sample_weight: ArrayLike | None,
-    callbacks: Sequence[Callback],
+    callbacks: Sequence[Callback | Any],
 ) -> History:
     """Trains all trainable weights; afterwards the model has the best of them.
 
@@ -47,14 +48,24 @@ def train_model(
         validation_data: ``(x, y)`` to judge by, or None.
         class_weight: As `Node.train` takes it.
         sample_weight: How much each example counts, or None.
-        callbacks: Called around the epochs.
+        callbacks: Called around the epochs; those of Keras that can work here too.
 
     Raises:
         ModelFormatError: The model cannot be trained.
+        BridgeError: A callback of Keras cannot work here.
         DataError: The arrays do not fit the model.
         ValueError: The options do not fit the loss.
     """
     source = _trainable(model)
+    monitor = options.monitor or ("loss" if validation_data is None else "val_loss")
+
+    def save_keras(path: str, weights_only: bool) -> None:
+        from pybridge.converters.to_keras import to_keras
+
+        trained = to_keras(replace(source, weights={**source.weights, **trainer.weights()}))
+        trained.save_weights(path) if weights_only else trained.save(path)
+
+    callbacks = as_callbacks(callbacks, monitor=monitor, save=save_keras)
     options = replace(options, loss=loss or default_loss(source, y))
     if (options.label_smoothing or class_weight is not None) and options.loss != "sparse_categorical_crossentropy":
         raise ValueError(f"label_smoothing and class_weight need targets that are classes; the loss is {options.loss}")

@@ -18,6 +18,7 @@ from pybridge.tfjs.layers_model import LayersModel
 from pybridge.tfjs.surgery import split, truncate
 from pybridge.training.callbacks import Callback
 from pybridge.training.engines import create_trainer
+from pybridge.training.keras_callbacks import as_callbacks
 from pybridge.training.loop import FitResult, FitState, fit
 from pybridge.training.options import TrainingOptions
 from pybridge.training.preparation import EnginePreparation
@@ -105,6 +106,8 @@ def run_transfer(
     Raises:
         DataError: Images cannot be decoded, or too few are left.
     """
+    judged_by = transfer.options.monitor or ("loss" if transfer.validation is None else "val_loss")
+    callbacks = as_callbacks(callbacks, monitor=judged_by)
     stages, tail = _parts(transfer, session)
     # What trains is traced while features are extracted.
     with (
