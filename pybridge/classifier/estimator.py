@@ -27,7 +27,7 @@ from pybridge.progress import download_progress
 from pybridge.session import Session
 from pybridge.training.callbacks import Callback
 from pybridge.training.history import History
-from pybridge.training.options import Engine, FineTuningOptions, Monitor, Schedule
+from pybridge.training.options import Engine, FineTuningOptions, Head, Monitor, Schedule
 from pybridge.training.rate_finder import RateCurve, RateSearch
 from pybridge.training.run_directory import RunDirectory
 from pybridge.training.transfer import find_rate
@@ -48,6 +48,10 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         learning_rate: Of the head; `fine_tune` has its own.
         optimizer: ``adam``, ``sgd`` (with momentum 0.9) or another of `pybridge.optimizers`.
         weight_decay: Decoupled weight decay of kernels.
+        head: ``fitted``: a penalised softmax regression, or a shrunken discriminant analysis, fitted to all images; what is
+            fitted, and how strongly it is penalised, is chosen by cross-validation. ``epochs``: gradient steps on the training
+            part, stopped by the validation part. ``auto``: ``fitted``, unless an option is given that concerns epochs (their
+            number, rates, an optimizer, dropout, a hidden layer, mixup, augmentation, the engine ``layers``, ...).
         dropout: Share of features that is dropped in training.
         hidden_units: Units of a ReLU layer before the probabilities; 0 for none.
         label_smoothing: Share of the target that is spread over all classes; for targets that are classes.
@@ -90,6 +94,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         learning_rate: float = 3e-3,
         optimizer: OptimizerName = "adam",
         weight_decay: float = 0.0,
+        head: Head = "auto",
         dropout: float = 0.2,
         hidden_units: int = 0,
         label_smoothing: float = 0.0,
@@ -116,6 +121,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.learning_rate = learning_rate
         self.optimizer = optimizer
         self.weight_decay = weight_decay
+        self.head = head
         self.dropout = dropout
         self.hidden_units = hidden_units
         self.label_smoothing = label_smoothing
@@ -143,7 +149,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         *,
         labels: Any = None,
         label_from_name: str | None = None,
-        validation_split: float = 0.2,
+        validation_split: float | None = None,
         validation_data: Any = None,
         callbacks: Sequence[Callback] = (),
         run_dir: str | Path | None = None,
@@ -157,14 +163,17 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             y: Labels of shape (N,), ints or strings, where ``x`` holds files or images.
             labels: A table of files and labels instead of class folders: a CSV file, or a data frame of pandas.
             label_from_name: A regular expression instead, whose first group is the label in a file's name.
-            validation_split: Share of the images, by class, that is kept to judge by; 0 to train on all.
+            validation_split: Share of the images, by class, that is kept to judge by; 0 to train on all. By default a head that
+                is fitted keeps none, since each image is judged by a fold that had not seen it; a head that is trained in
+                epochs keeps 0.2.
             validation_data: A folder, or ``(x, y)``, to judge by instead.
             callbacks: As in Keras; see `pybridge.callbacks`.
             run_dir: A folder that becomes the run's directory and holds all that is known after each epoch.
             resume: Go on with the unfinished run in ``run_dir``; if it is finished, it is only loaded.
 
         Returns:
-            The metrics of each epoch.
+            The metrics of each epoch, or of each step of the search for the best head; ``val_`` are then those of what the
+            folds had not seen.
 
         Raises:
             DataError: The images or labels cannot be used.
@@ -174,11 +183,14 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if run is not None and run.is_finished():
             return self._keep(TrainingResult.read(run))
         parameters = self.get_params()
+        if run is not None and run.exists() and "head" not in run.read()[0].settings:
+            parameters["head"] = "epochs"  # all that there was when that run was begun
         options = options_of(parameters, seed := choose_seed(self.seed, run))
+        split = (0.0 if options.fits_head else 0.2) if validation_split is None else validation_split
         images = training_images(
             x,
             y,
-            split=validation_split,
+            split=split,
             validation=validation_data,
             seed=seed,
             labelling=Labelling(labels, label_from_name),

@@ -16,14 +16,21 @@ from pybridge.classifier.inputs import parse_class_values
 from pybridge.classifier.settings import in_use, options_of
 from pybridge.data import ImageSet
 from pybridge.graphs import Program
+from pybridge.heads import HeadSetting
 from pybridge.report import render
 from pybridge.session import Session
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.training.options import ClassifierOptions
 from pybridge.training.run_directory import REPORT_FILE, RunDirectory, RunRecord
-from pybridge.training.transfer import classifier_programs
+from pybridge.training.transfer import JudgedBy, classifier_programs
 
 logger = logging.getLogger(__name__)
+
+_KINDS: dict[JudgedBy, str] = {
+    "validation": "validation images",
+    "held-out folds": "images, each by a head that had not seen it",
+    "training": "training images",
+}
 
 
 @dataclass
@@ -82,7 +89,8 @@ class TrainingResult:
         settings = {
             "base model": record.base["name"],
             "trained on": f"{counts['training']} images",
-            "judged on": f"{len(self.evaluation.images)} {'validation' if counts['validation'] else 'training'} images",
+            "judged on": f"{len(self.evaluation.images)} {_KINDS[record.data['judged_by']]}",
+            **({"fitted head": str(HeadSetting.from_dict(record.data["head"]))} if "head" in record.data else {}),
             "frozen up to": record.cut or "nothing: every layer trained",
             **record.settings,
             "engine": record.history.engine,

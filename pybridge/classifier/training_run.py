@@ -15,10 +15,12 @@ from pybridge.classifier.evaluation import Evaluation
 from pybridge.classifier.resumption import checkpoint_to_resume
 from pybridge.classifier.trained import TrainingResult
 from pybridge.data import ImageSet
+from pybridge.heads import is_uneven
 from pybridge.runtime import Runtime
 from pybridge.session import Session
 from pybridge.training.callbacks import Callback
 from pybridge.training.checkpoint import write_checkpoint
+from pybridge.training.fitted import run_fitted
 from pybridge.training.history import History
 from pybridge.training.loop import FitState
 from pybridge.training.run_directory import RunDirectory, RunRecord
@@ -139,18 +141,23 @@ def _train(
         # Until the end the model on disk is that of the beginning; what was learned since is in the checkpoint.
         known = before.extended(checkpoint.history.rows, None, checkpoint.history.engine) if checkpoint else before
         run.write(replace(record, history=known), transfer.model)
-    result = run_transfer(
-        transfer,
-        session,
-        callbacks=callbacks,
-        resume=checkpoint,
-        on_epoch=None if run is None else _saver(run, before),
-    )
-    evaluation = Evaluation(result.validation, result.probabilities)
+    if transfer.fitted:
+        result = run_fitted(transfer, session, callbacks=callbacks)
+    else:
+        saved = None if run is None else _saver(run, before)
+        result = run_transfer(transfer, session, callbacks=callbacks, resume=checkpoint, on_epoch=saved)
+    evaluation = Evaluation(result.judged, result.probabilities)
     finished = replace(
         record,
         status="interrupted" if result.fit.interrupted else "finished",
         metrics=evaluation.summary(),
+        data={
+            **record.data,
+            "judged_by": result.judged_by,
+            "judged_images": len(result.judged),
+            "uneven": is_uneven(result.judged.counts),
+            **({} if result.head is None else {"head": result.head.to_dict()}),
+        },
         history=before.extended(result.fit.history.rows, result.fit.history.best_epoch, result.fit.history.engine),
     )
     described = {"labels": list(record.class_names), "preprocessing": record.preprocessing.to_dict()}

@@ -40,7 +40,8 @@ def new_head(base: BaseModel, images: TrainingImages, options: ClassifierOptions
         hidden_units=options.hidden_units,
         seed=options.seed,
     )
-    return _transfer(model, POOLING_LAYER, base.preprocessing, images, options)
+    transfer = _transfer(model, POOLING_LAYER, base.preprocessing, images, options)
+    return replace(transfer, fitted=options.fits_head)
 
 
 def unfrozen_end(

@@ -13,6 +13,7 @@ from pybridge.training.options import ClassifierOptions, FineTuningOptions
 
 # The options of each verb, in the order of its help.
 _TRAIN = (
+    "head",
     "epochs",
     "batch_size",
     "learning_rate",
@@ -123,7 +124,7 @@ def _fine_tune(options: argparse.Namespace) -> int:
             label_from_name=options.label_from_name,
             unfreeze=_unfreeze(options.unfreeze),
             **chosen(options, _TUNE_ALONE),
-            validation_split=options.validation_split,
+            validation_split=0.2 if options.validation_split is None else options.validation_split,
             validation_data=options.validation,
             run_dir=options.out,
             resume=options.resume,
@@ -159,7 +160,9 @@ def _check_out(options: argparse.Namespace) -> None:
 def _run_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="RUN", help="folder for the run; must not exist yet")
     parser.add_argument("--validation", type=Path, metavar="FOLDER", help="photos to judge by, instead of a share of the others")
-    parser.add_argument("--validation-split", type=float, default=0.2, metavar="X", help="share kept to judge by (default 0.2)")
+    parser.add_argument(
+        "--validation-split", type=float, metavar="X", help="share kept to judge by (default 0.2, or none for a fitted head)"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with an unfinished run in RUN")
 
 
@@ -204,17 +207,46 @@ def _prove_and_report(options: argparse.Namespace, classifier: Any) -> int:
         "epochs": len(history),
         "best_epoch": history.best_epoch,
         "engine": history.engine,
+        "judged_by": classifier.trained_.record.data.get("judged_by"),
+        "head": classifier.trained_.record.data.get("head"),
         **classifier.metrics_,
         "parity": None if parity is None else parity.to_dict(),
     }
     text = (
-        f"accuracy {classifier.metrics_['accuracy']:.4f} on the images kept to judge by, "
-        f"after epoch {history.best_epoch} of {len(history)}\n{_parity_line(parity)}"
+        f"{_verdict(classifier)}{_parity_line(parity)}"
         f"run      {options.out}\nreport   {options.out / 'report.html'}\n"
         f"next     pybridge predict {options.out} IMAGE...   or   pybridge verify {options.out} FOLDER"
     )
     answer(options, facts, text)
     return SUCCESS if parity is None or parity.passed else FAILED
+
+
+def _verdict(classifier: Any) -> str:
+    """What came out, for people: how often it is right, on which images, and what they were to it."""
+    from pybridge.heads import HeadSetting
+    from pybridge.report.metrics import wilson_interval
+
+    record, metrics, history = classifier.trained_.record, classifier.metrics_, classifier.history_
+    counts = [sum(part.values()) for part in (record.data["training"], record.data["validation"])]
+    images = record.data.get("judged_images", counts[1] or counts[0])
+    low, high = wilson_interval(round(metrics["accuracy"] * images), images)
+    lines = [f"accuracy {metrics['accuracy']:.4f} ({low:.3f} to {high:.3f})"]
+    if record.data.get("uneven"):
+        uneven = f"over the classes, which are uneven; macro F1 {metrics['macro_f1']:.4f}"
+        lines.append(f"balanced {metrics['balanced_accuracy']:.4f}, the mean {uneven}")
+    head = record.data.get("head")
+    if record.data["judged_by"] == "held-out folds":
+        lines.append(f"judged   on all {images} images, each by a head that had not seen it ({head['folds']} folds)")
+    elif record.data["judged_by"] == "validation":
+        lines.append(f"judged   on {images} images kept to judge by; trained on {counts[0]}")
+    else:
+        lines.append(f"judged   on the {images} images that it was trained on: no measure of new ones")
+    if head is not None and "fine_tuning" not in record.data:
+        strength = "" if head["C"] is None else f", C {head['C']:.3g}"
+        lines.append(f"head     {HeadSetting.from_dict(head)}{strength}, fitted to all {counts[0]} training images")
+    else:
+        lines.append(f"head     trained in epochs; the weights are those of epoch {history.best_epoch} of {len(history)}")
+    return "\n".join(lines) + "\n"
 
 
 def _parity_line(parity: Any) -> str:

@@ -80,7 +80,7 @@ def readme(name: str, manifest: Mapping[str, Any]) -> bytes:
         f"- Weights: {manifest['model']['precision']}",
     ]
     if accuracy is not None:
-        facts.append(f"- Accuracy on the images kept to judge by: {accuracy:.4f}")
+        facts.append(f"- Accuracy on images that it had not learned from: {accuracy:.4f}")
     if measured := manifest["precision_drift"]:
         facts.append(f"- Against float32 weights: {describe_drift(measured)}")
     text = f"""# {name}

@@ -11,6 +11,7 @@ from pybridge.tfjs.surgery import append_head
 
 POOLING_LAYER = "pybridge_pool"
 OUTPUT_LAYER = "pybridge_probabilities"
+_NORMALIZATION_LAYER = "pybridge_normalization"
 
 
 def append_pooling(features: LayersModel) -> LayersModel:
@@ -20,7 +21,14 @@ def append_pooling(features: LayersModel) -> LayersModel:
 
 
 def append_classifier(
-    model: LayersModel, channels: int, classes: int, *, dropout: float, hidden_units: int, seed: int
+    model: LayersModel,
+    channels: int,
+    classes: int,
+    *,
+    dropout: float,
+    hidden_units: int,
+    seed: int,
+    normalize: float | None = None,
 ) -> LayersModel:
     """Puts a freshly initialised classifier on a model whose output is a vector.
 
@@ -31,6 +39,7 @@ def append_classifier(
         dropout: Share of features dropped in training; 0 leaves the layer out.
         hidden_units: Units of a ReLU layer in between; 0 leaves it out.
         seed: Of the initial weights: Glorot uniform (Glorot and Bengio 2010, equation 16), biases zero.
+        normalize: Gives each image's features a mean of 0 and a variance of 1 first, with this added to the variance.
 
     Raises:
         ValueError: ``dropout`` is no share below 1, or ``hidden_units`` is negative.
@@ -69,6 +78,9 @@ def append_classifier(
             }
             layers.append({"class_name": "Dropout", "config": config})
 
+    if normalize is not None:
+        config = {"name": _NORMALIZATION_LAYER, "dtype": "float32", "trainable": True, "axis": -1, "epsilon": normalize}
+        layers.append({"class_name": "LayerNormalization", "config": {**config, "center": False, "scale": False}})
     drop("pybridge_dropout")
     if hidden_units:
         dense("pybridge_hidden", channels, hidden_units, "relu")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pybridge.optimizers import OptimizerName, TrainingOptimizer, training_optimizer
+from pybridge.text import listed
 from pybridge.training.option_descriptions import About, Flag, described, number, whole
 
 if TYPE_CHECKING:
@@ -39,10 +40,31 @@ Monitor = Literal["val_loss", "val_accuracy", "loss", "accuracy"]
 Schedule = Literal["constant", "cosine", "one_cycle"]
 """How the learning rate goes over the epochs; see `rate_factors`."""
 
+Head = Literal["auto", "fitted", "epochs"]
+"""How the head of a classifier comes to be; ``auto`` is ``fitted`` where nothing is asked for that only epochs can do."""
+
 ClassWeight = Literal["balanced"] | Mapping[Any, float] | None
 """How much classes count in the loss: all alike, as if all were as common, or each as a mapping says."""
 
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+
+_NOT_FITTED = ("hidden_units", "mixup", "augment")
+# Whoever gives one of these another value than the default wants epochs.
+_OF_EPOCHS = (
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "optimizer",
+    "weight_decay",
+    "dropout",
+    "label_smoothing",
+    "patience",
+    "monitor",
+    "schedule",
+    "warmup_epochs",
+    "global_clipnorm",
+    *_NOT_FITTED,
+)
 
 _SHARE = number(lambda value: 0 <= value < 1, "be in [0, 1)")
 _NOT_NEGATIVE = number(lambda value: 0 <= value < math.inf, "be finite and not negative")
@@ -211,6 +233,20 @@ class ClassifierOptions(TrainingOptions):
             Flag(help="what the best weights are judged by (default val_loss)"),
         ),
     ] = None
+    head: Annotated[
+        Head,
+        About(
+            "``fitted``: a penalised softmax regression, or a shrunken discriminant analysis, fitted to all images; what is "
+            "fitted, and how strongly it is penalised, is chosen by cross-validation. ``epochs``: gradient steps on the training "
+            "part, stopped by the validation part. ``auto``: ``fitted``, unless an option is given that concerns epochs (their "
+            "number, rates, an optimizer, dropout, a hidden layer, mixup, augmentation, the engine ``layers``, ...).",
+            None,
+            Flag(
+                help="fitted: by cross-validation, on all photos; epochs: by gradient steps, on what is not kept to judge by; "
+                "auto: fitted, unless an option concerns epochs"
+            ),
+        ),
+    ] = "auto"
     dropout: Annotated[float, About("Share of features that is dropped in training.", _SHARE, Flag("X"))] = 0.2
     hidden_units: Annotated[int, About("Units of a ReLU layer before the probabilities; 0 for none.", whole(0), Flag("N"))] = 0
     class_weight: Annotated[
@@ -251,6 +287,20 @@ class ClassifierOptions(TrainingOptions):
             Flag(help="leave out images that cannot be decoded"),
         ),
     ] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.head == "fitted" and (asked := [name for name in _NOT_FITTED if getattr(self, name)]):
+            raise ValueError(f"head='fitted' is a softmax layer on the images' features; for {listed(asked)} take head='epochs'")
+
+    @property
+    def fits_head(self) -> bool:
+        """Whether the head is fitted rather than trained in epochs."""
+        if self.head != "auto":
+            return self.head == "fitted"
+        known = described(ClassifierOptions)
+        untouched = all(getattr(self, name) == known[name].default for name in _OF_EPOCHS if name != "augment")
+        return self.engine != "layers" and untouched and not self.augment
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from pybridge.data import Augmentation, ImageSet, Preprocessing, class_weights
 from pybridge.errors import DataError
 from pybridge.features import FeatureExtractor
 from pybridge.graphs import Program
+from pybridge.heads import HeadFit
 from pybridge.session import Session
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.tfjs.surgery import split, truncate
@@ -24,6 +26,9 @@ from pybridge.training.options import TrainingOptions
 from pybridge.training.preparation import EnginePreparation
 from pybridge.training.rate_finder import RateCurve, RateSearch, find_rates
 from pybridge.training.trainer import Examples
+
+JudgedBy = Literal["validation", "held-out folds", "training"]
+"""Which images a training is judged by."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class Transfer:
         augmentation: Which views of the training images to use beside the images themselves.
         class_weight: None, ``"balanced"``, or weights by class number or name.
         skip_unreadable: Leave out images that cannot be decoded.
+        fitted: Whether what trains is a head that is fitted; see `run_fitted`.
     """
 
     model: LayersModel
@@ -51,6 +57,7 @@ class Transfer:
     augmentation: Augmentation | None = None
     class_weight: object = None
     skip_unreadable: bool = False
+    fitted: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,14 +67,19 @@ class TransferResult:
     Attributes:
         model: The classifier with the best weights.
         fit: History, and whether Ctrl-C ended it.
-        validation: The validation images that could be read, or the training images without validation.
-        probabilities: What the classifier gives for them, float32 of shape (images, classes).
+        judged: The images that it is judged by, as far as they could be read.
+        probabilities: What is given for them, float32 of shape (images, classes).
+        judged_by: What these images are: ``validation`` data; ``held-out folds``, each of the training images judged by a head
+            that had not seen it; or ``training`` data themselves.
+        head: How the head was fitted, where it was.
     """
 
     model: LayersModel
     fit: FitResult
-    validation: ImageSet
+    judged: ImageSet
     probabilities: NDArray[np.float32]
+    judged_by: JudgedBy
+    head: HeadFit | None = None
 
 
 def frozen_programs(model: LayersModel, cut: str | None, preprocessing: Preprocessing, session: Session) -> list[Program]:
@@ -114,10 +126,10 @@ def run_transfer(
         EnginePreparation(transfer.options.engine, tail, transfer.options, session.runtime) as preparation,
         ExitStack() as stores,
     ):
-        training, images = _training_data(transfer, session.extractor, stages, stores)
+        training, images = training_data(transfer, session.extractor, stages, stores)
         validation: Examples | None = None
         if transfer.validation is not None:
-            validation, images = _validation_data(transfer, transfer.validation, session.extractor, stages, stores)
+            validation, images = validation_data(transfer, transfer.validation, session.extractor, stages, stores)
         trainer = create_trainer(preparation.result(), session.runner, tail, transfer.options)
         try:
             result = fit(
@@ -134,7 +146,8 @@ def run_transfer(
         finally:
             trainer.dispose()
     model = replace(transfer.model, weights={**transfer.model.weights, **weights})
-    return TransferResult(model, result, images, probabilities)
+    judged_by: JudgedBy = "training" if validation is None else "validation"
+    return TransferResult(model, result, images, probabilities, judged_by)
 
 
 def find_rate(transfer: Transfer, session: Session, search: RateSearch) -> RateCurve:
@@ -153,7 +166,7 @@ def find_rate(transfer: Transfer, session: Session, search: RateSearch) -> RateC
         EnginePreparation(transfer.options.engine, tail, transfer.options, session.runtime) as preparation,
         ExitStack() as stores,
     ):
-        examples, _ = _training_data(transfer, session.extractor, stages, stores)
+        examples, _ = training_data(transfer, session.extractor, stages, stores)
         trainer = create_trainer(preparation.result(), session.runner, tail, transfer.options)
         try:
             return find_rates(trainer, examples, search)
@@ -167,9 +180,14 @@ def _parts(transfer: Transfer, session: Session) -> tuple[list[Program], LayersM
     return stages, trainable_part(transfer.model, transfer.cut, stages[-1].output_shape)
 
 
-def _training_data(
+def training_data(
     transfer: Transfer, extractor: FeatureExtractor, stages: Sequence[Program], stores: ExitStack
 ) -> tuple[Examples, ImageSet]:
+    """The activations of the training images that can be read, in a store that is released with ``stores``; and these images.
+
+    Raises:
+        DataError: Images cannot be decoded, or too few are left.
+    """
     store, readable = extractor.extract(
         stages,
         transfer.training,
@@ -183,9 +201,10 @@ def _training_data(
     return _examples(transfer, store, readable), transfer.training.take(readable)
 
 
-def _validation_data(
+def validation_data(
     transfer: Transfer, images: ImageSet, extractor: FeatureExtractor, stages: Sequence[Program], stores: ExitStack
 ) -> tuple[Examples, ImageSet]:
+    """As `training_data`, of the validation images."""
     store, readable = extractor.extract(stages, images, description="Validation images", skip_unreadable=transfer.skip_unreadable)
     stores.callback(extractor.release, store)
     if not len(readable):

@@ -44,6 +44,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"monitor": "val_f1"}, "monitor must be one of val_loss, val_accuracy, loss, accuracy, not 'val_f1'"),
     ({"engine": "warp"}, "engine must be one of auto, compiled, layers, not 'warp'"),
     ({"seed": -1}, "seed must not be negative, but is -1"),
+    ({"head": "new"}, "head must be one of auto, fitted, epochs, not 'new'"),
     ({"dropout": 1.0}, r"dropout must be in \[0, 1\), not 1.0"),
     ({"hidden_units": -1}, "hidden_units must not be negative, but is -1"),
 ]
@@ -92,7 +93,13 @@ def test_a_function_has_the_defaults_types_and_descriptions_of_its_options(
         assert parameters[name].default == option.default, name
         assert documented[name] == option.about.description, name
         if option.choices:
-            assert str(parameters[name].annotation).split(" | ")[0] in ("OptimizerName", "Schedule", "Monitor", "Engine"), name
+            assert str(parameters[name].annotation).split(" | ")[0] in (
+                "OptimizerName",
+                "Schedule",
+                "Monitor",
+                "Engine",
+                "Head",
+            ), name
 
 
 def test_every_option_is_a_parameter_of_the_classifier_or_its_own_affair() -> None:
@@ -195,3 +202,26 @@ def arguments_of(docstring: str) -> dict[str, str]:
     section = inspect.cleandoc(docstring).split("Args:\n")[1].split("\n\n")[0]
     found = re.findall(r"^    (\w+): (.*?)(?=^    \w+: |\Z)", section, re.MULTILINE | re.DOTALL)
     return {name: " ".join(text.split()) for name, text in found}
+
+
+@pytest.mark.parametrize(
+    ("asked", "fitted"),
+    [
+        ({}, True),
+        ({"head": "epochs"}, False),
+        ({"class_weight": "balanced", "skip_unreadable": True, "engine": "compiled"}, True),
+        ({"epochs": 5}, False),
+        ({"augment": 4}, False),
+        ({"hidden_units": 16}, False),
+        ({"engine": "layers"}, False),
+        ({"head": "fitted", "epochs": 5}, True),
+    ],
+)
+def test_a_head_is_fitted_unless_an_option_concerns_epochs(asked: dict[str, Any], fitted: bool) -> None:
+    assert ClassifierOptions(**asked).fits_head is fitted
+
+
+@pytest.mark.parametrize("asked", [{"hidden_units": 8}, {"mixup": 0.2}, {"augment": True}])
+def test_what_cannot_be_fitted_is_refused(asked: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"for {next(iter(asked))} take head='epochs'"):
+        ClassifierOptions(head="fitted", **asked)

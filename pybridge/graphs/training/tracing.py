@@ -7,7 +7,6 @@ give equal outputs, wherever it runs, and one traced training serves all weights
 from __future__ import annotations
 
 import functools
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +19,13 @@ from numpy.typing import NDArray
 from pybridge.converters.to_keras import to_keras
 from pybridge.errors import ModelFormatError
 from pybridge.graphs.portions import gains_by_portions, in_portions
-from pybridge.graphs.program import Signature
+from pybridge.graphs.saving import save_functions
 from pybridge.graphs.training import losses as training_losses
 from pybridge.graphs.training import updates as training_updates
 from pybridge.graphs.training.gradients import quicken_depthwise
 from pybridge.graphs.training.normalization import hold_batch_normalization
 from pybridge.graphs.training.program import TrainingProgram, TrainingRecipe
 from pybridge.tfjs.layers_model import LayersModel
-from pybridge.tfjs.port import Port
 from pybridge.tfjs.topology import parse_topology
 
 # A random layer may draw several times in a step, each draw adding one to its seed.
@@ -118,7 +116,7 @@ def trace_training(
         "evaluate": (evaluate, [*state, *examples, numbers, behind[-1]]),
     }
     updated = (*range(twin.trainable), *twin.updated, *range(len(state), len(state) + len(slots)))
-    signatures = _save(folder, functions)
+    signatures = save_functions(folder, functions, hint=_OTHER_ENGINE)
     program = TrainingProgram(folder, twin.names, updated, tuple(slots), signatures)
     program.write_manifest()
     return program
@@ -298,30 +296,3 @@ def _refuse_what_keras_model_lacks(topology: dict[str, Any], model: Any) -> None
 
 def _spec(name: str, dtype: Any, shape: Any) -> tf.TensorSpec:
     return tf.TensorSpec(tuple(shape), dtype, name=name)
-
-
-def _save(folder: Path, functions: dict[str, tuple[Any, list[tf.TensorSpec]]]) -> dict[str, Signature]:
-    signatures: dict[str, Signature] = {}
-    graph = tf.Graph()
-    for name, (function, specs) in functions.items():
-        traced = tf.function(function, autograph=False).get_concrete_function(*specs)
-        if traced.captured_inputs:
-            captured = ", ".join(str(variable.name) for variable in traced.variables[:3])
-            raise ModelFormatError(f"The model keeps a state of its own ({captured})", hint=_OTHER_ENGINE)
-        # Node passes the names of all tensors with each call: one letter tells the signatures apart.
-        with graph.as_default():
-            tf.import_graph_def(traced.graph.as_graph_def(), name=name[0])
-        inputs = zip((spec.name for spec in specs), traced.inputs, strict=True)
-        first, *others = (_described(name[0], f"output_{i}", tensor) for i, tensor in enumerate(traced.outputs))
-        signatures[name] = Signature(tuple(_described(name[0], *pair) for pair in inputs), first, tuple(others))
-    shutil.rmtree(folder, ignore_errors=True)
-    with tf.compat.v1.Session(graph=graph) as session:
-        builder = tf.compat.v1.saved_model.builder.SavedModelBuilder(str(folder))
-        builder.add_meta_graph_and_variables(session, ["serve"])
-        builder.save()
-    return signatures
-
-
-def _described(prefix: str, name: str, tensor: tf.Tensor) -> Port:
-    shape = tuple(tensor.shape.as_list()) if tensor.shape.rank is not None else ()
-    return Port(name, shape, tensor.dtype.name, f"{prefix}/{tensor.name}")

@@ -1,0 +1,64 @@
+"""The traced program that fits heads, kept in the per-user cache: one for all heads."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from pybridge.errors import ModelFormatError
+from pybridge.graphs import Program, TensorFlowProcess, shared_tensorflow
+from pybridge.graphs.cache import TRACING_VERSION, tracing_folder
+from pybridge.runtime import Runtime
+from pybridge.storage.cache import cache_part, check_cached, keep_in_cache
+from pybridge.storage.hashes import sha256_of
+
+_SOURCE = Path(__file__).parent / "tracing.py"
+
+
+def head_program(runtime: Runtime, tensorflow: TensorFlowProcess | None = None) -> Program:
+    """The program that fits heads; traced where it is not in the cache.
+
+    Args:
+        runtime: Whose TensorFlow traces and will run it.
+        tensorflow: A process to trace in; by default the shared one.
+
+    Raises:
+        BridgeError: TensorFlow's process failed.
+    """
+    folder = _folder(runtime)
+    found = _find(folder)
+    if found is not None:
+        return found
+    with tracing_folder() as scratch:
+        if _find(folder) is None:
+            with nullcontext(tensorflow) if tensorflow else shared_tensorflow(runtime.environment()) as process:
+                process.run(scratch, "pybridge.heads.program:trace", {})
+            keep_in_cache(scratch / "program", folder)
+    return Program.read(folder)
+
+
+def is_head_cached(runtime: Runtime) -> bool:
+    """Whether `head_program` would trace nothing."""
+    return _find(_folder(runtime)) is not None
+
+
+def trace(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The job of the TensorFlow process."""
+    from pybridge.heads.tracing import trace_heads
+
+    trace_heads(folder / "program")
+    return arguments
+
+
+def _folder(runtime: Runtime) -> Path:
+    # The graph is what its source says.
+    return cache_part("programs") / f"heads-{TRACING_VERSION}-{runtime.tensorflow_version}-{sha256_of(_SOURCE)[:24]}"
+
+
+def _find(folder: Path) -> Program | None:
+    check_cached(folder)
+    try:
+        return Program.read(folder)
+    except ModelFormatError:
+        return None
