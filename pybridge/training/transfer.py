@@ -118,8 +118,8 @@ def run_transfer(
     Raises:
         DataError: Images cannot be decoded, or too few are left.
     """
-    judged_by = transfer.options.monitor or ("loss" if transfer.validation is None else "val_loss")
-    callbacks = as_callbacks(callbacks, monitor=judged_by)
+    monitor = transfer.options.monitor or ("loss" if transfer.validation is None else "val_loss")
+    callbacks = as_callbacks(callbacks, monitor=monitor)
     stages, tail = _parts(transfer, session)
     # What trains is traced while features are extracted.
     with (

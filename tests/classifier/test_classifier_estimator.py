@@ -145,7 +145,7 @@ def test_the_metrics_of_a_training_are_those_of_its_best_epoch(trained: pb.Image
         (lambda c, x, y: c.fit(x, y, validation_data=(x, y + 5)), "not among the classes"),
         (lambda c, x, y: c.set_params(class_weight={"x": 1}).fit(x, y), "'x', which is no class"),
         (lambda c, x, y: c.set_params(augment={"spin": 1}).fit(x, y), "augmentation has no spin"),
-        (lambda c, x, y: c.set_params(epochs=-1).fit(x, y), "epochs must not be negative"),
+        (lambda c, x, y: c.set_params(epochs=-1).fit(x, y), "epochs must be at least 1"),
         (lambda c, x, y: c.set_params(batch_size=0).fit(x, y), "batch_size"),
         (lambda c, x, y: c.set_params(optimizer="steepest").fit(x, y), "optimizer must be one of"),
         (lambda c, x, y: c.set_params(engine="warp").fit(x, y), "engine must be one of"),
