@@ -20,13 +20,15 @@ function only(name, from, allowed, comment) {
   return { name, severity: 'error', comment, from: { path: from }, to: { path: ROOMS, pathNot: allowed } };
 }
 
+const SERVICES = 'node_modules/@tensorflow/tfjs/';
+
 /** What runs where Node.js is not: nothing but files of its own. */
 const inBrowsers = (/** @type {string} */ name, /** @type {string} */ from) => ({
   name,
   severity: 'error',
-  comment: 'A browser has no modules of Node.js and no node_modules.',
+  comment: 'A browser has no modules of Node.js. TensorFlow.js is that of the page.',
   from: { path: from, pathNot: 'package/lib/node/' },
-  to: { dependencyTypesNot: ['local'] },
+  to: { dependencyTypesNot: ['local'], pathNot: SERVICES },
 });
 
 module.exports = {
@@ -38,7 +40,8 @@ module.exports = {
       severity: 'error',
       comment: 'A package that only another one brings may be gone tomorrow.',
       from: {},
-      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown', 'undetermined'] },
+      // A deployed package runs on the TensorFlow.js of its service.
+      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown', 'undetermined'], pathNot: SERVICES },
     },
     only('layers-stand-alone', room('layers'), [room('layers')], 'They are written beside the models that need them.'),
     only('rpc-is-the-ground', room('rpc'), [room('rpc')], 'The protocol knows nothing of what it carries.'),
@@ -55,7 +58,7 @@ module.exports = {
   options: {
     doNotFollow: { path: 'node_modules' },
     // Made by esbuild of files that are looked at.
-    exclude: { path: '^node_runner/package/browser\\.js$' },
+    exclude: { path: '^node_runner/package/lib/browser/bundle\\.mjs$' },
     enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['require', 'node', 'default'] },
   },
 };

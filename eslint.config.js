@@ -5,7 +5,7 @@ const globals = require('globals');
 
 module.exports = [
   // Made by `npm run build`.
-  { ignores: ['node_runner/package/browser.js'] },
+  { ignores: ['node_runner/package/lib/browser/bundle.mjs'] },
   js.configs.recommended,
   {
     files: ['**/*.js'],

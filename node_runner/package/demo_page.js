@@ -1,8 +1,8 @@
 'use strict';
 
 (async () => {
-  // Names of the browser, of TensorFlow.js and of browser.js, which the types of Node.js do not know.
-  const { document, navigator, pybridge, tf } = /** @type {any} */ (globalThis);
+  // Names of the browser and of TensorFlow.js, which the types of Node.js do not know.
+  const { document, navigator, tf } = /** @type {any} */ (globalThis);
   const byId = (/** @type {string} */ id) => document.getElementById(id);
   const [status, drop, file, camera, shown, video, answers] = ['status', 'drop', 'file', 'camera', 'shown', 'video', 'answers'].map(byId);
   let watching = false;
@@ -102,7 +102,8 @@
   try {
     if (!tf) throw new Error('TensorFlow.js is missing: start this page with `node demo.js`, or put tf.min.js beside it.');
     await tf.ready();
-    classifier = await pybridge.loadFrom('./', tf);
+    const { loaderOf } = await import(/** @type {string} */ ('./lib/browser/bundle.mjs'));
+    classifier = await loaderOf({})({ folder: './', tf });
   } catch (error) {
     return say(/** @type {Error} */ (error).message, true);
   }

@@ -19,11 +19,14 @@ export interface Pixels {
   height: number;
 }
 
+/** What `for await` reads bytes from, such as a Readable of Node.js; or a ReadableStream of the web. */
+export type ByteStream = AsyncIterable<ArrayBufferView> | ReadableStream<Uint8Array>;
+
 /**
- * A picture: the bytes of a JPEG, PNG, GIF or BMP file, the path of one, pixels, or an int32 tensor of shape [height, width, 3] with
- * values from 0 to 255.
+ * A picture: the bytes of a JPEG, PNG, GIF or BMP file, its path or `file:` address, what `fetch` answered, a stream of bytes, pixels, or
+ * an int32 tensor of shape [height, width, 3] with values from 0 to 255.
  */
-export type ImageInput = string | ArrayBufferView | ArrayBuffer | Blob | Pixels | TensorLike;
+export type ImageInput = string | URL | ArrayBufferView | ArrayBuffer | Blob | Response | ByteStream | Pixels | TensorLike;
 
 export interface LoadOptions {
   /** The TensorFlow.js to use, such as `require('@tensorflow/tfjs-node')`; by default the one that is installed. */
@@ -92,12 +95,22 @@ export interface Classifier {
   dispose(): void;
 }
 
-/** Checks the package's files and loads its model. Rejects with `IntegrityError` or `DeployError`. */
-export function load(options?: LoadOptions): Promise<Classifier>;
+export interface LoadHereOptions extends LoadOptions {
+  /** Where the package's files are, if a bundler has moved its code: a path; in a browser, the address where they are served. */
+  folder?: string | URL;
+}
+
+/**
+ * Checks the package's files and loads its model. Rejects with `IntegrityError` or `DeployError`. In a browser there are the options `tf`,
+ * `folder`, `check`, `maxPixels` and `maxBytes`.
+ */
+export function load(options?: LoadHereOptions): Promise<Classifier>;
 
 export interface LoadFromOptions extends LoadOptions {
   /** Makes layer classes known that TensorFlow.js lacks, in place of the file that such a package has for it. */
   registerLayers?: (tf: object) => unknown;
+  /** Is given each `saved_model.pb` before TensorFlow opens it, and throws for one that is not to be opened. */
+  checkGraph?: (file: Uint8Array, name: string) => void;
 }
 
 /** The same for the package in another folder, which is data: nothing of its JavaScript runs. */

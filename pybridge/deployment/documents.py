@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pybridge.deployment.drift import describe_drift
+from pybridge.deployment.javascript import BROWSER_FILE
 from pybridge.text import markdown_code
 
 # tfjs 4.10 is the first whose layers read the weights of a model as they are written today; 5 does not exist yet.
@@ -43,9 +44,11 @@ def package_json(name: str, version: str, description: str, layers: str | None =
         "description": description,
         "license": "UNLICENSED",
         "main": "./index.js",
+        "browser": f"./{BROWSER_FILE}",
         "types": "./index.d.ts",
         "exports": {
             ".": {
+                "browser": {"types": "./index.d.mts", "default": f"./{BROWSER_FILE}"},
                 "import": {"types": "./index.d.mts", "default": "./index.mjs"},
                 "require": {"types": "./index.d.ts", "default": "./index.js"},
             },
@@ -56,7 +59,7 @@ def package_json(name: str, version: str, description: str, layers: str | None =
         "imports": {"#classifier": "./index.js", **({"#layers": f"./{layers}"} if layers else {})},
         "type": "commonjs",
         "sideEffects": False,
-        "files": ["index.*", "browser.js", "demo*", "lib", "model", "saved_model", "server", "manifest.json"],
+        "files": ["index.*", BROWSER_FILE, "demo*", "lib", "model", "saved_model", "server", "manifest.json"],
         "bin": {name.rpartition("/")[2]: "./server/main.js"},
         "scripts": {"demo": "node demo.js", "start": "node server/main.js"},
         "engines": {"node": ">=18"},
@@ -108,7 +111,8 @@ console.log(best.label, best.probability);
 ```
 
 - `classify(input, {{ topK, signal }})`: answers best first. `input` is the bytes of a JPEG, PNG, GIF or BMP file (`Buffer`,
-  `Uint8Array`, `ArrayBuffer`, `Blob`), its path, `{{ data, width, height }}`, or an int32 tensor `[height, width, 3]`.
+  `Uint8Array`, `ArrayBuffer`, `Blob`), a stream of them or the `Response` of `fetch`, its path or `file:` URL,
+  `{{ data, width, height }}`, or an int32 tensor `[height, width, 3]`.
 - `classifyMany(inputs, {{ batchSize, topK, signal }})`: the same for many.
 - `predict(tensor)`: preprocessed float32 tensors `[images, {preprocessing["height"]}, {preprocessing["width"]}, 3]` to
   probabilities.
@@ -117,7 +121,21 @@ console.log(best.label, best.probability);
 - Pictures are decoded in up to four threads, which start when they are needed and end with the process;
   `load({{ decodeThreads }})` sets how many, 0 for none.
 - The model's files lie beside the code: name this package among the external ones of a bundler (esbuild
-  `--external:{name}`, Next.js `serverExternalPackages: ['{name}']`).
+  `--external:{name}`, Next.js `serverExternalPackages: ['{name}']`); `output: 'standalone'` then takes its files along. Or bundle
+  it into one file, copy this folder beside that, and say where it is: `load({{ folder: __dirname + '/{name}' }})` (esbuild
+  `--bundle --platform=node --external:@tensorflow/*`).
+
+## In a web page
+
+A bundler takes `browser.mjs`, which needs `@tensorflow/tfjs`. Vite and webpack copy the model's files themselves (Vite's
+development server needs `optimizeDeps: {{ exclude: ['{name}'] }}`); for esbuild, or where they are served elsewhere, say where:
+
+```js
+import {{ load }} from '{name}';
+
+const classifier = await load({{ folder: '/{name}/' }}); // without an argument where the bundler has copied them
+const answers = await classifier.classify(await fetch('photo.jpg'));
+```
 
 ## Serve
 
@@ -135,8 +153,9 @@ workers, a bearer token, several models.
 ## Errors
 
 Errors are `ImageError` (the picture), `IntegrityError` (a file of this package) and `DeployError` (arguments, TensorFlow.js);
-each has a `code`. Decoding follows TensorFlow's decoder bit by bit, in plain JavaScript; `load` compares every file with the
-SHA-256 in `manifest.json`, and the model's answer for one picture with Python's.
+each has a `code`. Decoding follows TensorFlow's decoder bit by bit, in plain JavaScript; `load` compares what runs (the model's
+files, the labels and their order, the preprocessing, this code as far as it is there) with the SHA-256 in `manifest.json`,
+and the model's answer for one picture with Python's.
 
 A page to try it: `npm run demo` (needs `@tensorflow/tfjs`). The code is under the Apache License 2.0; the licence of the model is
 yours to state in `package.json`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,11 @@ from pybridge.storage.hashes import sha256_of
 
 FORMAT = "pybridge-package"
 MANIFEST_FILE = "manifest.json"
+
+DESCRIPTION_FILE = "model/classifier.json"
+"""What the weights mean, once more and with a hash: the package compares what its manifest says of it."""
+
+_DESCRIBED = ("labels", "preprocessing", "model", "saved_model", "check")
 
 CHECK_HEIGHT, CHECK_WIDTH = 96, 128
 
@@ -34,6 +39,11 @@ def file_hashes(folder: Path) -> dict[str, dict[str, Any]]:
     """SHA-256 and size of every file below a folder, by its path there."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {file.relative_to(folder).as_posix(): {"sha256": sha256_of(file), "bytes": file.stat().st_size} for file in files}
+
+
+def description(manifest: Mapping[str, Any]) -> bytes:
+    """The content of `DESCRIPTION_FILE`: labels, preprocessing, the model's forms and its answer for one picture."""
+    return (json.dumps({name: manifest[name] for name in _DESCRIBED}, indent=1) + "\n").encode()
 
 
 def check_picture(class_names: Sequence[str]) -> ImageSet:

@@ -18,14 +18,16 @@ from pybridge.classifier.trained import TrainedClassifier, TrainingResult
 from pybridge.deployment.destination import check_destination
 from pybridge.deployment.documents import package_json, package_name, readme
 from pybridge.deployment.drift import MAX_DRIFT, check_drift, drift, image_set
-from pybridge.deployment.javascript import package_sources
+from pybridge.deployment.javascript import BROWSER_FILE, browser_entry, package_sources
 from pybridge.deployment.manifest import (
     CHECK_HEIGHT,
     CHECK_TOLERANCE,
     CHECK_WIDTH,
+    DESCRIPTION_FILE,
     FORMAT,
     MANIFEST_FILE,
     check_picture,
+    description,
     file_hashes,
 )
 from pybridge.deployment.weight_equalization import equalized
@@ -154,6 +156,9 @@ def deploy(
                 },
                 "versions": {**record.versions, "pybridge": __version__},
             }
+            (folder / DESCRIPTION_FILE).write_bytes(description(manifest))
+            fetched = sorted(file.relative_to(folder).as_posix() for file in (folder / "model").iterdir())
+            (folder / BROWSER_FILE).write_bytes(browser_entry([MANIFEST_FILE, *fetched]))
             (folder / "README.md").write_bytes(readme(name, manifest))
             manifest["files"] = file_hashes(folder)
             (folder / MANIFEST_FILE).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-_FILE = Path(__file__).with_name("operations.txt")
+OPERATIONS_FILE = Path(__file__).with_name("operations.txt")
+"""The list; the server looks at the graphs of packages with it too."""
+
 _COMPUTING, _SAVER = "computing", "saver"
 
 
@@ -51,7 +53,7 @@ def read_groups() -> dict[str, tuple[str, list[str]]]:
     """The groups of the list: for each name its reason and its operations, as they stand in the file."""
     groups: dict[str, tuple[str, list[str]]] = {}
     names: list[str] = []
-    for line in _FILE.read_text("utf-8").splitlines():
+    for line in OPERATIONS_FILE.read_text("utf-8").splitlines():
         if line.startswith("["):
             group, _, reason = line[1:].partition("] ")
             names = []

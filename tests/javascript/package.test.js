@@ -7,7 +7,9 @@ const fs = require('node:fs');
 const http = require('node:http');
 const os = require('node:os');
 const path = require('node:path');
+const { Readable } = require('node:stream');
 const { after, before, test } = require('node:test');
+const { pathToFileURL } = require('node:url');
 
 const { loadFrom } = require('../../node_runner/package');
 const { checkManifest, checkName } = require('../../node_runner/package/lib/manifest');
@@ -26,6 +28,11 @@ before(async () => {
   manifest = await writePackage(folder);
 });
 after(() => fs.rmSync(home, { recursive: true }));
+
+/** The files of a package that says what it means in one place only, as earlier versions have packed it. */
+function undescribed({ files }) {
+  return Object.fromEntries(Object.entries(files).filter(([name]) => name !== 'model/classifier.json'));
+}
 
 /** A copy that may be spoilt. */
 function copy(name) {
@@ -69,8 +76,101 @@ test('a link out of the package is refused', async () => {
 
 test('a TensorFlow.js that computes other probabilities than training is refused', async () => {
   const place = copy('other');
-  writeManifest(place, { ...manifest, check: { ...manifest.check, probabilities: [1, 0, 0] } });
+  const files = undescribed(manifest);
+  writeManifest(place, { ...manifest, files, check: { ...manifest.check, probabilities: [1, 0, 0] } });
   await assert.rejects(loadFrom(place, OPTIONS), { code: 'ERR_RUNTIME', message: /other probabilities/ });
+});
+
+for (const [what, change] of Object.entries({
+  'labels reversed': (/** @type {any} */ one) => one.labels.reverse(),
+  'labels shortened': (/** @type {any} */ one) => one.labels.pop(),
+  'a label renamed': (/** @type {any} */ one) => (one.labels[1] = 'wolf'),
+  'another preprocessing': (/** @type {any} */ one) => (one.preprocessing.channel_order = 'bgr'),
+  'another mean': (/** @type {any} */ one) => (one.preprocessing.mean = [126]),
+  'another answer to expect': (/** @type {any} */ one) => (one.check.tolerance = 1),
+})) {
+  test(`a manifest with ${what} is not that of the training`, async () => {
+    const place = copy(what);
+    const changed = structuredClone(manifest);
+    change(changed);
+    writeManifest(place, changed);
+    await assert.rejects(loadFrom(place, { ...OPTIONS, check: false }), { name: 'IntegrityError', message: /was altered/ });
+  });
+}
+
+test('fewer labels than the model has outputs are seen where nothing else says how many there are', async () => {
+  const place = copy('few');
+  const files = undescribed(manifest);
+  writeManifest(place, { ...manifest, files, labels: manifest.labels.slice(1) });
+  await assert.rejects(loadFrom(place, OPTIONS), { name: 'IntegrityError', message: /2 labels for a model of 3/ });
+});
+
+test('what is not read may be missing or edited, and code that is there is compared', async () => {
+  const place = copy('pruned');
+  const { load } = require(path.join(place, 'index.js'));
+  for (const name of ['index.d.ts', 'index.d.mts', 'demo.html', 'demo.js', 'index.mjs', 'lib/browser']) fs.rmSync(path.join(place, name), { recursive: true });
+  const tf = require('@tensorflow/tfjs');
+  (await load({ tf })).dispose();
+  fs.appendFileSync(path.join(place, 'lib', 'input.js'), '\n');
+  await assert.rejects(load({ tf }), { name: 'IntegrityError', message: /input\.js has/ });
+  // Its code does not run here.
+  (await loadFrom(place, OPTIONS)).dispose();
+});
+
+test('code that was moved elsewhere is told where the files are', async () => {
+  const { load } = require('../../node_runner/package');
+  for (const place of [folder, pathToFileURL(folder)]) {
+    const classifier = await load({ ...OPTIONS, tf: require('@tensorflow/tfjs'), folder: place });
+    assert.deepEqual(classifier.labels, LABELS);
+    classifier.dispose();
+  }
+  await assert.rejects(load(OPTIONS), { name: 'IntegrityError', message: /load\(\{ folder \}\)/ });
+});
+
+test('an option that there is not is refused by name', async () => {
+  await assert.rejects(loadFrom(folder, /** @type {any} */ ({ ...OPTIONS, decodethreads: 1 })), { code: 'ERR_INPUT', message: /"decodethreads".*decodeThreads/ });
+  await assert.rejects(loadFrom(folder, /** @type {any} */ ('cpu')), { code: 'ERR_INPUT' });
+  const classifier = await loadFrom(folder, OPTIONS);
+  await assert.rejects(classifier.classify(BASELINE_JPEG, /** @type {any} */ ({ topk: 1 })), { code: 'ERR_INPUT', message: /topK/ });
+  await assert.rejects(classifier.classifyMany([BASELINE_JPEG], /** @type {any} */ ({ batch: 1 })), { code: 'ERR_INPUT', message: /batchSize/ });
+  classifier.dispose();
+});
+
+test('addresses of files, streams and responses are pictures too', async () => {
+  const file = path.join(home, 'a photo.jpg');
+  fs.writeFileSync(file, BASELINE_JPEG);
+  const classifier = await loadFrom(folder, { ...OPTIONS, maxBytes: 100_000 });
+  const expected = await classifier.classify(BASELINE_JPEG);
+  async function* pieces() {
+    for (let at = 0; at < BASELINE_JPEG.length; at += 100) yield BASELINE_JPEG.subarray(at, at + 100);
+  }
+  const inputs = [file, pathToFileURL(file), String(pathToFileURL(file)), fs.createReadStream(file), new Blob([BASELINE_JPEG]).stream(), new Response(BASELINE_JPEG), pieces()];
+  for (const input of inputs) assert.deepEqual(await classifier.classify(input), expected);
+  classifier.dispose();
+});
+
+test('a stream that cannot be used is closed, and the error says why', async () => {
+  const classifier = await loadFrom(folder, { ...OPTIONS, maxBytes: 1000 });
+  let cancelled = false;
+  const endless = () =>
+    new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(300)), cancel: () => void (cancelled = true) }, { highWaterMark: 0 });
+  await assert.rejects(classifier.classify(endless()), { code: 'ERR_IMAGE_TOO_LARGE' });
+  assert.equal(cancelled, true);
+  const broken = new ReadableStream({ pull: (controller) => controller.error(new Error('the line is dead')) });
+  await assert.rejects(classifier.classify(broken), { code: 'ERR_IMAGE_UNREADABLE', message: /the line is dead/ });
+  await assert.rejects(classifier.classify(new Response('gone', { status: 404 })), { code: 'ERR_INPUT', message: /404/ });
+  const used = new Response(BASELINE_JPEG);
+  await used.arrayBuffer();
+  await assert.rejects(classifier.classify(used), { code: 'ERR_INPUT', message: /read already/ });
+  await assert.rejects(classifier.classify(new URL('https://example.org/photo.jpg')), { code: 'ERR_INPUT', message: /fetch/ });
+  const silent = new ReadableStream({ pull: () => new Promise(() => {}) });
+  const controller = new AbortController();
+  setImmediate(() => controller.abort());
+  await assert.rejects(classifier.classify(silent, { signal: controller.signal }), { name: 'AbortError' });
+  const text = Readable.from(['text']);
+  await assert.rejects(classifier.classify(text), { code: 'ERR_INPUT', message: /stream of string/ });
+  assert.equal(text.destroyed, true);
+  classifier.dispose();
 });
 
 for (const name of ['../x', '/etc/passwd', 'a/../b', 'C:\\x', 'a\\b', '', '.', 'a//b', 'model/..', 'x\0']) {

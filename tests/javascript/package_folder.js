@@ -47,8 +47,11 @@ async function writePackage(folder, { files = {}, layers, tolerance = 1e-3, seed
     saved_model: null,
     check: { ...CHECK, probabilities: await probabilitiesOf(model), tolerance },
     versions: {},
-    files: hashes(folder),
+    files: {},
   };
+  const { labels, preprocessing, model: stored, saved_model, check } = manifest;
+  fs.writeFileSync(path.join(folder, 'model', 'classifier.json'), JSON.stringify({ check, saved_model, model: stored, preprocessing, labels }));
+  manifest.files = hashes(folder);
   writeManifest(folder, manifest);
   return manifest;
 }

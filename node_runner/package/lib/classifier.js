@@ -1,8 +1,9 @@
 'use strict';
 
-const { DeployError } = require('./errors');
+const { DeployError, IntegrityError } = require('./errors');
 const { MAX_BYTES, MAX_PIXELS } = require('./image/decode');
 const { preparerHere } = require('./prepare');
+const { checkOptions } = require('./options');
 const { predictBatch } = require('./predict_batch');
 
 /**
@@ -74,6 +75,7 @@ class Classifier {
    * @returns {Promise<Answer[]>} best first
    */
   async classify(input, options = {}) {
+    checkOptions(options, ['topK', 'signal'], 'classify');
     const [answers] = await this.#run([input], { ...options, batchSize: 1 });
     return answers;
   }
@@ -84,6 +86,7 @@ class Classifier {
    * @returns {Promise<Answer[][]>} in the order of the inputs
    */
   async classifyMany(inputs, options = {}) {
+    checkOptions(options, ['topK', 'signal', 'batchSize'], 'classifyMany');
     if (typeof inputs !== 'object' || inputs === null || !(Symbol.iterator in inputs) || ArrayBuffer.isView(inputs)) {
       throw new DeployError('classifyMany takes an array of images; for one image there is classify', 'ERR_INPUT');
     }
@@ -189,10 +192,13 @@ class Classifier {
  */
 async function selfCheck(classifier) {
   const { width, height, probabilities, tolerance } = classifier.manifest.check;
-  const answers = await classifier.classify({ data: checkPicture(width, height), width, height });
-  const found = new Map(answers.map(({ label, probability }) => [label, probability]));
-  const differences = classifier.labels.map((label, i) => Math.abs((found.get(label) ?? NaN) - probabilities[i]));
-  const worst = Math.max(...differences);
+  const [found] = await classifier.settle([{ data: checkPicture(width, height), width, height }]);
+  if (found instanceof Error) throw found;
+  const { length } = classifier.labels;
+  if (found.length !== length || probabilities.length !== length) {
+    throw new IntegrityError(`manifest.json has ${length} labels for a model of ${found.length}. Install or deploy the package again`);
+  }
+  const worst = Math.max(...Array.from(found, (probability, i) => Math.abs(probability - probabilities[i])));
   if (!(worst <= tolerance)) {
     throw new DeployError(
       `This TensorFlow.js (${classifier.runtime}) computes other probabilities than Python: they differ by ${worst}, and at most ` +

@@ -2,30 +2,34 @@
 
 const { DeployError, ImageError } = require('./errors');
 const { checkBytes } = require('./image/decode');
+const { isStream, readResponse, readStream } = require('./streams');
 
 /**
  * @typedef {import('./image/decode').Picture} Picture
  * @typedef {import('./prepare').Source} Source
  * @typedef {{shape: number[], dtype: string, data: () => Promise<ArrayLike<number>>}} TensorLike
- * @typedef {{readFile?: (path: string, maxBytes: number) => Promise<Uint8Array>, maxPixels: number, maxBytes: number}} Reading
+ * @typedef {{readFile?: (place: string | URL, maxBytes: number) => Promise<Uint8Array>, maxPixels: number, maxBytes: number}} Reading
  *   `readFile` is absent in browsers
  */
 
 const KINDS =
-  'Give the bytes of an image file (Buffer, Uint8Array, ArrayBuffer, Blob), its path, {data, width, height}, or an int32 tensor of ' +
-  'shape [height, width, 3]';
+  'Give the bytes of an image file (Buffer, Uint8Array, ArrayBuffer, Blob, Response, a stream), its path or file: address, ' +
+  '{data, width, height}, or an int32 tensor of shape [height, width, 3]';
 
 /**
  * Brings whatever stands for a picture to its bytes or pixels, in memory of their own: what the caller gave stays as it is.
  *
  * @param {any} input
  * @param {Reading} reading
+ * @param {AbortSignal} [signal] ends the reading of a stream
  * @returns {Promise<Source>}
  * @throws {DeployError} where it is nothing of this kind
  * @throws {ImageError} where it cannot be read, or is too large
  */
-async function toSource(input, reading) {
-  if (typeof input === 'string') {
+async function toSource(input, reading, signal) {
+  if (typeof input === 'string' || (typeof URL !== 'undefined' && input instanceof URL)) {
+    const [scheme] = /^[a-z][a-z0-9+-]+:\/\//i.exec(String(input)) ?? ['file://'];
+    if (scheme.toLowerCase() !== 'file://') throw unusable(`an address with ${scheme}, which is not fetched here: give the Response of fetch`);
     if (!reading.readFile) throw unusable('a string: there are no paths in a browser');
     const bytes = await reading.readFile(input, reading.maxBytes);
     return { bytes: bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes) };
@@ -37,6 +41,8 @@ async function toSource(input, reading) {
     checkBytes(input.size, reading.maxBytes);
     return { bytes: new Uint8Array(await input.arrayBuffer()) };
   }
+  if (typeof Response !== 'undefined' && input instanceof Response) return { bytes: await readResponse(input, reading.maxBytes, signal) };
+  if (isStream(input)) return { bytes: await readStream(input, reading.maxBytes, signal) };
   if (Array.isArray(input.shape) && typeof input.data === 'function') return { picture: await fromTensor(input, reading.maxPixels) };
   if ('width' in input && 'height' in input && 'data' in input) return { picture: fromPixels(input, reading.maxPixels) };
   throw unusable('an object of another kind');

@@ -8,6 +8,10 @@ const { DeployError, IntegrityError } = require('./errors');
 const SAFE_NAME = /^(?!\.{1,2}(\/|$))[A-Za-z0-9_.-]{1,128}(\/(?!\.{1,2}(\/|$))[A-Za-z0-9_.-]{1,128}){0,8}$/;
 const MOST_FILES = 10000;
 
+/** What the weights mean, once more and among the files with hashes: what `manifest.json` says of it must be the same. */
+const DESCRIPTION = 'model/classifier.json';
+const DESCRIBED = /** @type {const} */ (['labels', 'preprocessing', 'model', 'saved_model', 'check']);
+
 /**
  * Checks what a `manifest.json` holds before anything is done with it.
  *
@@ -33,11 +37,50 @@ function checkManifest(value) {
   }
   const names = Object.keys(files);
   if (names.length > MOST_FILES) throw new IntegrityError(`manifest.json names ${names.length} files`);
-  const needed = [model.file, ...(model.layers ? [model.layers] : []), ...savedModels(manifest)];
+  const needed = neededFiles(manifest);
   for (const name of [...names, ...needed]) checkName(name);
   const missing = needed.find((name) => !Object.hasOwn(files, name));
   if (missing !== undefined) throw new IntegrityError(`manifest.json has no hash of ${missing}`);
   return manifest;
+}
+
+/**
+ * Compares what a manifest says of the labels, their order, the preprocessing and the model with what was packed.
+ *
+ * @param {Manifest} manifest
+ * @param {(name: string) => Promise<Uint8Array> | Uint8Array} read a file of the package, its hash already checked
+ * @throws {IntegrityError}
+ */
+async function checkDescription(manifest, read) {
+  // Packages of earlier versions have none.
+  if (!Object.hasOwn(manifest.files, DESCRIPTION)) return;
+  const packed = parse(await read(DESCRIPTION), DESCRIPTION);
+  const altered = DESCRIBED.find((name) => !equal(manifest[name] ?? null, packed?.[name] ?? null));
+  if (altered !== undefined) throw new IntegrityError(`manifest.json was altered: its ${altered} is not what was packed. Install or deploy the package again`);
+}
+
+/**
+ * @param {any} a
+ * @param {any} b of JSON
+ * @returns {boolean}
+ */
+function equal(a, b) {
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b;
+  const names = Object.keys(a);
+  return (
+    Array.isArray(a) === Array.isArray(b) &&
+    names.length === Object.keys(b).length &&
+    names.every((name) => Object.hasOwn(b, name) && equal(a[name], b[name]))
+  );
+}
+
+/**
+ * @param {Manifest} manifest
+ * @returns {string[]} the files that it refers to
+ */
+function neededFiles(manifest) {
+  const { file, layers } = manifest.model;
+  return [file, ...(layers ? [layers] : []), ...savedModels(manifest)];
 }
 
 /**
@@ -114,4 +157,4 @@ function isObject(value) {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-module.exports = { checkManifest, checkName, modelHandler, parse };
+module.exports = { checkDescription, checkManifest, checkName, modelHandler, neededFiles, parse };

@@ -30,7 +30,7 @@ const MOST_PIXELS = 64e6;
  * @returns {Promise<Outcome[]>}
  */
 async function predictBatch({ engine, preparer, reading, shape }, inputs, signal) {
-  const sources = await Promise.all(inputs.map((input) => sourceOf(input, shape, reading).catch(asError)));
+  const sources = await Promise.all(inputs.map((input) => sourceOf(input, shape, reading, signal).catch(asError)));
   signal?.throwIfAborted();
   /** @type {(Outcome | undefined)[]} */
   const outcomes = sources.map((source) => (source instanceof Error ? source : undefined));
@@ -43,11 +43,12 @@ async function predictBatch({ engine, preparer, reading, shape }, inputs, signal
  * @param {unknown} input
  * @param {number[]} shape
  * @param {import('./input').Reading} reading
+ * @param {AbortSignal} [signal]
  * @returns {Promise<Source>}
  */
-async function sourceOf(input, [height, width, channels], reading) {
+async function sourceOf(input, [height, width, channels], reading, signal) {
   if (input instanceof Float32Array && input.length === height * width * channels) return { values: input };
-  return toSource(input, reading);
+  return toSource(input, reading, signal);
 }
 
 /**

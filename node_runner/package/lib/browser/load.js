@@ -2,49 +2,89 @@
 
 const { Classifier, selfCheck } = require('../classifier');
 const { DeployError, ImageError, IntegrityError } = require('../errors');
-const { checkManifest, modelHandler, parse } = require('../manifest');
+const { pixelsOf } = require('../image/size');
+const { checkDescription, checkManifest, modelHandler, parse } = require('../manifest');
+const { checkOptions } = require('../options');
 
 /**
- * The counterpart of `load` for a web page: fetches the package's model, compares hashes, and answers with the same
- * computation as in Node.js.
- *
- * @param {string} base address of the package's folder, with a slash at its end
- * @param {any} tf
- * @param {{check?: boolean, maxPixels?: number, maxBytes?: number}} [options]
- * @returns {Promise<Classifier>}
+ * @typedef {object} LoadOptions
+ * @property {any} [tf] the TensorFlow.js to use; by default the page's
+ * @property {string | URL} [folder] address of the package's files, where they do not lie where the bundler has put them
+ * @property {boolean} [check] whether to compare with Python on a picture that the package knows; true by default
+ * @property {number} [maxPixels] larger pictures are refused
+ * @property {number} [maxBytes] larger files are refused
  */
-async function loadFrom(base, tf, { check = true, maxPixels, maxBytes } = {}) {
-  const manifest = checkManifest(parse(await fetchBytes(base, 'manifest.json'), 'manifest.json'));
-  const read = async (/** @type {string} */ name) => {
-    const bytes = await fetchBytes(base, name);
-    await compareHash(bytes, name, manifest.files[name].sha256);
-    return bytes;
+
+const OPTIONS = ['tf', 'folder', 'check', 'maxPixels', 'maxBytes'];
+
+/**
+ * What loads a package in a web page: fetches its model, compares hashes, and answers with the same computation as in Node.js.
+ *
+ * @param {Record<string, string>} addresses of the package's files by name, as a bundler has placed them
+ * @returns {(options?: LoadOptions) => Promise<Classifier>}
+ */
+function loaderOf(addresses) {
+  return async function load(options = {}) {
+    checkOptions(options, OPTIONS, 'load');
+    const { folder, tf = await findTensorflow() } = options;
+    const base = folder === undefined ? undefined : baseOf(folder);
+    const addressOf = (/** @type {string} */ name) => (base === undefined ? addresses[name] : new URL(name, base).href);
+    const manifest = checkManifest(parse(await fetchBytes(addressOf('manifest.json'), 'manifest.json'), 'manifest.json'));
+    const read = async (/** @type {string} */ name) => {
+      const bytes = await fetchBytes(addressOf(name), name);
+      await compareHash(bytes, name, manifest.files[name].sha256);
+      return bytes;
+    };
+    await checkDescription(manifest, read);
+    if (manifest.model.layers) await runScript(await read(manifest.model.layers), tf);
+    const model = await tf.loadLayersModel(await modelHandler(manifest, read));
+    const engine = {
+      tf,
+      runtime: String(tf.getBackend()),
+      form: 'layers',
+      predict: (/** @type {any} */ batch) => model.predict(batch),
+      dispose: () => model.dispose(),
+    };
+    const classifier = new Classifier(manifest, engine, { maxPixels: options.maxPixels, maxBytes: options.maxBytes });
+    try {
+      if (options.check ?? true) await selfCheck(classifier);
+    } catch (error) {
+      classifier.dispose();
+      throw error;
+    }
+    return classifier;
   };
-  if (manifest.model.layers) {
-    const url = URL.createObjectURL(new Blob([/** @type {any} */ (await read(manifest.model.layers))], { type: 'text/javascript' }));
-    await addScript(url);
-    URL.revokeObjectURL(url);
+}
+
+/** @returns {Promise<any>} that of the bundle, else that of a script in the page */
+async function findTensorflow() {
+  /** @type {any} */
+  let tf = /** @type {any} */ (globalThis).tf;
+  try {
+    tf ??= await import('@tensorflow/tfjs');
+  } catch {
+    throw new DeployError('There is no TensorFlow.js: `npm install @tensorflow/tfjs`, or pass your own with load({ tf })', 'ERR_RUNTIME');
   }
-  const model = await tf.loadLayersModel(await modelHandler(manifest, read));
-  const engine = {
-    tf,
-    runtime: String(tf.getBackend()),
-    form: 'layers',
-    predict: (/** @type {any} */ batch) => model.predict(batch),
-    dispose: () => model.dispose(),
-  };
-  const classifier = new Classifier(manifest, engine, { maxPixels, maxBytes });
-  if (check) await selfCheck(classifier);
-  return classifier;
+  await tf.ready();
+  return tf;
 }
 
 /**
- * @param {string} base
+ * @param {string | URL} folder
+ * @returns {URL}
+ */
+function baseOf(folder) {
+  const { href } = new URL(folder, /** @type {any} */ (globalThis).location?.href);
+  return new URL(href.endsWith('/') ? href : `${href}/`);
+}
+
+/**
+ * @param {string} address
  * @param {string} name
  * @returns {Promise<Uint8Array>}
  */
-async function fetchBytes(base, name) {
-  const response = await fetch(base + name).catch((error) => Promise.reject(new IntegrityError(`${name} cannot be fetched: ${error.message}`)));
+async function fetchBytes(address, name) {
+  const response = await fetch(address).catch((error) => Promise.reject(new IntegrityError(`${name} cannot be fetched: ${error.message}`)));
   if (!response.ok) throw new IntegrityError(`${name} cannot be fetched: HTTP status ${response.status}`);
   return new Uint8Array(await response.arrayBuffer());
 }
@@ -63,15 +103,22 @@ async function compareHash(bytes, name, expected) {
 }
 
 /**
- * @param {string} url
- * @returns {Promise<void>}
+ * Layer classes make themselves known to the TensorFlow.js that is global.
+ *
+ * @param {Uint8Array} bytes
+ * @param {any} tf
  */
-function addScript(url) {
-  const { document } = /** @type {any} */ (globalThis);
-  return new Promise((resolve, reject) => {
-    const element = Object.assign(document.createElement('script'), { src: url, onload: () => resolve(), onerror: reject });
-    document.head.append(element);
-  });
+async function runScript(bytes, tf) {
+  const page = /** @type {any} */ (globalThis);
+  const before = page.tf;
+  const url = URL.createObjectURL(new Blob([/** @type {any} */ (bytes)], { type: 'text/javascript' }));
+  page.tf = tf;
+  try {
+    await import(/* webpackIgnore: true */ /* @vite-ignore */ url);
+  } finally {
+    page.tf = before;
+    URL.revokeObjectURL(url);
+  }
 }
 
-module.exports = { loadFrom, DeployError, ImageError, IntegrityError };
+module.exports = { loaderOf, pixelsOf, DeployError, ImageError, IntegrityError };

@@ -1,18 +1,23 @@
 'use strict';
 
+const { createRequire } = require('module');
 const path = require('path');
+const { fileURLToPath } = require('url');
 
 const { Classifier, selfCheck } = require('../classifier');
 const { DeployError } = require('../errors');
 const { modelHandler } = require('../manifest');
+const { checkOptions } = require('../options');
 const { readImage, readPackage } = require('./package_files');
 const { openSavedModel } = require('./saved_model');
 const { findTensorflow, nameOf } = require('./tensorflow');
 const { checkSeconds, checkThreads, defaultThreads, preparerInThreads } = require('./decoding_pool');
 
-const FOLDER = path.resolve(__dirname, '..', '..');
+const OPTIONS = ['tf', 'runtime', 'form', 'check', 'decodeThreads', 'decodeTimeout', 'maxPixels', 'maxBytes'];
 
 /**
+ * @typedef {import('./saved_model').CheckGraph} CheckGraph
+ *
  * @typedef {object} LoadOptions
  * @property {any} [tf] the TensorFlow.js to use; by default the one that is installed
  * @property {import('./tensorflow').RuntimeName} [runtime] which to look for where `tf` is not given
@@ -25,40 +30,59 @@ const FOLDER = path.resolve(__dirname, '..', '..');
  */
 
 /**
- * Checks the files of this package, loads its model, and compares its answer for one picture with Python's.
+ * What loads a package: checks its files, loads its model, and compares its answer for one picture with Python's.
  *
- * @param {LoadOptions} [options]
- * @returns {Promise<Classifier>}
+ * @param {string[]} files of the package, the first of which lies in its folder
+ * @returns {(options?: LoadOptions & {folder?: string}) => Promise<Classifier>} `folder` says where the package's files are, where a
+ *   bundler has moved its code
  */
-async function load(options = {}) {
-  return open(FOLDER, options, (tf, file) => require(path.join(FOLDER, file))(tf));
+function loaderOf([first]) {
+  return async function load(options = {}) {
+    checkOptions(options, ['folder', ...OPTIONS], 'load');
+    const { folder = path.dirname(first), ...rest } = options;
+    const root = path.resolve(checkFolder(folder));
+    return open(root, { code: true }, rest, (tf, file) => createRequire(path.join(root, 'index.js'))(`./${file}`)(tf));
+  };
 }
 
 /**
  * The same for the package in another folder, which is data: nothing of its JavaScript runs.
  *
  * @param {string} folder
- * @param {LoadOptions & {registerLayers?: (tf: any) => unknown}} [options] `registerLayers` makes layer classes known that TensorFlow.js
- *   lacks, in place of the file that such a package has for it
+ * @param {LoadOptions & {registerLayers?: (tf: any) => unknown, checkGraph?: CheckGraph}} [options] `registerLayers` makes layer classes known
+ *   that TensorFlow.js lacks, in place of the file that such a package has for it; `checkGraph` is asked before TensorFlow opens a graph
  * @returns {Promise<Classifier>}
  */
-async function loadFrom(folder, { registerLayers, ...options } = {}) {
-  return open(path.resolve(folder), options, (tf) => registerLayers?.(tf));
+async function loadFrom(folder, options = {}) {
+  checkOptions(options, ['registerLayers', 'checkGraph', ...OPTIONS], 'loadFrom');
+  const { registerLayers, checkGraph, ...rest } = options;
+  return open(path.resolve(checkFolder(folder)), { code: false, checkGraph }, rest, (tf) => registerLayers?.(tf));
+}
+
+/**
+ * @param {unknown} folder
+ * @returns {string}
+ */
+function checkFolder(folder) {
+  if (typeof folder === 'string') return folder;
+  if (folder instanceof URL && folder.protocol === 'file:') return fileURLToPath(folder);
+  throw new DeployError(`folder must be the path of a package, not ${typeof folder}`, 'ERR_INPUT');
 }
 
 /**
  * @param {string} folder
+ * @param {{code: boolean, checkGraph?: CheckGraph}} parts whether the package's own code runs, and what is to look at its graphs
  * @param {LoadOptions} options
  * @param {(tf: any, file: string) => unknown} registerLayers
  * @returns {Promise<Classifier>}
  */
-async function open(folder, options, registerLayers) {
+async function open(folder, parts, options, registerLayers) {
   const { tf: given, runtime: wanted = 'auto', form = 'auto', check = true, decodeThreads = defaultThreads(), maxPixels, maxBytes } = options;
   const decodeTimeout = checkSeconds(options.decodeTimeout);
   checkThreads(decodeThreads);
-  const { manifest, read } = await readPackage(folder);
+  const { manifest, read } = await readPackage(folder, parts);
   const { tf, runtime } = given ? { tf: given, runtime: nameOf(given) } : await findTensorflow(wanted);
-  const engine = openSavedForm(tf, runtime, form, manifest, folder) ?? (await openLayers(tf, runtime, manifest, read, registerLayers));
+  const engine = openSavedForm(tf, runtime, form, manifest, folder, parts.checkGraph && { read, check: parts.checkGraph }) ?? (await openLayers(tf, runtime, manifest, read, registerLayers));
   const preparer = (/** @type {any} */ preprocessing, /** @type {any} */ most) => preparerInThreads(preprocessing, most, decodeThreads, decodeTimeout);
   const classifier = new Classifier(manifest, engine, { readFile: readImage, preparer, maxPixels, maxBytes });
   try {
@@ -76,10 +100,11 @@ async function open(folder, options, registerLayers) {
  * @param {string} form
  * @param {import('../classifier').Manifest} manifest
  * @param {string} folder
+ * @param {import('./saved_model').Checked} [checked]
  * @returns {import('../classifier').Engine | null} null where the other form is to be used
  */
-function openSavedForm(tf, runtime, form, manifest, folder) {
-  const saved = form === 'layers' ? null : openSavedModel(tf, manifest.saved_model, folder);
+function openSavedForm(tf, runtime, form, manifest, folder, checked) {
+  const saved = form === 'layers' ? null : openSavedModel(tf, manifest.saved_model, folder, checked);
   if (saved) return { tf, runtime, form: 'saved_model', ...saved };
   if (form !== 'saved_model') return null;
   const needed = manifest.saved_model ? `tfjs-node on TensorFlow ${manifest.saved_model.tensorflow}` : 'a package deployed with it';
@@ -100,4 +125,4 @@ async function openLayers(tf, runtime, manifest, read, registerLayers) {
   return { tf, runtime, form: 'layers', predict: (batch) => model.predict(batch), dispose: () => model.dispose() };
 }
 
-module.exports = { load, loadFrom };
+module.exports = { loadFrom, loaderOf };

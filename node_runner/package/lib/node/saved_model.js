@@ -1,11 +1,16 @@
 'use strict';
 
+const fs = require('fs');
+const os = require('os');
 const path = require('path');
 
 const { orientationOf } = require('../image/exif');
 
 /**
  * @typedef {import('../classifier').SavedModelForm} SavedModelForm
+ *
+ * @typedef {(file: Uint8Array, name: string) => void} CheckGraph throws for a graph that is not to be opened
+ * @typedef {{read: (name: string) => Uint8Array, check: CheckGraph}} Checked
  */
 
 /**
@@ -15,14 +20,16 @@ const { orientationOf } = require('../image/exif');
  * @param {any} tf
  * @param {SavedModelForm | null} form
  * @param {string} folder of the package
+ * @param {Checked} [checked] what looks at each graph first, and the bytes that it looks at
  * @returns {Pick<import('../classifier').Engine, 'predict' | 'predictFiles' | 'dispose'> | null} null where this TensorFlow is
  *   another one
  */
-function openSavedModel(tf, form, folder) {
+function openSavedModel(tf, form, folder, checked) {
   const backend = typeof tf.backend === 'function' ? tf.backend() : undefined;
   const binding = backend?.binding;
   if (!form || !binding || binding.TF_Version !== form.tensorflow) return null;
-  const open = (/** @type {string} */ name) => binding.loadSavedModel(path.join(folder, name), 'serve');
+  const load = (/** @type {string} */ place) => binding.loadSavedModel(place, 'serve');
+  const open = (/** @type {string} */ name) => (checked ? openChecked(name, checked, load) : load(path.join(folder, name)));
   const stages = form.stages.map((stage) => ({ ...stage, session: open(stage.folder) }));
   const images = form.images && { ...form.images, session: open(form.images.folder) };
 
@@ -78,6 +85,28 @@ function openSavedModel(tf, form, folder) {
       for (const { session } of images ? [images, ...stages] : stages) binding.deleteSavedModel(session);
     },
   };
+}
+
+/**
+ * What was checked is what TensorFlow opens: a copy in a folder that only this user may read, without whatever else lies beside it.
+ *
+ * @template T
+ * @param {string} name of the graph's folder
+ * @param {Checked} checked
+ * @param {(place: string) => T} load
+ * @returns {T}
+ */
+function openChecked(name, { read, check }, load) {
+  const file = `${name}/saved_model.pb`;
+  const bytes = read(file);
+  check(bytes, file);
+  const place = fs.mkdtempSync(path.join(os.tmpdir(), 'pybridge-graph-'));
+  try {
+    fs.writeFileSync(path.join(place, 'saved_model.pb'), bytes, { mode: 0o600 });
+    return load(place);
+  } finally {
+    fs.rmSync(place, { recursive: true, force: true });
+  }
 }
 
 module.exports = { openSavedModel };

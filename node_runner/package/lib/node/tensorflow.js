@@ -10,6 +10,35 @@ const { DeployError } = require('../errors');
 
 const RUNTIMES = ['tfjs-node', 'wasm', 'cpu'];
 
+/** @type {Record<string, string>} */
+const PACKAGES = { 'tfjs-node': '@tensorflow/tfjs-node', wasm: '@tensorflow/tfjs-backend-wasm', cpu: '@tensorflow/tfjs' };
+
+// Written out one by one, and each in a `try`: so tools that find out which modules a program needs take those that are installed.
+/** @type {Record<string, () => any>} */
+const REQUIRE = {
+  '@tensorflow/tfjs-node'() {
+    try {
+      return require('@tensorflow/tfjs-node');
+    } catch (error) {
+      return requireFromService('@tensorflow/tfjs-node', error);
+    }
+  },
+  '@tensorflow/tfjs'() {
+    try {
+      return require('@tensorflow/tfjs');
+    } catch (error) {
+      return requireFromService('@tensorflow/tfjs', error);
+    }
+  },
+  '@tensorflow/tfjs-backend-wasm'() {
+    try {
+      return require('@tensorflow/tfjs-backend-wasm');
+    } catch (error) {
+      return requireFromService('@tensorflow/tfjs-backend-wasm', error);
+    }
+  },
+};
+
 /**
  * Finds the TensorFlow.js that the service has: `@tensorflow/tfjs-node`, else `@tensorflow/tfjs` with its WebAssembly backend, else
  * in plain JavaScript.
@@ -27,7 +56,12 @@ async function findTensorflow(wanted) {
     try {
       return { tf: await start(runtime), runtime };
     } catch (error) {
-      reasons.push(`${runtime}: ${String(/** @type {any} */ (error).message).split('\n')[0]}`);
+      const { code, message } = /** @type {any} */ (error);
+      const reason = `${runtime}: ${String(message).split('\n')[0]}`;
+      reasons.push(reason);
+      // Whoever installed it expects its speed.
+      const missing = code === 'MODULE_NOT_FOUND' && String(message).includes(`'${PACKAGES[runtime]}'`);
+      if (wanted === 'auto' && runtime !== 'cpu' && !missing) process.emitWarning(`A slower TensorFlow.js is taken than the installed one (${reason})`);
     }
   }
   throw new DeployError(
@@ -44,15 +78,33 @@ async function findTensorflow(wanted) {
 async function start(runtime) {
   if (runtime === 'tfjs-node') {
     restoreUtil();
-    const tf = requireHere('@tensorflow/tfjs-node');
+    const tf = REQUIRE['@tensorflow/tfjs-node']();
     await tf.ready();
     return tf;
   }
-  const tf = requireHere('@tensorflow/tfjs');
-  if (runtime === 'wasm') requireHere('@tensorflow/tfjs-backend-wasm');
+  const tf = REQUIRE['@tensorflow/tfjs']();
+  if (runtime === 'wasm') sayWhereWasmIs(REQUIRE['@tensorflow/tfjs-backend-wasm']());
   if (!(await tf.setBackend(runtime))) throw new Error(`the backend ${runtime} does not start`);
   await tf.ready();
   return tf;
+}
+
+/**
+ * Code that a bundler has moved does not find its neighbours.
+ *
+ * @param {any} backend the module
+ */
+function sayWhereWasmIs({ setWasmPaths }) {
+  try {
+    const files = [
+      require.resolve('@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm'),
+      require.resolve('@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm'),
+      require.resolve('@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-threaded-simd.wasm'),
+    ];
+    setWasmPaths(`${path.dirname(files[0])}/`);
+  } catch {
+    // It works already, or it lies elsewhere and says itself what it misses.
+  }
 }
 
 /**
@@ -71,15 +123,13 @@ function nameOf(tf) {
  * The package may be a folder of the service, installed, or linked: the service's own modules count as well.
  *
  * @param {string} name
+ * @param {unknown} error why it could not be had from here
  * @returns {any}
  */
-function requireHere(name) {
-  try {
-    require.resolve(name);
-  } catch {
-    return createRequire(path.join(process.cwd(), 'index.js'))(name);
-  }
-  return require(name);
+function requireFromService(name, error) {
+  const { code, message } = /** @type {any} */ (error);
+  if (code !== 'MODULE_NOT_FOUND' || !String(message).includes(`'${name}'`)) throw error;
+  return createRequire(path.join(process.cwd(), 'index.js'))(name);
 }
 
 /** tfjs-node 4.22 calls functions that Node.js 23 no longer has. */

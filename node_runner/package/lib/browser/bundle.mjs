@@ -1,0 +1,2268 @@
+// Made of lib/ by npm run build: do not edit.
+var __create = Object.create;
+var __defProp = Object.defineProperty;
+var __getOwnPropDesc = Object.getOwnPropertyDescriptor;
+var __getOwnPropNames = Object.getOwnPropertyNames;
+var __getProtoOf = Object.getPrototypeOf;
+var __hasOwnProp = Object.prototype.hasOwnProperty;
+var __commonJS = (cb, mod) => function __require() {
+  try {
+    return mod || (0, cb[__getOwnPropNames(cb)[0]])((mod = { exports: {} }).exports, mod), mod.exports;
+  } catch (e) {
+    throw mod = 0, e;
+  }
+};
+var __copyProps = (to, from, except, desc) => {
+  if (from && typeof from === "object" || typeof from === "function") {
+    for (let key of __getOwnPropNames(from))
+      if (!__hasOwnProp.call(to, key) && key !== except)
+        __defProp(to, key, { get: () => from[key], enumerable: !(desc = __getOwnPropDesc(from, key)) || desc.enumerable });
+  }
+  return to;
+};
+var __toESM = (mod, isNodeMode, target) => (target = mod != null ? __create(__getProtoOf(mod)) : {}, __copyProps(
+  // If the importer is in node compatibility mode or this is not an ESM
+  // file that has been converted to a CommonJS file using a Babel-
+  // compatible transform (i.e. "__esModule" has not been set), then set
+  // "default" to the CommonJS "module.exports" for node compatibility.
+  isNodeMode || !mod || !mod.__esModule ? __defProp(target, "default", { value: mod, enumerable: true }) : target,
+  mod
+));
+
+// node_runner/package/lib/errors.js
+var require_errors = __commonJS({
+  "node_runner/package/lib/errors.js"(exports, module) {
+    "use strict";
+    var DeployError2 = class extends Error {
+      /**
+       * @param {string} message what happened, and what to do about it
+       * @param {string} code
+       */
+      constructor(message, code) {
+        super(message);
+        this.name = new.target.name;
+        this.code = code;
+      }
+    };
+    var IntegrityError2 = class extends DeployError2 {
+      /** @param {string} message */
+      constructor(message) {
+        super(message, "ERR_INTEGRITY");
+      }
+    };
+    var ImageError2 = class extends DeployError2 {
+    };
+    function damaged(what) {
+      return new ImageError2(`The image is damaged: ${what}`, "ERR_IMAGE_DAMAGED");
+    }
+    function tooLarge(width, height, maxPixels) {
+      return new ImageError2(`The image has ${width} x ${height} pixels; at most ${maxPixels} are decoded`, "ERR_IMAGE_TOO_LARGE");
+    }
+    module.exports = { DeployError: DeployError2, ImageError: ImageError2, IntegrityError: IntegrityError2, damaged, tooLarge };
+  }
+});
+
+// node_runner/package/lib/image/bmp.js
+var require_bmp = __commonJS({
+  "node_runner/package/lib/image/bmp.js"(exports, module) {
+    "use strict";
+    var { damaged, tooLarge } = require_errors();
+    function decodeBmp(data, maxPixels) {
+      if (data.length < 34) throw damaged("the file ends too early");
+      const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+      const start = view.getUint32(10, true);
+      const width = view.getInt32(18, true);
+      const signedHeight = view.getInt32(22, true);
+      const height = Math.abs(signedHeight);
+      if (width <= 0 || height === 0) throw damaged("its size is impossible");
+      if (width * height > maxPixels) throw tooLarge(width, height, maxPixels);
+      const stride = Math.ceil(3 * width / 4) * 4;
+      if (start + stride * height > data.length) throw damaged("the file ends too early");
+      const pixels = new Uint8ClampedArray(width * height * 3);
+      let at = 0;
+      for (let y = 0; y < height; y++) {
+        let from = start + stride * (signedHeight > 0 ? height - 1 - y : y);
+        for (let x = 0; x < width; x++, at += 3, from += 3) {
+          pixels[at] = data[from + 2];
+          pixels[at + 1] = data[from + 1];
+          pixels[at + 2] = data[from];
+        }
+      }
+      return { width, height, pixels };
+    }
+    module.exports = { decodeBmp };
+  }
+});
+
+// node_runner/package/lib/image/format.js
+var require_format = __commonJS({
+  "node_runner/package/lib/image/format.js"(exports, module) {
+    "use strict";
+    var { ImageError: ImageError2 } = require_errors();
+    var NOT_DECODED = [
+      ["WebP", (data) => ascii(data, 0, 4) === "RIFF" && ascii(data, 8, 4) === "WEBP"],
+      ["TIFF", (data) => ["II*\0", "MM\0*", "II+\0", "MM\0+"].includes(ascii(data, 0, 4))],
+      ["AVIF", (data) => ascii(data, 4, 4) === "ftyp" && ["avif", "avis"].includes(ascii(data, 8, 4))],
+      ["HEIC", (data) => ascii(data, 4, 4) === "ftyp" && ["heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1"].includes(ascii(data, 8, 4))],
+      ["JPEG XL", (data) => data[0] === 255 && data[1] === 10 || ascii(data, 4, 4) === "JXL "],
+      ["JPEG 2000", (data) => ascii(data, 4, 4) === "jP  "],
+      ["Photoshop", (data) => ascii(data, 0, 4) === "8BPS"],
+      ["SVG", (data) => /^(\xef\xbb\xbf)?\s*(<svg|<\?xml[^]*<svg)/i.test(ascii(data, 0, 512))]
+    ];
+    function formatOf(data) {
+      if (data[0] === 255 && data[1] === 216 && data[2] === 255) return "jpeg";
+      if (ascii(data, 0, 8) === "PNG\r\n\n") return "png";
+      if (ascii(data, 0, 6) === "GIF87a" || ascii(data, 0, 6) === "GIF89a") return "gif";
+      if (ascii(data, 0, 2) === "BM" && [12, 16, 40, 52, 56, 64, 108, 124].includes(data[14])) return bmp(data);
+      const known = NOT_DECODED.find(([, matches]) => matches(data));
+      if (known) throw new ImageError2(`The image is ${known[0]}, which is not decoded: convert it to JPEG or PNG`, "ERR_IMAGE_FORMAT");
+      throw new ImageError2(data.length ? "These bytes are not an image" : "The image is empty: it has no bytes", "ERR_NOT_AN_IMAGE");
+    }
+    function bmp(data) {
+      const bits = data[28] | data[29] << 8;
+      const compressed = (data[30] | data[31] | data[32] | data[33]) !== 0;
+      if (data[14] >= 40 && bits === 24 && !compressed) return "bmp";
+      throw new ImageError2("The image is a BMP of another kind than 24 bits without compression: convert it to PNG", "ERR_IMAGE_FORMAT");
+    }
+    function ascii(data, start, length) {
+      return String.fromCharCode(...data.subarray(start, start + length));
+    }
+    module.exports = { formatOf, ascii };
+  }
+});
+
+// node_runner/package/lib/image/exif.js
+var require_exif = __commonJS({
+  "node_runner/package/lib/image/exif.js"(exports, module) {
+    "use strict";
+    var { ascii } = require_format();
+    var ORIENTATION = 274;
+    var SIZES = { 1: 1, 3: 2, 4: 4, 6: 1, 8: 2, 9: 4 };
+    function orientationOf(data) {
+      const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+      for (let position = 2; position + 4 <= data.length && data[position] === 255; ) {
+        const marker = data[position + 1];
+        if (marker === 255) {
+          position++;
+          continue;
+        }
+        if (marker === 218 || marker === 217) break;
+        const end = position + 2 + view.getUint16(position + 2);
+        if (marker === 225 && end <= data.length && ascii(data, position + 4, 6) === "Exif\0\0") {
+          return fromTiff(new DataView(data.buffer, data.byteOffset + position + 10, Math.max(end - position - 10, 0)));
+        }
+        position = end;
+      }
+      return 1;
+    }
+    function fromTiff(tiff) {
+      if (tiff.byteLength < 8) return 1;
+      const order = tiff.getUint16(0);
+      const little = order === 18761;
+      if (!little && order !== 19789 || tiff.getUint16(2, little) !== 42) return 1;
+      const directory = tiff.getUint32(4, little);
+      if (directory + 2 > tiff.byteLength) return 1;
+      const entries = tiff.getUint16(directory, little);
+      for (let i = 0, at = directory + 2; i < entries && at + 12 <= tiff.byteLength; i++, at += 12) {
+        if (tiff.getUint16(at, little) !== ORIENTATION) continue;
+        const size = SIZES[tiff.getUint16(at + 2, little)];
+        if (size === void 0 || tiff.getUint32(at + 4, little) !== 1) return 1;
+        const value = size === 1 ? tiff.getUint8(at + 8) : size === 2 ? tiff.getUint16(at + 8, little) : tiff.getUint32(at + 8, little);
+        return value >= 1 && value <= 8 ? value : 1;
+      }
+      return 1;
+    }
+    function upright(picture, orientation) {
+      if (orientation === 1) return picture;
+      const { width, height, pixels } = picture;
+      const turned = orientation >= 5;
+      const [outWidth, outHeight] = turned ? [height, width] : [width, height];
+      const out = new Uint8ClampedArray(pixels.length);
+      const fromRight = orientation === 2 || orientation === 3 || orientation === 7 || orientation === 8;
+      const fromBottom = orientation === 3 || orientation === 4 || orientation === 6 || orientation === 7;
+      let at = 0;
+      for (let y = 0; y < outHeight; y++) {
+        for (let x = 0; x < outWidth; x++, at += 3) {
+          let column = turned ? y : x;
+          let row = turned ? x : y;
+          if (fromRight) column = width - 1 - column;
+          if (fromBottom) row = height - 1 - row;
+          const from = 3 * (row * width + column);
+          out[at] = pixels[from];
+          out[at + 1] = pixels[from + 1];
+          out[at + 2] = pixels[from + 2];
+        }
+      }
+      return { width: outWidth, height: outHeight, pixels: out };
+    }
+    module.exports = { orientationOf, upright };
+  }
+});
+
+// node_runner/package/lib/image/structure.js
+var require_structure = __commonJS({
+  "node_runner/package/lib/image/structure.js"(exports, module) {
+    "use strict";
+    var { ImageError: ImageError2 } = require_errors();
+    var MOST_SCANS = 100;
+    var MOST_PIXELS_IN_ALL = 1e9;
+    var MOST_FRAMES = 1e4;
+    var MOST_PARTS = 1e3;
+    var BYTES_OF_A_PART = 256;
+    function checkScans(data, pixels) {
+      const scans = countScans(data);
+      if (scans > MOST_SCANS) throw tooMuch(`${scans} scans; at most ${MOST_SCANS} are decoded`);
+      if (scans * pixels > MOST_PIXELS_IN_ALL) {
+        throw tooMuch(`${scans} scans of ${pixels} pixels each; at most ${MOST_PIXELS_IN_ALL} in all are decoded`);
+      }
+    }
+    function countScans(data) {
+      let scans = 0;
+      for (let at = data.indexOf(255, 2); at >= 0 && at + 1 < data.length && scans <= MOST_SCANS; at = data.indexOf(255, at)) {
+        const marker = data[at + 1];
+        if (marker === 255) at += 1;
+        else if (marker <= 1 || marker >= 208 && marker <= 216) at += 2;
+        else if (marker === 217) break;
+        else {
+          if (marker === 218) scans += 1;
+          at += 2 + Math.max(data[at + 2] << 8 | data[at + 3], 2);
+        }
+      }
+      return scans;
+    }
+    function checkParts(data) {
+      const most = MOST_PARTS + Math.floor(data.length / BYTES_OF_A_PART);
+      const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+      let parts = 0;
+      for (let at = 8; at + 12 <= data.length; at += 12 + view.getUint32(at)) {
+        if (++parts > most) throw tooMuch(`more than ${most} parts`);
+      }
+    }
+    function checkFrames(frames, pixels) {
+      if (frames > MOST_FRAMES) throw tooMuch(`more than ${MOST_FRAMES} frames`);
+      if (pixels > MOST_PIXELS_IN_ALL) throw tooMuch(`frames of ${pixels} pixels in all; at most ${MOST_PIXELS_IN_ALL} are decoded`);
+    }
+    function tooMuch(what) {
+      return new ImageError2(`The image has ${what}`, "ERR_IMAGE_TOO_LARGE");
+    }
+    module.exports = { BYTES_OF_A_PART, MOST_FRAMES, MOST_PARTS, MOST_PIXELS_IN_ALL, MOST_SCANS, checkFrames, checkParts, checkScans };
+  }
+});
+
+// node_runner/package/lib/image/gif.js
+var require_gif = __commonJS({
+  "node_runner/package/lib/image/gif.js"(exports, module) {
+    "use strict";
+    var { damaged, tooLarge } = require_errors();
+    var { MOST_FRAMES, checkFrames } = require_structure();
+    function decodeGif(data, maxPixels) {
+      const { shared, frames, width, height } = canvasOf(data);
+      const [frame] = frames;
+      if (width * height > maxPixels) throw tooLarge(width, height, maxPixels);
+      checkFrames(frames.length, frames.reduce((sum, one) => sum + one.width * one.height, 0));
+      if (frame.width === 0 || frame.height === 0) throw damaged("it is empty");
+      const palette = frame.palette ?? shared;
+      if (!palette) throw damaged("its palette is missing");
+      const { bytes } = readBlocks(data, frame.position + 1);
+      const indices = unpack(bytes, data[frame.position], frame.width * frame.height);
+      const pixels = new Uint8ClampedArray(width * height * 3);
+      const rows = frame.interlaced ? interlacedRows(frame.height) : null;
+      for (let row = 0; row < frame.height; row++) {
+        const y = frame.top + (rows ? rows[row] : row);
+        for (let column = 0; column < frame.width; column++) {
+          const index = 3 * indices[row * frame.width + column];
+          const x = frame.left + column;
+          if (index >= palette.length) throw damaged("a colour is outside of its palette");
+          if (y >= height || x >= width || index === 3 * frame.transparent) continue;
+          for (let k = 0; k < 3; k++) pixels[3 * (y * width + x) + k] = palette[index + k];
+        }
+      }
+      return { width, height, pixels };
+    }
+    function canvasOf(data) {
+      if (data.length < 13) throw tooShort();
+      const shared = data[10] & 128 ? readPalette(data, 13, data[10]) : null;
+      const frames = readFrames(data, 13 + (shared?.length ?? 0));
+      const largest = (side) => frames.reduce((most, frame) => Math.max(most, frame[side]), 0);
+      return { shared, frames, width: largest("width"), height: largest("height") };
+    }
+    function readFrames(data, position) {
+      const frames = [];
+      let transparent = -1;
+      try {
+        for (; ; ) {
+          if (position >= data.length) throw tooShort();
+          const kind = data[position++];
+          if (kind === 59) break;
+          if (kind === 44) {
+            const frame = { ...readFrame(data, position), transparent };
+            frames.push(frame);
+            if (frames.length > MOST_FRAMES) break;
+            transparent = -1;
+            position = skipBlocks(data, frame.position + 1);
+          } else if (kind === 33) {
+            if (data[position] === 249 && data[position + 1] === 4) transparent = data[position + 2] & 1 ? data[position + 5] : -1;
+            position = skipBlocks(data, position + 1);
+          } else {
+            throw damaged("it holds an unknown block");
+          }
+        }
+      } catch (error) {
+        if (frames.length === 0) throw error;
+      }
+      if (frames.length === 0) throw damaged("it holds no picture");
+      return frames;
+    }
+    function readFrame(data, position) {
+      if (position + 9 > data.length) throw tooShort();
+      const [left, top, width, height] = [0, 2, 4, 6].map((offset) => data[position + offset] | data[position + offset + 1] << 8);
+      const flags = data[position + 8];
+      const palette = flags & 128 ? readPalette(data, position + 9, flags) : null;
+      return { left, top, width, height, interlaced: (flags & 64) !== 0, palette, position: position + 9 + (palette?.length ?? 0) };
+    }
+    function readPalette(data, position, flags) {
+      const end = position + 3 * (2 << (flags & 7));
+      if (end > data.length) throw tooShort();
+      return data.subarray(position, end);
+    }
+    function skipBlocks(data, position) {
+      while (position < data.length && data[position] !== 0) position += 1 + data[position];
+      if (position >= data.length) throw tooShort();
+      return position + 1;
+    }
+    function readBlocks(data, position) {
+      const bytes = new Uint8Array(data.length - position);
+      let filled = 0;
+      for (; ; ) {
+        if (position >= data.length) throw tooShort();
+        const size = data[position++];
+        if (size === 0) return { bytes: bytes.subarray(0, filled) };
+        if (position + size > data.length) throw tooShort();
+        bytes.set(data.subarray(position, position + size), filled);
+        filled += size;
+        position += size;
+      }
+    }
+    function unpack(bytes, codeSize, count) {
+      if (!(codeSize >= 1 && codeSize <= 8)) throw damaged("its code size is impossible");
+      const out = new Uint8Array(count);
+      const clear = 1 << codeSize;
+      const prefix = new Uint16Array(4096);
+      const suffix = new Uint8Array(4096);
+      const length = new Uint16Array(4096).fill(1, 0, clear);
+      for (let i = 0; i < clear; i++) suffix[i] = i;
+      let next = clear + 2;
+      let width = codeSize + 1;
+      let before = -1;
+      let buffer = 0;
+      let bits = 0;
+      let position = 0;
+      let filled = 0;
+      while (filled < count) {
+        while (bits < width) {
+          if (position >= bytes.length) throw tooShort();
+          buffer |= bytes[position++] << bits;
+          bits += 8;
+        }
+        const code = buffer & (1 << width) - 1;
+        buffer >>>= width;
+        bits -= width;
+        if (code === clear) {
+          next = clear + 2;
+          width = codeSize + 1;
+          before = -1;
+          continue;
+        }
+        if (code === clear + 1) throw tooShort();
+        if (code > next || code === next && before < 0 || code >= clear && before < 0) throw damaged("it holds an impossible code");
+        const known = code < next;
+        const size = known ? length[code] : length[before] + 1;
+        let walk = known ? code : before;
+        let at = filled + (known ? size : size - 1) - 1;
+        for (; at > filled; at--, walk = prefix[walk]) if (at < count) out[at] = suffix[walk];
+        const firstLetter = suffix[walk];
+        out[filled] = firstLetter;
+        if (!known && filled + size - 1 < count) out[filled + size - 1] = firstLetter;
+        filled += size;
+        if (before >= 0 && next < 4096) {
+          prefix[next] = before;
+          suffix[next] = firstLetter;
+          length[next] = length[before] + 1;
+          next++;
+          if (next === 1 << width && width < 12) width++;
+        }
+        before = code;
+      }
+      return out;
+    }
+    function interlacedRows(height) {
+      const rows = [];
+      for (const [start, step] of [[0, 8], [4, 8], [2, 4], [1, 2]]) {
+        for (let y = start; y < height; y += step) rows.push(y);
+      }
+      return rows;
+    }
+    function tooShort() {
+      return damaged("the file ends too early");
+    }
+    module.exports = { canvasOf, decodeGif };
+  }
+});
+
+// node_runner/package/lib/image/jpeg/bits.js
+var require_bits = __commonJS({
+  "node_runner/package/lib/image/jpeg/bits.js"(exports, module) {
+    "use strict";
+    var { damaged } = require_errors();
+    var LOOKAHEAD = 9;
+    function huffmanTable(counts, symbols) {
+      const lookup = new Uint16Array(1 << LOOKAHEAD);
+      const largest = new Int32Array(18).fill(-1);
+      const offset = new Int32Array(18);
+      let code = 0;
+      let index = 0;
+      for (let length = 1; length <= 16; length++) {
+        const count = counts[length - 1];
+        if (code + count > 1 << length) throw damaged("it holds an impossible Huffman table");
+        offset[length] = index - code;
+        for (let i = 0; i < count; i++, code++, index++) {
+          if (length > LOOKAHEAD) continue;
+          const spare = LOOKAHEAD - length;
+          lookup.fill(length << 8 | symbols[index], code << spare, code + 1 << spare);
+        }
+        if (count > 0) largest[length] = code - 1;
+        code <<= 1;
+      }
+      largest[17] = 2147483647;
+      return { lookup, largest, offset, symbols };
+    }
+    var BitReader = class {
+      /**
+       * @param {Uint8Array} data
+       * @param {number} position
+       */
+      constructor(data, position) {
+        this.data = data;
+        this.position = position;
+        this.buffer = 0;
+        this.count = 0;
+        this.marker = 0;
+        this.exhausted = false;
+      }
+      fill() {
+        const { data } = this;
+        while (this.count <= 24 && this.marker === 0) {
+          if (this.position >= data.length) throw damaged("the file ends too early");
+          const byte = data[this.position++];
+          if (byte === 255) {
+            let next = 255;
+            while (next === 255) {
+              if (this.position >= data.length) throw damaged("the file ends too early");
+              next = data[this.position++];
+            }
+            if (next !== 0) {
+              this.marker = next;
+              return;
+            }
+          }
+          this.buffer = this.buffer << 8 | byte;
+          this.count += 8;
+        }
+      }
+      /** @param {number} bits at most 16 */
+      need(bits) {
+        if (this.count >= bits) return;
+        this.fill();
+        if (this.count >= bits) return;
+        this.exhausted = true;
+        this.buffer <<= 25 - this.count;
+        this.count = 25;
+      }
+      /**
+       * @param {number} bits 1 to 16
+       * @returns {number}
+       */
+      read(bits) {
+        if (this.count < bits) this.need(bits);
+        this.count -= bits;
+        return this.buffer >>> this.count & (1 << bits) - 1;
+      }
+      /**
+       * A signed number of the given size: T.81, table F.1 and figure F.12.
+       *
+       * @param {number} bits 1 to 15
+       * @returns {number}
+       */
+      readSigned(bits) {
+        const value = this.read(bits);
+        return value < 1 << bits - 1 ? value - (1 << bits) + 1 : value;
+      }
+      /**
+       * @param {HuffmanTable} table
+       * @returns {number} the next symbol; 0 for an impossible code, as in libjpeg
+       */
+      symbol(table) {
+        if (this.count < 16) this.fill();
+        const { count } = this;
+        const ahead = count >= LOOKAHEAD ? this.buffer >>> count - LOOKAHEAD : this.buffer << LOOKAHEAD - count;
+        const entry = table.lookup[ahead & (1 << LOOKAHEAD) - 1];
+        const length = entry >> 8;
+        if (length !== 0 && length <= count) {
+          this.count -= length;
+          return entry & 255;
+        }
+        return this.longSymbol(table);
+      }
+      /**
+       * @param {HuffmanTable} table
+       * @returns {number}
+       */
+      longSymbol(table) {
+        let length = 1;
+        let code = this.read(1);
+        while (length <= 16 && code > table.largest[length]) {
+          code = code << 1 | this.read(1);
+          length++;
+        }
+        return length > 16 ? 0 : table.symbols[code + table.offset[length] & 255];
+      }
+      /** Forgets the bits that are left before a restart marker. */
+      discard() {
+        this.buffer = 0;
+        this.count = 0;
+      }
+    };
+    module.exports = { BitReader, huffmanTable };
+  }
+});
+
+// node_runner/package/lib/image/jpeg/upsample.js
+var require_upsample = __commonJS({
+  "node_runner/package/lib/image/jpeg/upsample.js"(exports, module) {
+    "use strict";
+    var { damaged } = require_errors();
+    function rowReader(frame, component) {
+      const { plane, stride } = component;
+      const across = frame.maxH / component.h;
+      const down = frame.maxV / component.v;
+      if (!Number.isInteger(across) || !Number.isInteger(down)) throw damaged("its colour sampling is not supported");
+      const width = Math.ceil(frame.width * component.h / frame.maxH);
+      const height = Math.ceil(frame.height * component.v / frame.maxV);
+      const { width: full } = frame;
+      const inside = (y) => Math.min(Math.max(y, 0), height - 1) * stride;
+      if (across === 1 && down === 1) {
+        return (y, out) => out.set(plane.subarray(y * stride, y * stride + full));
+      }
+      if (across === 2 && down === 1 && width > 2) {
+        const row = new Uint8Array(2 * width);
+        return (y, out) => {
+          const at = y * stride;
+          for (let x = 0; x < width; x++) {
+            const value = plane[at + x];
+            row[2 * x] = x === 0 ? value : 3 * value + plane[at + x - 1] + 1 >> 2;
+            row[2 * x + 1] = x === width - 1 ? value : 3 * value + plane[at + x + 1] + 2 >> 2;
+          }
+          out.set(row.subarray(0, full));
+        };
+      }
+      if (across === 1 && down === 2) {
+        return (y, out) => {
+          const near = inside(y >> 1);
+          const far = inside((y >> 1) + (y & 1 ? 1 : -1));
+          const bias = y & 1 ? 2 : 1;
+          for (let x = 0; x < full; x++) out[x] = 3 * plane[near + x] + plane[far + x] + bias >> 2;
+        };
+      }
+      if (across === 2 && down === 2 && width > 2) {
+        const row = new Uint8Array(2 * width);
+        return (y, out) => {
+          const near = inside(y >> 1);
+          const far = inside((y >> 1) + (y & 1 ? 1 : -1));
+          let before = 0;
+          let value = 3 * plane[near] + plane[far];
+          for (let x = 0; x < width; x++) {
+            const after = 3 * plane[near + x + 1] + plane[far + x + 1];
+            row[2 * x] = x === 0 ? 4 * value + 8 >> 4 : 3 * value + before + 8 >> 4;
+            row[2 * x + 1] = x === width - 1 ? 4 * value + 7 >> 4 : 3 * value + after + 7 >> 4;
+            before = value;
+            value = after;
+          }
+          out.set(row.subarray(0, full));
+        };
+      }
+      return (y, out) => {
+        const at = Math.floor(y / down) * stride;
+        for (let x = 0; x < full; x++) out[x] = plane[at + Math.floor(x / across)];
+      };
+    }
+    module.exports = { rowReader };
+  }
+});
+
+// node_runner/package/lib/image/jpeg/colour.js
+var require_colour = __commonJS({
+  "node_runner/package/lib/image/jpeg/colour.js"(exports, module) {
+    "use strict";
+    var { damaged } = require_errors();
+    var { rowReader } = require_upsample();
+    var RED_OF_CR = new Int16Array(256);
+    var BLUE_OF_CB = new Int16Array(256);
+    var GREEN_OF_CR = new Int32Array(256);
+    var GREEN_OF_CB = new Int32Array(256);
+    for (let value = 0; value < 256; value++) {
+      const centred = value - 128;
+      RED_OF_CR[value] = 91881 * centred + 32768 >> 16;
+      BLUE_OF_CB[value] = 116130 * centred + 32768 >> 16;
+      GREEN_OF_CR[value] = -46802 * centred;
+      GREEN_OF_CB[value] = -22554 * centred + 32768;
+    }
+    function colourSpace(frame) {
+      const ids = frame.components.map((component) => component.id).join();
+      switch (frame.components.length) {
+        case 1:
+          return "grey";
+        case 3:
+          if (frame.jfif) return "ycc";
+          if (frame.adobe !== null) return frame.adobe === 0 ? "rgb" : "ycc";
+          return ids === "82,71,66" ? "rgb" : "ycc";
+        case 4:
+          return frame.adobe === null || frame.adobe === 0 ? "cmyk" : "ycck";
+        default:
+          throw damaged(`it has ${frame.components.length} colour components`);
+      }
+    }
+    function toRgb(frame) {
+      const { width, height } = frame;
+      const space = colourSpace(frame);
+      const pixels = new Uint8ClampedArray(width * height * 3);
+      const readers = frame.components.map((component) => rowReader(frame, component));
+      const rows = readers.map(() => new Uint8Array(width));
+      for (let y = 0; y < height; y++) {
+        for (let i = 0; i < readers.length; i++) readers[i](y, rows[i]);
+        convertRow(space, rows, pixels, y * width * 3, frame.adobe !== null);
+      }
+      return pixels;
+    }
+    function convertRow(space, [first, second, third, fourth], pixels, at, inverted) {
+      const width = first.length;
+      if (space === "grey") {
+        for (let x = 0; x < width; x++, at += 3) pixels[at] = pixels[at + 1] = pixels[at + 2] = first[x];
+        return;
+      }
+      if (space === "rgb" || space === "cmyk") {
+        for (let x = 0; x < width; x++, at += 3) {
+          pixels[at] = first[x];
+          pixels[at + 1] = second[x];
+          pixels[at + 2] = third[x];
+        }
+      } else {
+        for (let x = 0; x < width; x++, at += 3) {
+          const luma = first[x];
+          pixels[at] = luma + RED_OF_CR[third[x]];
+          pixels[at + 1] = luma + (GREEN_OF_CB[second[x]] + GREEN_OF_CR[third[x]] >> 16);
+          pixels[at + 2] = luma + BLUE_OF_CB[second[x]];
+        }
+      }
+      if (fourth) applyBlack(pixels, at - 3 * width, fourth, space === "ycck", inverted);
+    }
+    function applyBlack(pixels, at, black, complement, inverted) {
+      for (let x = 0; x < black.length; x++) {
+        const light = inverted ? black[x] : 255 - black[x];
+        for (let end = at + 3; at < end; at++) {
+          const stored = complement ? 255 - pixels[at] : pixels[at];
+          pixels[at] = Math.floor((inverted ? stored : 255 - stored) * light / 255);
+        }
+      }
+    }
+    module.exports = { toRgb };
+  }
+});
+
+// node_runner/package/lib/image/jpeg/frame.js
+var require_frame = __commonJS({
+  "node_runner/package/lib/image/jpeg/frame.js"(exports, module) {
+    "use strict";
+    var { ImageError: ImageError2, damaged, tooLarge } = require_errors();
+    function readFrame(marker, body, maxPixels) {
+      if (![192, 193, 194].includes(marker)) {
+        throw new ImageError2("The image is a JPEG of a rare kind (lossless, hierarchical or arithmetic) that is not decoded", "ERR_IMAGE_FORMAT");
+      }
+      const count = body[5];
+      if (body.length < 6 || body.length !== 6 + 3 * count) throw damaged("its frame header has a wrong length");
+      if (body[0] !== 8) throw new ImageError2(`The image is a JPEG with ${body[0]} bits, which is not decoded`, "ERR_IMAGE_FORMAT");
+      const height = body[1] << 8 | body[2];
+      const width = body[3] << 8 | body[4];
+      if (height === 0 || width === 0) throw damaged("it is empty");
+      if (width * height > maxPixels) throw tooLarge(width, height, maxPixels);
+      if (![1, 3, 4].includes(count)) throw damaged(`it has ${count} colour components`);
+      const sampling = Array.from({ length: count }, (_, i) => body.subarray(6 + 3 * i, 9 + 3 * i));
+      if (sampling.some(([, factors]) => !inRange(factors >> 4) || !inRange(factors & 15))) throw damaged("its colour sampling is impossible");
+      const maxH = Math.max(...sampling.map(([, factors]) => factors >> 4));
+      const maxV = Math.max(...sampling.map(([, factors]) => factors & 15));
+      const unitsAcross = Math.ceil(width / (8 * maxH));
+      const unitsDown = Math.ceil(height / (8 * maxV));
+      const progressive = marker === 194;
+      const components = sampling.map(([id, factors, table]) => {
+        const h = factors >> 4;
+        const v = factors & 15;
+        const blockStride = unitsAcross * h;
+        const blocks = blockStride * unitsDown * v;
+        return {
+          id,
+          h,
+          v,
+          table,
+          factors: null,
+          blocksAcross: Math.ceil(width * h / (8 * maxH)),
+          blocksDown: Math.ceil(height * v / (8 * maxV)),
+          blockStride,
+          stride: 8 * blockStride,
+          plane: new Uint8ClampedArray(64 * blocks),
+          coefficients: progressive ? new Int16Array(64 * blocks) : null
+        };
+      });
+      return { width, height, progressive, components, maxH, maxV, unitsAcross, unitsDown, jfif: false, adobe: null };
+    }
+    function inRange(factor) {
+      return factor >= 1 && factor <= 4;
+    }
+    module.exports = { readFrame };
+  }
+});
+
+// node_runner/package/lib/image/jpeg/idct.js
+var require_idct = __commonJS({
+  "node_runner/package/lib/image/jpeg/idct.js"(exports, module) {
+    "use strict";
+    var SCALE_BITS = 2;
+    var AAN_SCALES = [];
+    for (let row = 0; row < 8; row++) {
+      for (let column = 0; column < 8; column++) {
+        const factor = (k) => k === 0 ? 1 : Math.cos(k * Math.PI / 16) * Math.SQRT2;
+        AAN_SCALES.push(Math.round(16384 * factor(row) * factor(column)));
+      }
+    }
+    function multipliers(quantization) {
+      const shift = 14 - SCALE_BITS;
+      return Int16Array.from(quantization, (step, index) => step * AAN_SCALES[index] + (1 << shift - 1) >> shift);
+    }
+    var work = new Int16Array(64);
+    function inverse(coefficients, start, factors, samples, at, stride) {
+      for (let column = 0; column < 8; column++) {
+        const c = start + column;
+        const in0 = coefficients[c] * factors[column] << 16 >> 16;
+        if ((coefficients[c + 8] | coefficients[c + 16] | coefficients[c + 24] | coefficients[c + 32] | coefficients[c + 40] | coefficients[c + 48] | coefficients[c + 56]) === 0) {
+          for (let row = column; row < 64; row += 8) work[row] = in0;
+          continue;
+        }
+        const in1 = coefficients[c + 8] * factors[column + 8] << 16 >> 16;
+        const in2 = coefficients[c + 16] * factors[column + 16] << 16 >> 16;
+        const in3 = coefficients[c + 24] * factors[column + 24] << 16 >> 16;
+        const in4 = coefficients[c + 32] * factors[column + 32] << 16 >> 16;
+        const in5 = coefficients[c + 40] * factors[column + 40] << 16 >> 16;
+        const in6 = coefficients[c + 48] * factors[column + 48] << 16 >> 16;
+        const in7 = coefficients[c + 56] * factors[column + 56] << 16 >> 16;
+        const even10 = in0 + in4;
+        const even11 = in0 - in4;
+        const even13 = in2 + in6;
+        const even12 = ((in2 - in6 << 18 >> 16) * 23168 >> 16) - even13;
+        const even0 = even10 + even13;
+        const even3 = even10 - even13;
+        const even1 = even11 + even12;
+        const even2 = even11 - even12;
+        const z13 = in5 + in3;
+        const z10 = in5 - in3;
+        const z11 = in1 + in7;
+        const z12 = in1 - in7;
+        const odd7 = z11 + z13;
+        const z5 = (z10 + z12 << 18 >> 16) * 30272 >> 16;
+        const odd6 = ((z10 << 18 >> 16) * -26432 >> 16) - z10 + z5 - odd7;
+        const odd5 = ((z11 - z13 << 18 >> 16) * 23168 >> 16) - odd6;
+        const odd4 = ((z12 << 18 >> 16) * 17728 >> 16) - z5 + odd5;
+        work[column] = even0 + odd7;
+        work[column + 56] = even0 - odd7;
+        work[column + 8] = even1 + odd6;
+        work[column + 48] = even1 - odd6;
+        work[column + 16] = even2 + odd5;
+        work[column + 40] = even2 - odd5;
+        work[column + 32] = even3 + odd4;
+        work[column + 24] = even3 - odd4;
+      }
+      for (let row = 0; row < 64; row += 8, at += stride) {
+        const in0 = work[row];
+        const in1 = work[row + 1];
+        const in2 = work[row + 2];
+        const in3 = work[row + 3];
+        const in4 = work[row + 4];
+        const in5 = work[row + 5];
+        const in6 = work[row + 6];
+        const in7 = work[row + 7];
+        const even10 = in0 + in4;
+        const even11 = in0 - in4;
+        const even13 = in2 + in6;
+        const even12 = ((in2 - in6 << 18 >> 16) * 23168 >> 16) - even13;
+        const even0 = even10 + even13;
+        const even3 = even10 - even13;
+        const even1 = even11 + even12;
+        const even2 = even11 - even12;
+        const z13 = in5 + in3;
+        const z10 = in5 - in3;
+        const z11 = in1 + in7;
+        const z12 = in1 - in7;
+        const odd7 = z11 + z13;
+        const z5 = (z10 + z12 << 18 >> 16) * 30272 >> 16;
+        const odd6 = ((z10 << 18 >> 16) * -26432 >> 16) - z10 + z5 - odd7;
+        const odd5 = ((z11 - z13 << 18 >> 16) * 23168 >> 16) - odd6;
+        const odd4 = ((z12 << 18 >> 16) * 17728 >> 16) - z5 + odd5;
+        samples[at] = (even0 + odd7 << 16 >> 21) + 128;
+        samples[at + 7] = (even0 - odd7 << 16 >> 21) + 128;
+        samples[at + 1] = (even1 + odd6 << 16 >> 21) + 128;
+        samples[at + 6] = (even1 - odd6 << 16 >> 21) + 128;
+        samples[at + 2] = (even2 + odd5 << 16 >> 21) + 128;
+        samples[at + 5] = (even2 - odd5 << 16 >> 21) + 128;
+        samples[at + 4] = (even3 + odd4 << 16 >> 21) + 128;
+        samples[at + 3] = (even3 - odd4 << 16 >> 21) + 128;
+      }
+    }
+    module.exports = { inverse, multipliers };
+  }
+});
+
+// node_runner/package/lib/image/jpeg/scan.js
+var require_scan = __commonJS({
+  "node_runner/package/lib/image/jpeg/scan.js"(exports, module) {
+    "use strict";
+    var { damaged } = require_errors();
+    var { BitReader } = require_bits();
+    var { inverse } = require_idct();
+    var NATURAL = new Uint8Array(80).fill(63);
+    for (let index = 0, sum = 0; sum < 15; sum++) {
+      for (let i = Math.max(0, sum - 7); i <= Math.min(sum, 7); i++) {
+        const row = sum % 2 === 0 ? sum - i : i;
+        NATURAL[index++] = row * 8 + (sum - row);
+      }
+    }
+    function decodeScan(frame, scan, data, position) {
+      const bits = new BitReader(data, position);
+      const decode = blockDecoder(frame, scan, bits);
+      const alone = scan.parts.length === 1;
+      const [{ component }] = scan.parts;
+      const across = alone ? component.blocksAcross : frame.unitsAcross;
+      const down = alone ? component.blocksDown : frame.unitsDown;
+      let left = scan.restartInterval;
+      let next = 0;
+      for (let y = 0; y < down; y++) {
+        for (let x = 0; x < across; x++) {
+          if (scan.restartInterval > 0 && left-- === 0) {
+            restart(bits, next);
+            next = next + 1 & 7;
+            left = scan.restartInterval - 1;
+            decode.reset();
+          }
+          if (alone) {
+            decode.block(scan.parts[0], y * component.blockStride + x, bits.exhausted);
+            continue;
+          }
+          const skip = bits.exhausted;
+          for (const part of scan.parts) {
+            const { h, v, blockStride } = part.component;
+            for (let row = y * v; row < (y + 1) * v; row++) {
+              for (let column = x * h; column < (x + 1) * h; column++) decode.block(part, row * blockStride + column, skip);
+            }
+          }
+        }
+      }
+      return { position: bits.position, marker: bits.marker };
+    }
+    function blockDecoder(frame, scan, bits) {
+      const resetPredictions = () => scan.parts.forEach((part) => part.prediction = 0);
+      resetPredictions();
+      if (!frame.progressive) return { block: sequentialBlock(bits), reset: resetPredictions };
+      if (scan.first === 0) {
+        const refine = scan.high !== 0;
+        return { block: refine ? dcRefinement(scan, bits) : dcFirst(scan, bits), reset: resetPredictions };
+      }
+      return scan.high === 0 ? acFirst(scan, bits) : acRefinement(scan, bits);
+    }
+    function sequentialBlock(bits) {
+      const block = new Int16Array(64);
+      return (part, index, skip) => {
+        const { component } = part;
+        const { blockStride, stride, plane } = component;
+        block.fill(0);
+        if (!skip) {
+          const ac = table(part.ac);
+          const size = bits.symbol(table(part.dc));
+          if (size) part.prediction += bits.readSigned(size);
+          block[0] = part.prediction;
+          for (let k = 1; k < 64; k++) {
+            const symbol = bits.symbol(ac);
+            const run = symbol >> 4;
+            if (symbol & 15) {
+              k += run;
+              block[NATURAL[k]] = bits.readSigned(symbol & 15);
+            } else {
+              if (run !== 15) break;
+              k += 15;
+            }
+          }
+        }
+        const row = Math.floor(index / blockStride);
+        const at = row * 8 * stride + (index - row * blockStride) * 8;
+        inverse(
+          block,
+          0,
+          /** @type {Int16Array} */
+          component.factors,
+          plane,
+          at,
+          stride
+        );
+      };
+    }
+    function dcFirst(scan, bits) {
+      return (part, index, skip) => {
+        if (skip) return;
+        const size = bits.symbol(table(part.dc));
+        if (size) part.prediction += bits.readSigned(size);
+        coefficients(part)[64 * index] = part.prediction << scan.low;
+      };
+    }
+    function dcRefinement(scan, bits) {
+      return (part, index) => {
+        if (bits.read(1)) coefficients(part)[64 * index] |= 1 << scan.low;
+      };
+    }
+    function acFirst(scan, bits) {
+      let emptyBlocks = 0;
+      return {
+        reset: () => emptyBlocks = 0,
+        block(part, index, skip) {
+          if (skip) return;
+          if (emptyBlocks > 0) {
+            emptyBlocks--;
+            return;
+          }
+          const stored = coefficients(part);
+          const ac = table(part.ac);
+          for (let k = scan.first; k <= scan.last; k++) {
+            const symbol = bits.symbol(ac);
+            const run = symbol >> 4;
+            if (symbol & 15) {
+              k += run;
+              stored[64 * index + NATURAL[k]] = bits.readSigned(symbol & 15) << scan.low;
+            } else if (run === 15) {
+              k += 15;
+            } else {
+              emptyBlocks = (1 << run) - 1;
+              if (run) emptyBlocks += bits.read(run);
+              break;
+            }
+          }
+        }
+      };
+    }
+    function acRefinement(scan, bits) {
+      const plus = 1 << scan.low;
+      const minus = -1 << scan.low;
+      let emptyBlocks = 0;
+      const correct = (stored, at) => {
+        if (bits.read(1) && (stored[at] & plus) === 0) stored[at] += stored[at] >= 0 ? plus : minus;
+      };
+      return {
+        reset: () => emptyBlocks = 0,
+        block(part, index, skip) {
+          if (skip) return;
+          const stored = coefficients(part);
+          const ac = table(part.ac);
+          const start = 64 * index;
+          let k = scan.first;
+          if (emptyBlocks === 0) {
+            for (; k <= scan.last; k++) {
+              const symbol = bits.symbol(ac);
+              let run = symbol >> 4;
+              let value = 0;
+              if (symbol & 15) {
+                value = bits.read(1) ? plus : minus;
+              } else if (run !== 15) {
+                emptyBlocks = 1 << run;
+                if (run) emptyBlocks += bits.read(run);
+                break;
+              }
+              for (; k <= scan.last; k++) {
+                const at = start + NATURAL[k];
+                if (stored[at] !== 0) correct(stored, at);
+                else if (--run < 0) break;
+              }
+              if (value) stored[start + NATURAL[k]] = value;
+            }
+          }
+          if (emptyBlocks > 0) {
+            for (; k <= scan.last; k++) {
+              const at = start + NATURAL[k];
+              if (stored[at] !== 0) correct(stored, at);
+            }
+            emptyBlocks--;
+          }
+        }
+      };
+    }
+    function restart(bits, expected) {
+      bits.discard();
+      let { marker } = bits;
+      for (; ; ) {
+        if (marker === 0) marker = nextMarker(bits);
+        if (marker === 208 + expected) break;
+        const isRestart = marker >= 208 && marker <= 215;
+        const ahead = marker - 208 - expected & 7;
+        if (marker >= 192 && (!isRestart || ahead === 1 || ahead === 2)) {
+          bits.marker = marker;
+          return;
+        }
+        if (isRestart && ahead !== 6 && ahead !== 7) break;
+        marker = 0;
+      }
+      bits.marker = 0;
+      bits.exhausted = false;
+    }
+    function nextMarker(bits) {
+      const { data } = bits;
+      while (bits.position + 1 < data.length) {
+        const found = data[bits.position] === 255 && data[bits.position + 1] !== 0 && data[bits.position + 1] !== 255;
+        bits.position += found ? 2 : 1;
+        if (found) return data[bits.position - 1];
+      }
+      throw damaged("the file ends too early");
+    }
+    function table(found) {
+      if (!found) throw damaged("it names a Huffman table that it does not hold");
+      return found;
+    }
+    function coefficients(part) {
+      return (
+        /** @type {Int16Array} */
+        part.component.coefficients
+      );
+    }
+    module.exports = { decodeScan, NATURAL };
+  }
+});
+
+// node_runner/package/lib/image/jpeg/index.js
+var require_jpeg = __commonJS({
+  "node_runner/package/lib/image/jpeg/index.js"(exports, module) {
+    "use strict";
+    var { damaged } = require_errors();
+    var { huffmanTable } = require_bits();
+    var { toRgb } = require_colour();
+    var { readFrame } = require_frame();
+    var { inverse, multipliers } = require_idct();
+    var { decodeScan, NATURAL } = require_scan();
+    function decodeJpeg(data, maxPixels) {
+      const state = {
+        data,
+        maxPixels,
+        frame: null,
+        quantization: [],
+        dc: [],
+        ac: [],
+        restartInterval: 0,
+        jfif: false,
+        adobe: null
+      };
+      let position = 2;
+      let marker = 0;
+      let scanned = false;
+      for (; ; ) {
+        if (marker === 0) ({ position, marker } = findMarker(data, position));
+        if (marker === 217) break;
+        if (marker === 1 || marker >= 208 && marker <= 215) {
+          marker = 0;
+          continue;
+        }
+        if (marker === 216) throw damaged("a second image begins inside of it");
+        const end = position + word(data, position);
+        if (end < position + 2 || end > data.length) throw damaged("the file ends too early");
+        const body = data.subarray(position + 2, end);
+        position = end;
+        if (marker === 218) {
+          ({ position, marker } = decodeScan(frameOf(state), readScan(state, body), data, position));
+          scanned = true;
+          continue;
+        }
+        readSegment(state, marker, body);
+        marker = 0;
+      }
+      if (!scanned) throw damaged("it holds no pixels");
+      const frame = frameOf(state);
+      if (frame.progressive) transformAll(frame);
+      frame.jfif = state.jfif;
+      frame.adobe = state.adobe;
+      return { width: frame.width, height: frame.height, pixels: toRgb(frame) };
+    }
+    function readSegment(state, marker, body) {
+      if (marker === 219) readQuantization(state, body);
+      else if (marker === 196) readHuffman(state, body);
+      else if (marker === 221) {
+        if (body.length !== 2) throw damaged("a restart interval has a wrong length");
+        state.restartInterval = word(body, 0);
+      } else if (marker === 224) state.jfif ||= body.length >= 14 && text(body, 0, 5) === "JFIF\0";
+      else if (marker === 238) {
+        if (body.length >= 12 && text(body, 0, 5) === "Adobe") state.adobe = body[11];
+      } else if (marker >= 192 && marker <= 207 && marker !== 200 && marker !== 204) {
+        if (state.frame) throw damaged("it has two frame headers");
+        state.frame = readFrame(marker, body, state.maxPixels);
+      } else if (marker === 220 || marker >= 224 && marker <= 239 || marker === 254) {
+        return;
+      } else if (marker !== 204) {
+        throw damaged(`it holds the unknown marker 0x${marker.toString(16)}`);
+      }
+    }
+    function readQuantization(state, body) {
+      let position = 0;
+      while (position < body.length) {
+        const wide = body[position] >> 4 !== 0;
+        const number = body[position] & 15;
+        position += 1;
+        if (number > 3) throw damaged("a quantization table has an impossible number");
+        if (position + (wide ? 128 : 64) > body.length) throw damaged("a quantization table is incomplete");
+        const steps = new Uint16Array(64);
+        for (let i = 0; i < 64; i++) {
+          steps[NATURAL[i]] = wide ? word(body, position) : body[position];
+          position += wide ? 2 : 1;
+        }
+        state.quantization[number] = steps;
+      }
+    }
+    function readHuffman(state, body) {
+      let position = 0;
+      while (position < body.length) {
+        const kind = body[position];
+        const counts = body.subarray(position + 1, position + 17);
+        const total = counts.reduce((sum, count) => sum + count, 0);
+        position += 17;
+        if (counts.length < 16 || total > 256 || position + total > body.length) throw damaged("a Huffman table is incomplete");
+        if ((kind & 239) > 3) throw damaged("a Huffman table has an impossible number");
+        const symbols = new Uint8Array(256);
+        symbols.set(body.subarray(position, position + total));
+        position += total;
+        const isAc = (kind & 16) !== 0;
+        if (!isAc && symbols.some((symbol) => symbol > 15)) throw damaged("it holds an impossible Huffman table");
+        (isAc ? state.ac : state.dc)[kind & 3] = huffmanTable(counts, symbols);
+      }
+    }
+    function readScan(state, body) {
+      const frame = frameOf(state);
+      const count = body[0];
+      if (!(count >= 1 && count <= 4) || body.length !== 4 + 2 * count) throw damaged("a scan header has a wrong length");
+      const parts = Array.from({ length: count }, (_, i) => {
+        const component = frame.components.find(({ id }) => id === body[1 + 2 * i]);
+        if (!component) throw damaged("a scan names a colour component that does not exist");
+        const tables = body[2 + 2 * i];
+        return { component, dc: state.dc[tables >> 4], ac: state.ac[tables & 15], prediction: 0 };
+      });
+      if (new Set(parts.map(({ component }) => component)).size !== count) throw damaged("a scan names a colour component twice");
+      if (count > 1 && parts.reduce((sum, { component: { h, v } }) => sum + h * v, 0) > 10) throw damaged("its colour sampling is impossible");
+      const [first, last, bits] = body.subarray(1 + 2 * count);
+      const scan = { parts, first, last, high: bits >> 4, low: bits & 15, restartInterval: state.restartInterval };
+      if (frame.progressive && !isPossible(scan)) throw damaged("a scan has impossible parameters");
+      for (const { component } of parts) {
+        if (component.factors) continue;
+        const steps = state.quantization[component.table];
+        if (!steps) throw damaged("it names a quantization table that it does not hold");
+        component.factors = multipliers(steps);
+      }
+      return scan;
+    }
+    function isPossible({ parts, first, last, high, low }) {
+      const isDc = first === 0;
+      if (isDc ? last !== 0 : parts.length !== 1 || last < first || last > 63) return false;
+      return low <= 13 && (high === 0 || low === high - 1);
+    }
+    function transformAll(frame) {
+      for (const { coefficients, factors, blockStride, stride, plane } of frame.components) {
+        if (!coefficients || !factors) throw damaged("a colour component is missing");
+        const blocks = coefficients.length / 64;
+        for (let index = 0; index < blocks; index++) {
+          const row = Math.floor(index / blockStride);
+          inverse(coefficients, 64 * index, factors, plane, row * 8 * stride + (index - row * blockStride) * 8, stride);
+        }
+      }
+    }
+    function findMarker(data, position) {
+      for (; position + 1 < data.length; position++) {
+        if (data[position] === 255 && data[position + 1] !== 0 && data[position + 1] !== 255) {
+          return { position: position + 2, marker: data[position + 1] };
+        }
+      }
+      throw damaged("the file ends too early");
+    }
+    function frameOf(state) {
+      if (!state.frame) throw damaged("it has no frame header");
+      return state.frame;
+    }
+    function word(data, position) {
+      return data[position] << 8 | data[position + 1];
+    }
+    function text(data, start, end) {
+      return String.fromCharCode(...data.subarray(start, end));
+    }
+    module.exports = { decodeJpeg };
+  }
+});
+
+// node_runner/package/lib/image/inflate.js
+var require_inflate = __commonJS({
+  "node_runner/package/lib/image/inflate.js"(exports, module) {
+    "use strict";
+    var { damaged } = require_errors();
+    async function inflate(parts, size) {
+      const out = new Uint8Array(size);
+      let filled = 0;
+      const stream = new DecompressionStream("deflate");
+      const writer = stream.writable.getWriter();
+      const reader = stream.readable.getReader();
+      const written = (async () => {
+        for (const part of parts) await writer.write(
+          /** @type {any} */
+          part
+        );
+        await writer.close();
+      })().catch(() => {
+      });
+      try {
+        while (filled < size) {
+          const { value, done } = await reader.read();
+          if (done) break;
+          const chunk = value.subarray(0, size - filled);
+          out.set(chunk, filled);
+          filled += chunk.length;
+        }
+      } catch {
+        throw damaged("its compressed data cannot be read");
+      } finally {
+        reader.cancel().catch(() => {
+        });
+        writer.abort().catch(() => {
+        });
+        await written;
+      }
+      if (filled < size) throw damaged("its compressed data end too early");
+      return out;
+    }
+    module.exports = { inflate };
+  }
+});
+
+// node_runner/package/lib/image/png.js
+var require_png = __commonJS({
+  "node_runner/package/lib/image/png.js"(exports, module) {
+    "use strict";
+    var { damaged, tooLarge } = require_errors();
+    var { ascii } = require_format();
+    var { inflate } = require_inflate();
+    var COLOUR_TYPES = { 0: [1, [1, 2, 4, 8, 16]], 2: [3, [8, 16]], 3: [1, [1, 2, 4, 8]], 4: [2, [8, 16]], 6: [4, [8, 16]] };
+    var ADAM7 = [
+      [0, 0, 8, 8],
+      [4, 0, 8, 8],
+      [0, 4, 4, 8],
+      [2, 0, 4, 4],
+      [0, 2, 2, 4],
+      [1, 0, 2, 2],
+      [0, 1, 1, 2]
+    ];
+    var CRC_TABLE = new Int32Array(256);
+    for (let n = 0; n < 256; n++) {
+      let value = n;
+      for (let k = 0; k < 8; k++) value = value & 1 ? 3988292384 ^ value >>> 1 : value >>> 1;
+      CRC_TABLE[n] = value;
+    }
+    async function decodePng(data, maxPixels) {
+      const { header, palette, parts } = readChunks(data);
+      const view = new DataView(header.buffer, header.byteOffset, 13);
+      const [width, height] = [view.getUint32(0), view.getUint32(4)];
+      const [depth, type, compression, filter, interlace] = header.subarray(8);
+      if (width === 0 || height === 0 || width > 2147483647 || height > 2147483647) throw damaged("its size is impossible");
+      if (width * height > maxPixels) throw tooLarge(width, height, maxPixels);
+      const [samples, depths] = COLOUR_TYPES[type] ?? [0, []];
+      if (!depths.includes(depth) || compression !== 0 || filter !== 0 || interlace > 1) throw damaged("its PNG header is impossible");
+      if (type === 3 && !palette) throw damaged("its palette is missing");
+      const bits = samples * depth;
+      const passes = (interlace ? ADAM7 : [[0, 0, 1, 1]]).map(([x, y, dx, dy]) => ({ x, y, dx, dy, width: Math.ceil((width - x) / dx), height: Math.ceil((height - y) / dy) })).filter((pass) => pass.width > 0 && pass.height > 0);
+      const lengths = passes.map((pass) => pass.height * (1 + Math.ceil(pass.width * bits / 8)));
+      const raw = await inflate(parts, lengths.reduce((sum, length) => sum + length, 0));
+      const pixels = new Uint8ClampedArray(width * height * 3);
+      let start = 0;
+      passes.forEach((pass, index) => {
+        const stride = Math.ceil(pass.width * bits / 8);
+        unfilter(raw, start, pass.height, stride, Math.max(bits >> 3, 1));
+        for (let row = 0; row < pass.height; row++) {
+          const line = raw.subarray(start + row * (stride + 1) + 1, start + (row + 1) * (stride + 1));
+          const at = 3 * ((pass.y + row * pass.dy) * width + pass.x);
+          writeRow(line, pass.width, { type, depth, samples, palette }, pixels, at, 3 * pass.dx);
+        }
+        start += lengths[index];
+      });
+      return { width, height, pixels };
+    }
+    function readChunks(data) {
+      const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+      let header = null;
+      let palette = null;
+      const parts = [];
+      for (let position = 8; ; ) {
+        if (position + 12 > data.length) throw damaged("the file ends too early");
+        const length = view.getUint32(position);
+        const name = ascii(data, position + 4, 4);
+        if (position + 12 + length > data.length) throw damaged("the file ends too early");
+        const body = data.subarray(position + 8, position + 8 + length);
+        const critical = (data[position + 4] & 32) === 0;
+        if (critical && crc(data.subarray(position + 4, position + 8 + length)) !== view.getUint32(position + 8 + length)) {
+          throw damaged(`the checksum of its ${name} part is wrong`);
+        }
+        position += 12 + length;
+        if (header === null && (name !== "IHDR" || length !== 13)) throw damaged("it does not begin with a header");
+        if (name === "IHDR") header = body;
+        else if (name === "PLTE") palette = body;
+        else if (name === "IDAT") parts.push(body);
+        else if (name === "IEND") break;
+        else if (critical) throw damaged(`it holds the unknown part ${name}`);
+      }
+      if (header === null || parts.length === 0) throw damaged("it holds no pixels");
+      return { header, palette, parts };
+    }
+    function unfilter(raw, start, rows, stride, back) {
+      for (let row = 0; row < rows; row++) {
+        const at = start + row * (stride + 1) + 1;
+        const filter = raw[at - 1];
+        if (filter > 4) throw damaged("a row has an unknown filter");
+        if (filter === 0) continue;
+        const up = row === 0 ? -1 : at - stride - 1;
+        for (let i = 0; i < stride; i++) {
+          const a = i >= back ? raw[at + i - back] : 0;
+          const b = up >= 0 ? raw[up + i] : 0;
+          const c = i >= back && up >= 0 ? raw[up + i - back] : 0;
+          raw[at + i] += filter === 1 ? a : filter === 2 ? b : filter === 3 ? a + b >> 1 : paeth(a, b, c);
+        }
+      }
+    }
+    function paeth(a, b, c) {
+      const [pa, pb, pc] = [Math.abs(b - c), Math.abs(a - c), Math.abs(a + b - 2 * c)];
+      if (pa <= pb && pa <= pc) return a;
+      return pb <= pc ? b : c;
+    }
+    function writeRow(line, width, { type, depth, samples, palette }, pixels, at, step) {
+      const bytes = depth === 16 ? 2 : 1;
+      const largest = (1 << Math.min(depth, 8)) - 1;
+      for (let x = 0; x < width; x++, at += step) {
+        if (samples >= 3) {
+          const from = x * samples * bytes;
+          pixels[at] = line[from];
+          pixels[at + 1] = line[from + bytes];
+          pixels[at + 2] = line[from + 2 * bytes];
+          continue;
+        }
+        const bit = x * depth;
+        const value = depth >= 8 ? line[x * samples * bytes] : line[bit >> 3] >> 8 - depth - (bit & 7) & largest;
+        if (type === 3) {
+          for (let k = 0; k < 3; k++) pixels[at + k] = palette?.[3 * value + k] ?? 0;
+        } else {
+          pixels[at] = pixels[at + 1] = pixels[at + 2] = depth >= 8 ? value : value * 255 / largest;
+        }
+      }
+    }
+    function crc(bytes) {
+      let value = -1;
+      for (let i = 0; i < bytes.length; i++) value = CRC_TABLE[(value ^ bytes[i]) & 255] ^ value >>> 8;
+      return ~value >>> 0;
+    }
+    module.exports = { decodePng };
+  }
+});
+
+// node_runner/package/lib/image/size.js
+var require_size = __commonJS({
+  "node_runner/package/lib/image/size.js"(exports, module) {
+    "use strict";
+    var { canvasOf } = require_gif();
+    function pixelsOf2(data) {
+      const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+      if (data.length < 26) return null;
+      if (view.getUint32(0) === 2303741511) return view.getUint32(16) * view.getUint32(20);
+      if (view.getUint32(0) === 1195984440) return pixelsOfGif(data);
+      if (view.getUint16(0) === 16973) return Math.abs(view.getInt32(18, true) * view.getInt32(22, true));
+      if (view.getUint16(0) !== 65496) return null;
+      for (let position = 2; position + 9 <= data.length && data[position] === 255; ) {
+        const marker = data[position + 1];
+        if (marker === 255) {
+          position++;
+          continue;
+        }
+        const isFrame = marker >= 192 && marker <= 207 && ![196, 200, 204].includes(marker);
+        if (isFrame) return view.getUint16(position + 5) * view.getUint16(position + 7);
+        position += 2 + view.getUint16(position + 2);
+      }
+      return null;
+    }
+    function pixelsOfGif(data) {
+      try {
+        const { width, height } = canvasOf(data);
+        return width * height;
+      } catch {
+        return null;
+      }
+    }
+    module.exports = { pixelsOf: pixelsOf2 };
+  }
+});
+
+// node_runner/package/lib/image/decode.js
+var require_decode = __commonJS({
+  "node_runner/package/lib/image/decode.js"(exports, module) {
+    "use strict";
+    var { ImageError: ImageError2 } = require_errors();
+    var { decodeBmp } = require_bmp();
+    var { orientationOf, upright } = require_exif();
+    var { formatOf } = require_format();
+    var { decodeGif } = require_gif();
+    var { decodeJpeg } = require_jpeg();
+    var { decodePng } = require_png();
+    var { pixelsOf: pixelsOf2 } = require_size();
+    var { checkParts, checkScans } = require_structure();
+    var MAX_BYTES = 256 * 1024 * 1024;
+    var MAX_PIXELS = 178956970;
+    async function decodeImage(data, { maxPixels = MAX_PIXELS, maxBytes = MAX_BYTES } = {}) {
+      checkBytes(data.length, maxBytes);
+      checkStructure(data);
+      switch (formatOf(data)) {
+        case "jpeg":
+          return upright(decodeJpeg(data, maxPixels), orientationOf(data));
+        case "png":
+          return decodePng(data, maxPixels);
+        case "gif":
+          return decodeGif(data, maxPixels);
+        default:
+          return decodeBmp(data, maxPixels);
+      }
+    }
+    function checkStructure(data) {
+      const format = formatOf(data);
+      if (format === "jpeg") checkScans(data, pixelsOf2(data) ?? 0);
+      if (format === "png") checkParts(data);
+    }
+    function checkBytes(bytes, maxBytes) {
+      if (bytes > maxBytes) throw new ImageError2(`The image has ${bytes} bytes; at most ${maxBytes} are read`, "ERR_IMAGE_TOO_LARGE");
+    }
+    module.exports = { checkBytes, checkStructure, decodeImage, MAX_BYTES, MAX_PIXELS };
+  }
+});
+
+// node_runner/package/lib/preprocess.js
+var require_preprocess = __commonJS({
+  "node_runner/package/lib/preprocess.js"(exports, module) {
+    "use strict";
+    var f = Math.fround;
+    var SMALLEST = f(1e3 * f(117549435e-46));
+    function preprocess(picture, preprocessing, out, at = 0) {
+      const { height, width } = preprocessing;
+      const size = [picture.height, picture.width];
+      const target = [height, width];
+      const [down, across] = target.map((side, axis) => f(size[axis] * f(1 / side)));
+      const ratio = Math.min(down, across);
+      const spans = [0, 1].map((axis) => {
+        const share = f(preprocessing.crop_fraction);
+        const kept = preprocessing.crop === "centre" ? f(f(target[axis] * share) * ratio) : f(size[axis] * share);
+        const extent = Math.max(kept, 1);
+        const middle = f(f(f(size[axis] - kept) / 2) - f(f(extent - kept) / 2));
+        const origin = Math.min(Math.max(middle, 0), f(size[axis] - extent));
+        const scale = f(target[axis] / extent);
+        return computeSpans(target[axis], size[axis], scale, f(-origin * scale));
+      });
+      resize(picture, spans[0], spans[1], target, out, at);
+      finish(preprocessing, out, at);
+    }
+    function computeSpans(outputSize, inputSize, scale, translation) {
+      const inverseScale = f(1 / scale);
+      const inverseTranslation = f(-inverseScale * translation);
+      const kernelScale = Math.max(inverseScale, 1);
+      const oneOverKernelScale = f(1 / kernelScale);
+      const stride = Math.min(2 * Math.ceil(kernelScale) + 1, inputSize);
+      const starts = new Int32Array(outputSize);
+      const sizes = new Int32Array(outputSize);
+      const weights = new Float32Array(outputSize * stride);
+      for (let x = 0; x < outputSize; x++) {
+        const sample = f(f((x + 0.5) * inverseScale) + inverseTranslation);
+        if (sample < 0 || sample > inputSize) continue;
+        const start = clamp(Math.ceil(f(f(sample - kernelScale) - 0.5)), 0, inputSize - 1);
+        const end = clamp(Math.floor(f(f(sample + kernelScale) - 0.5)), 0, inputSize - 1) + 1;
+        let total = 0;
+        for (let source = start; source < end; source++) {
+          const distance = Math.abs(f(f(f(source + 0.5) - sample) * oneOverKernelScale));
+          const weight = distance < 1 ? f(1 - distance) : 0;
+          total = f(total + weight);
+          weights[x * stride + source - start] = weight;
+        }
+        starts[x] = start;
+        if (Math.abs(total) < SMALLEST) continue;
+        sizes[x] = end - start;
+        const oneOverTotal = f(1 / total);
+        for (let i = x * stride; i < x * stride + end - start; i++) weights[i] = f(weights[i] * oneOverTotal);
+      }
+      return { starts, sizes, weights, stride };
+    }
+    function resize({ width: inputWidth, pixels }, rows, columns, [height, width], out, at) {
+      const length = inputWidth * 3;
+      const line = new Float32Array(length);
+      for (let y = 0; y < height; y++) {
+        line.fill(0);
+        for (let i = 0; i < rows.sizes[y]; i++) {
+          const weight = rows.weights[y * rows.stride + i];
+          const from = (rows.starts[y] + i) * length;
+          for (let x = 0; x < length; x++) line[x] = f(line[x] + f(weight * pixels[from + x]));
+        }
+        for (let x = 0; x < width; x++, at += 3) {
+          let red = f(0);
+          let green = f(0);
+          let blue = f(0);
+          const first = x * columns.stride;
+          let from = columns.starts[x] * 3;
+          for (let i = first; i < first + columns.sizes[x]; i++, from += 3) {
+            const weight = columns.weights[i];
+            red = f(red + f(weight * line[from]));
+            green = f(green + f(weight * line[from + 1]));
+            blue = f(blue + f(weight * line[from + 2]));
+          }
+          out[at] = red;
+          out[at + 1] = green;
+          out[at + 2] = blue;
+        }
+      }
+    }
+    function finish({ height, width, mean, std, channel_order: order }, out, start) {
+      const three = (values) => Float32Array.from({ length: 3 }, (_, i) => values[values.length === 3 ? i : 0]);
+      const means = three(mean);
+      const factors = three(std).map((deviation) => 1 / deviation);
+      const swap = order === "bgr";
+      const end = start + height * width * 3;
+      for (let i = start; i < end; i += 3) {
+        const red = clamp(out[i], 0, 255);
+        const green = clamp(out[i + 1], 0, 255);
+        const blue = clamp(out[i + 2], 0, 255);
+        out[i] = f(f((swap ? blue : red) - means[0]) * factors[0]);
+        out[i + 1] = f(f(green - means[1]) * factors[1]);
+        out[i + 2] = f(f((swap ? red : blue) - means[2]) * factors[2]);
+      }
+    }
+    function clamp(value, least, most) {
+      return Math.min(Math.max(value, least), most);
+    }
+    module.exports = { preprocess };
+  }
+});
+
+// node_runner/package/lib/prepare.js
+var require_prepare = __commonJS({
+  "node_runner/package/lib/prepare.js"(exports, module) {
+    "use strict";
+    var { decodeImage } = require_decode();
+    var { preprocess } = require_preprocess();
+    async function prepare(source, preprocessing, limits) {
+      const picture = "bytes" in source ? await decodeImage(source.bytes, limits) : source.picture;
+      const values = new Float32Array(preprocessing.height * preprocessing.width * 3);
+      preprocess(picture, preprocessing, values);
+      return values;
+    }
+    function preparerHere(preprocessing, limits) {
+      let last = Promise.resolve();
+      return {
+        prepare(source, signal) {
+          const made = last.then(() => {
+            signal?.throwIfAborted();
+            return prepare(source, preprocessing, limits);
+          });
+          last = made.then(pause, pause);
+          return made;
+        },
+        close() {
+        }
+      };
+    }
+    function pause() {
+      return new Promise((resolve) => {
+        if (typeof setImmediate === "function") setImmediate(resolve);
+        else setTimeout(resolve);
+      });
+    }
+    module.exports = { prepare, preparerHere };
+  }
+});
+
+// node_runner/package/lib/options.js
+var require_options = __commonJS({
+  "node_runner/package/lib/options.js"(exports, module) {
+    "use strict";
+    var { DeployError: DeployError2 } = require_errors();
+    function checkOptions(options, known, of) {
+      if (typeof options !== "object" || options === null || Array.isArray(options)) {
+        throw new DeployError2(`The options of ${of} must be an object such as {${known[0]}}, not ${options === null ? "null" : typeof options}`, "ERR_INPUT");
+      }
+      const unknown = Object.keys(options).find((name) => !known.includes(name));
+      if (unknown !== void 0) {
+        throw new DeployError2(`${of} has no option ${JSON.stringify(unknown.slice(0, 100))}; it has ${known.join(", ")}`, "ERR_INPUT");
+      }
+    }
+    module.exports = { checkOptions };
+  }
+});
+
+// node_runner/package/lib/streams.js
+var require_streams = __commonJS({
+  "node_runner/package/lib/streams.js"(exports, module) {
+    "use strict";
+    var { DeployError: DeployError2, ImageError: ImageError2 } = require_errors();
+    var { checkBytes } = require_decode();
+    async function readResponse(response, maxBytes, signal) {
+      if (!response.ok) throw new DeployError2(`The input is a Response with the status ${response.status}`, "ERR_INPUT");
+      if (response.bodyUsed) throw new DeployError2("The input is a Response whose body was read already", "ERR_INPUT");
+      return response.body ? readStream(response.body, maxBytes, signal) : new Uint8Array(0);
+    }
+    function isStream(input) {
+      return typeof input.getReader === "function" || typeof input[Symbol.asyncIterator] === "function";
+    }
+    async function readStream(stream, maxBytes, signal) {
+      const reader = readerOf(stream);
+      const chunks = [];
+      let length = 0;
+      let abort = () => {
+      };
+      const aborted = new Promise((_resolve, reject) => {
+        abort = () => reject(signal?.reason);
+        if (signal?.aborted) abort();
+        signal?.addEventListener("abort", abort, { once: true });
+      });
+      aborted.catch(() => {
+      });
+      try {
+        for (; ; ) {
+          const { done, value } = await Promise.race([reader.next().catch(failed), aborted]);
+          if (done) break;
+          if (!ArrayBuffer.isView(value)) throw new DeployError2(`The input is a stream of ${typeof value}, not of bytes`, "ERR_INPUT");
+          length += value.byteLength;
+          checkBytes(length, maxBytes);
+          chunks.push(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
+        }
+      } catch (error) {
+        reader.close();
+        throw error;
+      } finally {
+        signal?.removeEventListener("abort", abort);
+      }
+      const bytes = new Uint8Array(length);
+      let at = 0;
+      for (const chunk of chunks) {
+        bytes.set(chunk, at);
+        at += chunk.length;
+      }
+      return bytes;
+    }
+    function readerOf(stream) {
+      const ignore = () => {
+      };
+      if (typeof stream.getReader === "function") {
+        if (stream.locked) throw new DeployError2("The input is a stream that somebody else reads", "ERR_INPUT");
+        const reader = stream.getReader();
+        return { next: () => reader.read(), close: () => reader.cancel().catch(ignore) };
+      }
+      const iterator = stream[Symbol.asyncIterator]();
+      return { next: async () => iterator.next(), close: () => void Promise.resolve(stream.destroy?.() ?? iterator.return?.()).catch(ignore) };
+    }
+    function failed(error) {
+      throw new ImageError2(`The image cannot be read: ${error?.message ?? error}`, "ERR_IMAGE_UNREADABLE");
+    }
+    module.exports = { isStream, readResponse, readStream };
+  }
+});
+
+// node_runner/package/lib/input.js
+var require_input = __commonJS({
+  "node_runner/package/lib/input.js"(exports, module) {
+    "use strict";
+    var { DeployError: DeployError2, ImageError: ImageError2 } = require_errors();
+    var { checkBytes } = require_decode();
+    var { isStream, readResponse, readStream } = require_streams();
+    var KINDS = "Give the bytes of an image file (Buffer, Uint8Array, ArrayBuffer, Blob, Response, a stream), its path or file: address, {data, width, height}, or an int32 tensor of shape [height, width, 3]";
+    async function toSource(input, reading, signal) {
+      if (typeof input === "string" || typeof URL !== "undefined" && input instanceof URL) {
+        const [scheme] = /^[a-z][a-z0-9+-]+:\/\//i.exec(String(input)) ?? ["file://"];
+        if (scheme.toLowerCase() !== "file://") throw unusable(`an address with ${scheme}, which is not fetched here: give the Response of fetch`);
+        if (!reading.readFile) throw unusable("a string: there are no paths in a browser");
+        const bytes = await reading.readFile(input, reading.maxBytes);
+        return { bytes: bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes) };
+      }
+      if (typeof input !== "object" || input === null) throw unusable(input === null ? "null" : typeof input);
+      if (ArrayBuffer.isView(input)) return copyOf(new Uint8Array(input.buffer, input.byteOffset, input.byteLength), reading);
+      if (isBuffer(input)) return copyOf(new Uint8Array(input), reading);
+      if (typeof Blob !== "undefined" && input instanceof Blob) {
+        checkBytes(input.size, reading.maxBytes);
+        return { bytes: new Uint8Array(await input.arrayBuffer()) };
+      }
+      if (typeof Response !== "undefined" && input instanceof Response) return { bytes: await readResponse(input, reading.maxBytes, signal) };
+      if (isStream(input)) return { bytes: await readStream(input, reading.maxBytes, signal) };
+      if (Array.isArray(input.shape) && typeof input.data === "function") return { picture: await fromTensor(input, reading.maxPixels) };
+      if ("width" in input && "height" in input && "data" in input) return { picture: fromPixels(input, reading.maxPixels) };
+      throw unusable("an object of another kind");
+    }
+    function isBuffer(input) {
+      return ["[object ArrayBuffer]", "[object SharedArrayBuffer]"].includes(Object.prototype.toString.call(input));
+    }
+    function copyOf(bytes, { maxBytes }) {
+      checkBytes(bytes.length, maxBytes);
+      return { bytes: new Uint8Array(bytes) };
+    }
+    async function fromTensor(tensor, maxPixels) {
+      const { shape, dtype } = tensor;
+      const [height, width, channels] = shape;
+      if (shape.length !== 3 || ![1, 3, 4].includes(channels) || dtype !== "int32") {
+        throw unusable(`a ${dtype} tensor of shape [${shape.join(", ")}]`);
+      }
+      checkSize(width, height, maxPixels);
+      const values = await tensor.data();
+      for (let i = 0; i < values.length; i++) {
+        if (values[i] < 0 || values[i] > 255) throw unusable(`a tensor with the value ${values[i]}; pixels are 0 to 255`);
+      }
+      return { width, height, pixels: rgb(values, channels, width * height) };
+    }
+    function fromPixels({ data, width, height }, maxPixels) {
+      if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray)) {
+        throw unusable("{data, width, height} whose data are not a Uint8Array or Uint8ClampedArray");
+      }
+      checkSize(width, height, maxPixels);
+      const channels = data.length / (width * height);
+      if (![1, 3, 4].includes(channels)) {
+        throw unusable(`${data.length} numbers for ${width} x ${height} pixels, which need 1, 3 (RGB) or 4 (RGBA) for each`);
+      }
+      return { width, height, pixels: channels === 3 ? data.slice() : rgb(data, channels, width * height) };
+    }
+    function checkSize(width, height, maxPixels) {
+      const whole = (side) => Number.isInteger(side) && Number(side) >= 1;
+      if (!whole(width) || !whole(height)) throw unusable(`a picture of ${String(width)} x ${String(height)} pixels`);
+      if (Number(width) * Number(height) > maxPixels) {
+        throw new ImageError2(`The image has ${width} x ${height} pixels; at most ${maxPixels} are taken`, "ERR_IMAGE_TOO_LARGE");
+      }
+    }
+    function rgb(values, channels, count) {
+      const pixels = new Uint8Array(count * 3);
+      const step = channels === 1 ? 0 : 1;
+      for (let i = 0; i < count; i++) {
+        for (let k = 0; k < 3; k++) pixels[3 * i + k] = values[channels * i + k * step];
+      }
+      return pixels;
+    }
+    function unusable(what) {
+      return new DeployError2(`The input is ${what}. ${KINDS}.`, "ERR_INPUT");
+    }
+    module.exports = { toSource };
+  }
+});
+
+// node_runner/package/lib/predict_batch.js
+var require_predict_batch = __commonJS({
+  "node_runner/package/lib/predict_batch.js"(exports, module) {
+    "use strict";
+    var { checkStructure } = require_decode();
+    var { formatOf } = require_format();
+    var { pixelsOf: pixelsOf2 } = require_size();
+    var { toSource } = require_input();
+    var MOST_PIXELS = 64e6;
+    async function predictBatch({ engine, preparer, reading, shape }, inputs, signal) {
+      const sources = await Promise.all(inputs.map((input) => sourceOf(input, shape, reading, signal).catch(asError)));
+      signal?.throwIfAborted();
+      const outcomes = sources.map((source) => source instanceof Error ? source : void 0);
+      for (const group of engine.predictFiles ? groupsOf(sources, reading.maxPixels) : []) await byFiles(engine, sources, group, outcomes);
+      await byPreparing(engine, preparer, sources, shape, outcomes, signal);
+      return (
+        /** @type {Outcome[]} */
+        outcomes
+      );
+    }
+    async function sourceOf(input, [height, width, channels], reading, signal) {
+      if (input instanceof Float32Array && input.length === height * width * channels) return { values: input };
+      return toSource(input, reading, signal);
+    }
+    function groupsOf(sources, maxPixels) {
+      const groups = [];
+      let room = 0;
+      sources.forEach((source, i) => {
+        const pixels = !(source instanceof Error) && "bytes" in source ? pixelsForTensorflow(source.bytes) : null;
+        if (pixels === null || pixels > maxPixels) return;
+        room -= pixels;
+        if (room < 0 || groups.length === 0) {
+          groups.push([]);
+          room = MOST_PIXELS - pixels;
+        }
+        groups[groups.length - 1].push(i);
+      });
+      return groups;
+    }
+    function pixelsForTensorflow(file) {
+      try {
+        checkStructure(file);
+        return ["jpeg", "png"].includes(formatOf(file)) ? pixelsOf2(file) : null;
+      } catch {
+        return null;
+      }
+    }
+    async function byFiles(engine, sources, group, outcomes) {
+      let output;
+      try {
+        output = engine.predictFiles?.(group.map((i) => (
+          /** @type {{bytes: Uint8Array}} */
+          sources[i].bytes
+        )));
+      } catch {
+        if (group.length === 1) return;
+        const middle = group.length >> 1;
+        await byFiles(engine, sources, group.slice(0, middle), outcomes);
+        return byFiles(engine, sources, group.slice(middle), outcomes);
+      }
+      (await rowsOf(output)).forEach((row, position) => outcomes[group[position]] = row);
+    }
+    async function byPreparing(engine, preparer, sources, shape, outcomes, signal) {
+      const missing = outcomes.flatMap((outcome, i) => outcome === void 0 ? [i] : []);
+      const prepared = await Promise.all(
+        missing.map(async (i) => {
+          const source = (
+            /** @type {Source} */
+            sources[i]
+          );
+          return "values" in source ? source.values : preparer.prepare(source, signal).catch(asError);
+        })
+      );
+      signal?.throwIfAborted();
+      const good = [];
+      missing.forEach((i, position) => {
+        const values2 = prepared[position];
+        if (values2 instanceof Error) outcomes[i] = values2;
+        else good.push(values2);
+      });
+      if (good.length === 0) return;
+      const size = good[0].length;
+      const values = new Float32Array(good.length * size);
+      good.forEach((picture, row) => values.set(picture, row * size));
+      const batch = engine.tf.tensor(values, [good.length, ...shape], "float32");
+      let rows;
+      try {
+        rows = await rowsOf(engine.predict(batch));
+      } finally {
+        batch.dispose();
+      }
+      for (const i of missing) outcomes[i] ??= rows.shift();
+    }
+    async function rowsOf(output) {
+      const [count, classes] = output.shape;
+      try {
+        const values = await output.data();
+        return Array.from({ length: count }, (_, row) => values.slice(row * classes, (row + 1) * classes));
+      } finally {
+        output.dispose();
+      }
+    }
+    function asError(reason) {
+      return reason instanceof Error ? reason : new Error(String(reason));
+    }
+    module.exports = { predictBatch };
+  }
+});
+
+// node_runner/package/lib/classifier.js
+var require_classifier = __commonJS({
+  "node_runner/package/lib/classifier.js"(exports, module) {
+    "use strict";
+    var { DeployError: DeployError2, IntegrityError: IntegrityError2 } = require_errors();
+    var { MAX_BYTES, MAX_PIXELS } = require_decode();
+    var { preparerHere } = require_prepare();
+    var { checkOptions } = require_options();
+    var { predictBatch } = require_predict_batch();
+    var Classifier = class {
+      /** @type {Engine | null} */
+      #engine;
+      /** @type {import('./input').Reading} */
+      #reading;
+      /** @type {import('./prepare').Preparer} */
+      #preparer;
+      /**
+       * @param {Manifest} manifest
+       * @param {Engine} engine
+       * @param {ReadingOptions} [options]
+       */
+      constructor(manifest, engine, { readFile, preparer = preparerHere, maxPixels = MAX_PIXELS, maxBytes = MAX_BYTES } = {}) {
+        const limits = { maxPixels: positive(maxPixels, "maxPixels"), maxBytes: positive(maxBytes, "maxBytes") };
+        this.#engine = engine;
+        this.#reading = { readFile, ...limits };
+        this.#preparer = preparer(manifest.preprocessing, limits);
+        this.manifest = manifest;
+        this.labels = Object.freeze([...manifest.labels]);
+        this.runtime = engine.runtime;
+        this.form = engine.form;
+      }
+      /**
+       * @param {unknown} input an image; see `toSource` in `input.js`
+       * @param {ClassifyOptions} [options] how many answers; all by default
+       * @returns {Promise<Answer[]>} best first
+       */
+      async classify(input, options = {}) {
+        checkOptions(options, ["topK", "signal"], "classify");
+        const [answers] = await this.#run([input], { ...options, batchSize: 1 });
+        return answers;
+      }
+      /**
+       * @param {Iterable<unknown>} inputs
+       * @param {ManyOptions} [options] `batchSize` images, 16 by default, are in memory at a time
+       * @returns {Promise<Answer[][]>} in the order of the inputs
+       */
+      async classifyMany(inputs, options = {}) {
+        checkOptions(options, ["topK", "signal", "batchSize"], "classifyMany");
+        if (typeof inputs !== "object" || inputs === null || !(Symbol.iterator in inputs) || ArrayBuffer.isView(inputs)) {
+          throw new DeployError2("classifyMany takes an array of images; for one image there is classify", "ERR_INPUT");
+        }
+        return this.#run([...inputs], options);
+      }
+      /**
+       * For servers, which put the pictures of many callers into one batch.
+       *
+       * @param {unknown[]} inputs one batch of images
+       * @returns {Promise<(Float32Array | Error)[]>} for each the probabilities in the order of `labels`; an image that cannot be used costs
+       *   the others nothing: its error stands in its place
+       */
+      async settle(inputs) {
+        return this.#settle(inputs);
+      }
+      /**
+       * @param {any} batch float32 tensor of shape [images, height, width, 3], preprocessed; it stays the caller's
+       * @returns {any} tensor of shape [images, labels], the caller's to dispose
+       */
+      predict(batch) {
+        const { height, width } = this.manifest.preprocessing;
+        const shape = batch?.shape;
+        if (!Array.isArray(shape) || shape.length !== 4 || shape.slice(1).join() !== `${height},${width},3` || batch.dtype !== "float32") {
+          const found = Array.isArray(shape) ? `a ${batch.dtype} tensor of shape [${shape.join(", ")}]` : typeof batch;
+          throw new DeployError2(`predict takes a float32 tensor of shape [images, ${height}, ${width}, 3], not ${found}`, "ERR_INPUT");
+        }
+        return this.#running().predict(batch);
+      }
+      /** Frees the model. Calls that come later are rejected; it may be called twice. */
+      dispose() {
+        this.#preparer.close();
+        this.#engine?.dispose();
+        this.#engine = null;
+      }
+      /**
+       * @param {unknown[]} inputs
+       * @param {ManyOptions} options
+       * @returns {Promise<Answer[][]>}
+       */
+      async #run(inputs, { topK = this.labels.length, batchSize = 16, signal }) {
+        positive(topK, "topK");
+        positive(batchSize, "batchSize");
+        this.#running();
+        signal?.throwIfAborted();
+        const results = [];
+        for (let start = 0; start < inputs.length; start += batchSize) {
+          const found = await this.#settle(inputs.slice(start, start + batchSize), signal);
+          signal?.throwIfAborted();
+          found.forEach((probabilities, i) => {
+            if (probabilities instanceof Error) throw inputs.length > 1 ? withIndex(probabilities, start + i) : probabilities;
+            results.push(this.#answers(probabilities, topK));
+          });
+        }
+        return results;
+      }
+      /**
+       * @param {unknown[]} inputs
+       * @param {AbortSignal} [signal]
+       * @returns {Promise<(Float32Array | Error)[]>}
+       */
+      async #settle(inputs, signal) {
+        const { height, width } = this.manifest.preprocessing;
+        const parts = { engine: this.#running(), preparer: this.#preparer, reading: this.#reading, shape: [height, width, 3] };
+        try {
+          return await predictBatch(parts, inputs, signal);
+        } catch (error) {
+          this.#running();
+          throw error;
+        }
+      }
+      /**
+       * @param {Float32Array} probabilities
+       * @param {number} topK
+       * @returns {Answer[]}
+       */
+      #answers(probabilities, topK) {
+        return this.labels.map((label, i) => ({ label, probability: probabilities[i] })).sort((a, b) => b.probability - a.probability).slice(0, topK);
+      }
+      /** @returns {Engine} */
+      #running() {
+        if (!this.#engine) throw new DeployError2("The classifier was disposed of; load it again", "ERR_DISPOSED");
+        return this.#engine;
+      }
+    };
+    async function selfCheck(classifier) {
+      const { width, height, probabilities, tolerance } = classifier.manifest.check;
+      const [found] = await classifier.settle([{ data: checkPicture(width, height), width, height }]);
+      if (found instanceof Error) throw found;
+      const { length } = classifier.labels;
+      if (found.length !== length || probabilities.length !== length) {
+        throw new IntegrityError2(`manifest.json has ${length} labels for a model of ${found.length}. Install or deploy the package again`);
+      }
+      const worst = Math.max(...Array.from(found, (probability, i) => Math.abs(probability - probabilities[i])));
+      if (!(worst <= tolerance)) {
+        throw new DeployError2(
+          `This TensorFlow.js (${classifier.runtime}) computes other probabilities than Python: they differ by ${worst}, and at most ${tolerance} are expected. Use another version of TensorFlow.js, or load with {check: false} to go on all the same`,
+          "ERR_RUNTIME"
+        );
+      }
+      return worst;
+    }
+    function checkPicture(width, height) {
+      const data = new Uint8Array(width * height * 3);
+      for (let y = 0, at = 0; y < height; y++) {
+        for (let x = 0; x < width; x++) {
+          for (let channel = 0; channel < 3; channel++) {
+            const wave = (x * (3 + channel) + y * (5 - channel) + 40 * channel) % 510;
+            data[at++] = wave < 256 ? wave : 510 - wave;
+          }
+        }
+      }
+      return data;
+    }
+    function positive(value, name) {
+      if (!Number.isInteger(value) || Number(value) < 1) {
+        throw new DeployError2(`${name} must be a whole number of at least 1, not ${String(value)}`, "ERR_INPUT");
+      }
+      return Number(value);
+    }
+    function withIndex(error, index) {
+      if (!(error instanceof DeployError2)) return error;
+      error.message = `inputs[${index}]: ${error.message}`;
+      return Object.assign(error, { index });
+    }
+    module.exports = { Classifier, selfCheck };
+  }
+});
+
+// node_runner/package/lib/manifest.js
+var require_manifest = __commonJS({
+  "node_runner/package/lib/manifest.js"(exports, module) {
+    "use strict";
+    var { DeployError: DeployError2, IntegrityError: IntegrityError2 } = require_errors();
+    var SAFE_NAME = /^(?!\.{1,2}(\/|$))[A-Za-z0-9_.-]{1,128}(\/(?!\.{1,2}(\/|$))[A-Za-z0-9_.-]{1,128}){0,8}$/;
+    var MOST_FILES = 1e4;
+    var DESCRIPTION = "model/classifier.json";
+    var DESCRIBED = (
+      /** @type {const} */
+      ["labels", "preprocessing", "model", "saved_model", "check"]
+    );
+    function checkManifest(value) {
+      const manifest = (
+        /** @type {Manifest} */
+        value
+      );
+      if (typeof value !== "object" || value === null || manifest.format !== "pybridge-package") {
+        throw new IntegrityError2("manifest.json is not that of a package of pybridge");
+      }
+      if (manifest.version !== 1) throw new DeployError2(`manifest.json has the unknown version ${manifest.version}`, "ERR_INTEGRITY");
+      const { labels, files, model, preprocessing } = manifest;
+      const complete = Array.isArray(labels) && labels.length > 0 && labels.every((label) => typeof label === "string");
+      if (!complete || !isObject(files) || !isObject(model) || !isObject(preprocessing)) {
+        throw new IntegrityError2("manifest.json is incomplete: deploy the run again");
+      }
+      const { height, width, mean, std } = preprocessing;
+      const side = (size) => Number.isInteger(size) && Number(size) >= 1 && Number(size) <= 8192;
+      if (!side(height) || !side(width) || !Array.isArray(mean) || !Array.isArray(std)) {
+        throw new IntegrityError2("manifest.json has an impossible preprocessing");
+      }
+      const names = Object.keys(files);
+      if (names.length > MOST_FILES) throw new IntegrityError2(`manifest.json names ${names.length} files`);
+      const needed = neededFiles(manifest);
+      for (const name of [...names, ...needed]) checkName(name);
+      const missing = needed.find((name) => !Object.hasOwn(files, name));
+      if (missing !== void 0) throw new IntegrityError2(`manifest.json has no hash of ${missing}`);
+      return manifest;
+    }
+    async function checkDescription(manifest, read) {
+      if (!Object.hasOwn(manifest.files, DESCRIPTION)) return;
+      const packed = parse(await read(DESCRIPTION), DESCRIPTION);
+      const altered = DESCRIBED.find((name) => !equal(manifest[name] ?? null, packed?.[name] ?? null));
+      if (altered !== void 0) throw new IntegrityError2(`manifest.json was altered: its ${altered} is not what was packed. Install or deploy the package again`);
+    }
+    function equal(a, b) {
+      if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return a === b;
+      const names = Object.keys(a);
+      return Array.isArray(a) === Array.isArray(b) && names.length === Object.keys(b).length && names.every((name) => Object.hasOwn(b, name) && equal(a[name], b[name]));
+    }
+    function neededFiles(manifest) {
+      const { file, layers } = manifest.model;
+      return [file, ...layers ? [layers] : [], ...savedModels(manifest)];
+    }
+    function savedModels({ saved_model: form }) {
+      if (!form) return [];
+      if (!isObject(form) || !Array.isArray(form.stages)) throw new IntegrityError2("manifest.json has an impossible saved_model");
+      const parts = form.images ? [form.images, ...form.stages] : form.stages;
+      return parts.map((part) => `${part?.folder}/saved_model.pb`);
+    }
+    function checkName(name) {
+      if (typeof name === "string" && SAFE_NAME.test(name)) return name;
+      throw new IntegrityError2(`${JSON.stringify(String(name).slice(0, 200))} is not the name of a file inside of the package`);
+    }
+    async function modelHandler(manifest, read) {
+      const document = parse(await read(manifest.model.file), manifest.model.file);
+      const folder = manifest.model.file.split("/").slice(0, -1).join("/");
+      const groups = document.weightsManifest;
+      if (document.format !== "layers-model" || !Array.isArray(groups)) throw new IntegrityError2(`${manifest.model.file} holds no layers model`);
+      const specs = [];
+      const parts = [];
+      for (const group of groups) {
+        for (const path of group.paths) {
+          const name = checkName(folder ? `${folder}/${path}` : path);
+          if (!Object.hasOwn(manifest.files, name)) throw new IntegrityError2(`manifest.json has no hash of ${name}`);
+          parts.push(await read(name));
+        }
+        specs.push(...group.weights);
+      }
+      const weights = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+      let at = 0;
+      for (const part of parts) {
+        weights.set(part, at);
+        at += part.length;
+      }
+      const artifacts = { modelTopology: document.modelTopology, format: document.format, weightSpecs: specs, weightData: weights.buffer };
+      return { load: async () => artifacts };
+    }
+    function parse(bytes, name) {
+      try {
+        return JSON.parse(new TextDecoder().decode(bytes));
+      } catch {
+        throw new IntegrityError2(`${name} is not JSON`);
+      }
+    }
+    function isObject(value) {
+      return typeof value === "object" && value !== null && !Array.isArray(value);
+    }
+    module.exports = { checkDescription, checkManifest, checkName, modelHandler, neededFiles, parse };
+  }
+});
+
+// node_runner/package/lib/browser/load.js
+var require_load = __commonJS({
+  "node_runner/package/lib/browser/load.js"(exports, module) {
+    "use strict";
+    var { Classifier, selfCheck } = require_classifier();
+    var { DeployError: DeployError2, ImageError: ImageError2, IntegrityError: IntegrityError2 } = require_errors();
+    var { pixelsOf: pixelsOf2 } = require_size();
+    var { checkDescription, checkManifest, modelHandler, parse } = require_manifest();
+    var { checkOptions } = require_options();
+    var OPTIONS = ["tf", "folder", "check", "maxPixels", "maxBytes"];
+    function loaderOf2(addresses) {
+      return async function load(options = {}) {
+        checkOptions(options, OPTIONS, "load");
+        const { folder, tf = await findTensorflow() } = options;
+        const base = folder === void 0 ? void 0 : baseOf(folder);
+        const addressOf = (name) => base === void 0 ? addresses[name] : new URL(name, base).href;
+        const manifest = checkManifest(parse(await fetchBytes(addressOf("manifest.json"), "manifest.json"), "manifest.json"));
+        const read = async (name) => {
+          const bytes = await fetchBytes(addressOf(name), name);
+          await compareHash(bytes, name, manifest.files[name].sha256);
+          return bytes;
+        };
+        await checkDescription(manifest, read);
+        if (manifest.model.layers) await runScript(await read(manifest.model.layers), tf);
+        const model = await tf.loadLayersModel(await modelHandler(manifest, read));
+        const engine = {
+          tf,
+          runtime: String(tf.getBackend()),
+          form: "layers",
+          predict: (batch) => model.predict(batch),
+          dispose: () => model.dispose()
+        };
+        const classifier = new Classifier(manifest, engine, { maxPixels: options.maxPixels, maxBytes: options.maxBytes });
+        try {
+          if (options.check ?? true) await selfCheck(classifier);
+        } catch (error) {
+          classifier.dispose();
+          throw error;
+        }
+        return classifier;
+      };
+    }
+    async function findTensorflow() {
+      let tf = (
+        /** @type {any} */
+        globalThis.tf
+      );
+      try {
+        tf ??= await import("@tensorflow/tfjs");
+      } catch {
+        throw new DeployError2("There is no TensorFlow.js: `npm install @tensorflow/tfjs`, or pass your own with load({ tf })", "ERR_RUNTIME");
+      }
+      await tf.ready();
+      return tf;
+    }
+    function baseOf(folder) {
+      const { href } = new URL(
+        folder,
+        /** @type {any} */
+        globalThis.location?.href
+      );
+      return new URL(href.endsWith("/") ? href : `${href}/`);
+    }
+    async function fetchBytes(address, name) {
+      const response = await fetch(address).catch((error) => Promise.reject(new IntegrityError2(`${name} cannot be fetched: ${error.message}`)));
+      if (!response.ok) throw new IntegrityError2(`${name} cannot be fetched: HTTP status ${response.status}`);
+      return new Uint8Array(await response.arrayBuffer());
+    }
+    async function compareHash(bytes, name, expected) {
+      if (!globalThis.crypto?.subtle) return;
+      const digest = new Uint8Array(await crypto.subtle.digest(
+        "SHA-256",
+        /** @type {any} */
+        bytes
+      ));
+      const hash = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+      if (hash !== expected) throw new IntegrityError2(`${name} was altered: its SHA-256 is not that in manifest.json`);
+    }
+    async function runScript(bytes, tf) {
+      const page = (
+        /** @type {any} */
+        globalThis
+      );
+      const before = page.tf;
+      const url = URL.createObjectURL(new Blob([
+        /** @type {any} */
+        bytes
+      ], { type: "text/javascript" }));
+      page.tf = tf;
+      try {
+        await import(
+          /* webpackIgnore: true */
+          /* @vite-ignore */
+          url
+        );
+      } finally {
+        page.tf = before;
+        URL.revokeObjectURL(url);
+      }
+    }
+    module.exports = { loaderOf: loaderOf2, pixelsOf: pixelsOf2, DeployError: DeployError2, ImageError: ImageError2, IntegrityError: IntegrityError2 };
+  }
+});
+
+// node_runner/package/lib/browser/module.mjs
+var import_load = __toESM(require_load(), 1);
+var { loaderOf, pixelsOf, DeployError, ImageError, IntegrityError } = import_load.default;
+export {
+  DeployError,
+  ImageError,
+  IntegrityError,
+  loaderOf,
+  pixelsOf
+};
