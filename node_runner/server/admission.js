@@ -14,10 +14,12 @@ function createAdmission({ maxBody, maxMemory }) {
     /**
      * @param {import('fastify').FastifyRequest} request
      * @param {import('fastify').FastifyReply} reply
+     * @param {boolean} compressed whether its size is known only once it is read
      * @throws {ServiceError}
      */
-    enter(request, reply) {
-      const size = sizeOf(request, maxBody);
+    enter(request, reply, compressed) {
+      const sent = sizeOf(request, maxBody);
+      const size = compressed && sent > 0 ? Math.max(sent, maxBody) : sent;
       if (size > maxBody) throw badInput(`The body has ${size} bytes; at most ${maxBody} are read`, 413);
       if (size > 0 && used > 0 && used + size > maxMemory) {
         throw new ServiceError('OVERLOADED', 'Too many large requests are under way; send it again later', { retryAfterSeconds: 1 });

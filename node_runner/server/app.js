@@ -7,9 +7,11 @@ const path = require('path');
 const { createAdmission } = require('./admission');
 const { checkToken } = require('./authorization');
 const { createCallerCheck } = require('./callers');
+const { inflated, isCompressed } = require('./compression');
+const { limitConnections } = require('./connections');
+const { answerOrigin } = require('./cross_origin');
 const { HIDDEN, describe } = require('./description');
-const { ServiceError, badInput, notFound } = require('./errors');
-const { quote } = require('./json');
+const { ServiceError, notFound } = require('./errors');
 const { createMetrics } = require('./metrics');
 const { discardRest, wasAnswered } = require('./refused_body');
 const { createRouter } = require('./router');
@@ -18,6 +20,7 @@ const kserve = require('./routes/kserve');
 const { addPage } = require('./routes/page');
 const { addStatus } = require('./routes/status');
 const tensorflowServing = require('./routes/tensorflow_serving');
+const { requestId, traceOf } = require('./tracing');
 
 /**
  * @typedef {import('./inference').Service} Service
@@ -26,6 +29,8 @@ const tensorflowServing = require('./routes/tensorflow_serving');
  */
 
 const HEADERS_SECONDS = 10;
+/** Characters. What a client sent may stand in the message of an error, in whatever library that was made. */
+const LONGEST_MESSAGE = 2000;
 // Of a path: a model's name with its version, escaped.
 const MOST_PARAMETER = 400;
 const VERSIONS = [
@@ -53,6 +58,7 @@ function createApp(service, { fastify, LogController, multipart, swagger, promet
         logger: options.logLevel === 'silent' ? false : { level: options.logLevel, stream: log, base: null, timestamp, formatters: { level: (level) => ({ level }) } },
         // One line for each request is written by the hook below.
         logController: new LogController({ disableRequestLogging: true }),
+        genReqId: (request) => requestId(/** @type {import('http').IncomingMessage} */ (request)),
         bodyLimit: options.maxBody,
         requestTimeout: options.bodyTimeout * 1000,
         http: { requireHostHeader: false, headersTimeout: Math.min(HEADERS_SECONDS, options.bodyTimeout) * 1000, connectionsCheckingInterval: 500 },
@@ -65,7 +71,8 @@ function createApp(service, { fastify, LogController, multipart, swagger, promet
     )
   );
   app.server.maxConnections = options.maxConnections;
-  const metrics = createMetrics(prometheus, service);
+  const refused = limitConnections(app.server, options.maxConnectionsPerAddress);
+  const metrics = createMetrics(prometheus, service, refused);
   addHooks(app, service, metrics);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
@@ -95,12 +102,17 @@ function addHooks(app, service, metrics) {
   app.addHook('onRequest', async (request, reply) => {
     metrics.begin();
     reply.raw.once('close', () => metrics.end());
-    reply.header('x-content-type-options', 'nosniff');
+    reply.header('x-content-type-options', 'nosniff').header('x-request-id', request.id);
+    const trace = traceOf(request.headers);
+    if (trace) reply.header('traceparent', trace.traceparent);
+    const isQuestion = answerOrigin(service.options.allowedOrigins, request, reply);
     checkCaller(request, reply);
+    if (isQuestion) return reply.code(204).send();
     checkToken(service.options.token, request, reply);
-    checkEncoding(request);
-    admission.enter(request, reply);
+    admission.enter(request, reply, isCompressed(request));
+    return undefined;
   });
+  app.addHook('preParsing', async (request, _reply, payload) => (isCompressed(request) ? inflated(payload, service.options.maxBody) : payload));
   app.addHook('onSend', async (_request, reply) => {
     // The server may have begun to end after the request came: a connection that stays open would keep it.
     if (service.draining) reply.header('connection', 'close');
@@ -109,14 +121,9 @@ function addHooks(app, service, metrics) {
     const route = routeOf(request);
     metrics.answered(request.method, route, reply.statusCode, reply.elapsedTime);
     const facts = { method: request.method, route, status: reply.statusCode, milliseconds: Math.round(reply.elapsedTime * 10) / 10 };
-    request.log.info({ ...facts, client: request.ip }, 'answered');
+    const trace = traceOf(request.headers);
+    request.log.info({ ...facts, client: request.ip, ...(trace && { traceId: trace.traceId }) }, 'answered');
   });
-}
-
-/** @param {import('fastify').FastifyRequest} request */
-function checkEncoding({ headers }) {
-  const encoding = headers['content-encoding'] ?? 'identity';
-  if (encoding !== 'identity') throw badInput(`The body must not be compressed (${quote(encoding)}); images are already`, 415);
 }
 
 /**
@@ -193,13 +200,18 @@ function isGone({ raw }) {
 function sendError(error, request, reply) {
   const status = statusOf(error);
   const own = error instanceof ServiceError && error.code !== 'INTERNAL';
-  const message = status === 414 ? 'The address is too long' : String(error.message);
+  const message = status === 414 ? 'The address is too long' : shorten(String(error.message));
   if (own && (status === 429 || status === 503)) reply.header('retry-after', String(Math.max(1, Math.ceil(error.retryAfterSeconds ?? 1))));
   discardRest(request.raw, reply);
   return reply
     .code(status)
     .type('application/json; charset=utf-8')
     .send({ error: own || status < 500 ? message : `Internal error; the log has it for request ${reply.request.id}` });
+}
+
+/** @param {string} text */
+function shorten(text) {
+  return text.length > LONGEST_MESSAGE ? `${text.slice(0, LONGEST_MESSAGE)}…` : text;
 }
 
 /**

@@ -1,5 +1,6 @@
 'use strict';
 
+const { isAllowedOrigin } = require('./cross_origin');
 const { ServiceError, badInput } = require('./errors');
 const { quote } = require('./json');
 
@@ -8,10 +9,10 @@ const { quote } = require('./json');
  * send forms there (cross-site requests), or let a name of its own lead there (DNS rebinding). Programs, which send no such headers, are
  * answered as before.
  *
- * @param {{host: string, allowedHosts: string[]}} options
+ * @param {{host: string, allowedHosts: string[], allowedOrigins: string[]}} options
  * @returns {(request: import('fastify').FastifyRequest, reply: import('fastify').FastifyReply) => void} throws for those that are refused
  */
-function createCallerCheck({ host, allowedHosts }) {
+function createCallerCheck({ host, allowedHosts, allowedOrigins }) {
   const allowed = new Set(allowedHosts.map((name) => name.toLowerCase()));
   // Who listens for others cannot know by which names they call it, unless it is told.
   const anyHost = !isLoopback(host) && allowed.size === 0;
@@ -26,8 +27,8 @@ function createCallerCheck({ host, allowedHosts }) {
     if (hosts === 1 && !anyHost && !isLoopback(name) && !allowed.has(name) && name !== host.toLowerCase()) {
       throw new ServiceError('BAD_INPUT', `This server does not answer for the host ${quote(name)}; --allow-host allows it`, { status: 403 });
     }
-    if (isOfAnotherSite(headers, method)) {
-      throw new ServiceError('BAD_INPUT', 'Pages of other sites may not use this server', { status: 403 });
+    if (isOfAnotherSite(headers, method) && !isAllowedOrigin(allowedOrigins, headers)) {
+      throw new ServiceError('BAD_INPUT', 'Pages of other sites may not use this server; --cors allows them', { status: 403 });
     }
   };
 }

@@ -49,6 +49,7 @@ const ERROR = { $id: 'Error', ...object({ error: text }) };
 const PARAMETERS = {
   name: { ...text, description: 'A model.' },
   version: { ...text, pattern: '^[0-9]+$', description: 'One of its versions.' },
+  label: { ...text, description: 'A name of one of its versions.' },
 };
 
 /**

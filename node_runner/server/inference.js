@@ -18,19 +18,19 @@ const { quote } = require('./json');
  * @property {string} [runtime]
  * @property {string} [precision]
  *
- * @typedef {{version: string | number, state: string, error?: string}} VersionState
+ * @typedef {{version: string | number, state: string, error?: string}} VersionState `error` says why it failed
  *
  * @typedef {{version: string | number, classes: string[], probabilities: Float32Array}} Found `classes` are the labels
  *
  * @typedef {object} Models what `models/` gives
- * @property {() => {name: string, versions: VersionState[]}[]} list
+ * @property {() => {name: string, versions: VersionState[], labels: Record<string, string>}[]} list
  * @property {(name: string, version?: string) => Metadata} metadata
  * @property {(name: string, input: Content & {version?: string}, options: {signal: AbortSignal, deadline: number}) =>
  *   Promise<Found>} infer
  * @property {(name?: string) => boolean} ready
  * @property {(name?: string) => Promise<unknown>} reload
  * @property {(options: {drain: boolean, timeoutMs: number}) => Promise<unknown>} close
- * @property {() => any} stats
+ * @property {() => {models: import('./models/served_version').Stats[]}} stats
  * @property {(event: string, listener: (details: any) => void) => unknown} on
  *
  * @typedef {object} Service what the routes share

@@ -61,7 +61,10 @@ function flatten(value, shape, target, at, what) {
  */
 function checkNumber(value, whole, what) {
   if (typeof value !== 'number') throw badInput(`${what} must hold numbers, not ${kindOf(value)}`);
-  if (whole && !(Number.isInteger(value) && value >= 0 && value <= 255)) throw badInput(`${what} must hold whole numbers from 0 to 255, not ${value}`);
+  if (whole && !(Number.isInteger(value) && value >= 0 && value <= 255)) {
+    const scaled = value >= -1 && value <= 1 ? '. They look scaled already: send the pixels as they are, or as preprocessed what the model takes' : '';
+    throw badInput(`${what} must hold whole numbers from 0 to 255, not ${value}${scaled}`);
+  }
   if (!Number.isFinite(Math.fround(value))) throw badInput(`${what} holds a number that float32 has not: ${value}`);
   return value;
 }

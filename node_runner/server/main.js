@@ -12,6 +12,7 @@ const { isOpenToAll } = require('./callers');
 const { loadDependencies } = require('./dependencies');
 const { createModels } = require('./models');
 const { printable, printableLog } = require('./printable');
+const { listenForProbes } = require('./probes');
 const { watchSignals } = require('./signals');
 const { UsageError, helpText, readOptions } = require('./options');
 
@@ -29,6 +30,7 @@ async function main() {
   watchSignals(app, service);
   if (options.lifeline !== undefined) watchLifeline(options.lifeline);
   await listen(app, options);
+  if (options.probePort > 0) await listenAt({ ...options, port: options.probePort }, () => listenForProbes(app, options));
   if (isOpenToAll(options)) app.log.warn({ host: options.host }, 'whoever reaches this address is answered: --token-file asks for a token');
   const models = await createModels({ ...options, reload: options.reload > 0 && { intervalMs: options.reload * 1000 }, logger: app.log });
   service.models = models;
@@ -40,11 +42,19 @@ async function main() {
  * @param {import('./app').App} app
  * @param {import('./options').Options} options
  */
-async function listen(app, { host, port }) {
+function listen(app, options) {
   // Only `announce` speaks of the address, on stdout and in one line.
   const listenTextResolver = () => 'listening';
+  return listenAt(options, () => app.listen({ host: options.host, port: options.port, listenTextResolver }));
+}
+
+/**
+ * @param {{host: string, port: number}} place
+ * @param {() => Promise<unknown>} work
+ */
+async function listenAt({ host, port }, work) {
   try {
-    await app.listen({ host, port, listenTextResolver });
+    await work();
   } catch (error) {
     const code = /** @type {any} */ (error).code;
     /** @type {Record<string, string>} */

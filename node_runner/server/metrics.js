@@ -19,9 +19,10 @@ const STATES = ['LOADING', 'AVAILABLE', 'UNLOADING', 'FAILED'];
 /**
  * @param {typeof import('prom-client')} prometheus
  * @param {import('./inference').Service} service
+ * @param {() => number} refusedConnections how many so far
  * @returns {Metrics}
  */
-function createMetrics(prometheus, service) {
+function createMetrics(prometheus, service, refusedConnections) {
   const registry = new prometheus.Registry();
   const registers = [registry];
   prometheus.collectDefaultMetrics({ register: registry });
@@ -39,6 +40,8 @@ function createMetrics(prometheus, service) {
   const images = new prometheus.Counter({ name: 'pybridge_images_total', help: 'Images that a model answered for.', ...model });
   const sizes = new prometheus.Histogram({ name: 'pybridge_batch_size', help: 'Images in one call of a model.', buckets: SIZES, ...model });
   const computing = new prometheus.Histogram({ name: 'pybridge_batch_duration_seconds', help: 'One call of a model.', buckets: SECONDS, ...model });
+  const waiting = new prometheus.Histogram({ name: 'pybridge_queue_duration_seconds', help: 'An image until its batch began.', buckets: SECONDS, ...model });
+  const refused = new prometheus.Gauge({ name: 'pybridge_connections_refused', help: 'Connections beyond what one address may have.', registers });
   const queued = new prometheus.Gauge({ name: 'pybridge_queue_images', help: 'Images that wait for a model.', ...model });
   const versions = new prometheus.Gauge({
     name: 'pybridge_model_version',
@@ -54,7 +57,8 @@ function createMetrics(prometheus, service) {
       seconds.observe({ route }, milliseconds / 1000);
     },
     watchModels() {
-      service.models?.on('batch', ({ name, size, milliseconds }) => {
+      service.models?.on('batch', ({ name, size, milliseconds, waits }) => {
+        for (const wait of waits) waiting.observe({ model: name }, wait / 1000);
         images.inc({ model: name }, size);
         sizes.observe({ model: name }, size);
         computing.observe({ model: name }, milliseconds / 1000);
@@ -63,6 +67,7 @@ function createMetrics(prometheus, service) {
     contentType: registry.contentType,
     text() {
       if (service.models) describe(service.models);
+      refused.set(refusedConnections());
       return registry.metrics();
     },
   };
@@ -75,7 +80,8 @@ function createMetrics(prometheus, service) {
         for (const each of STATES) versions.set({ model: name, version: String(version), state: each }, each === state ? 1 : 0);
       }
     }
-    for (const [name, facts] of Object.entries(models.stats()?.models ?? {})) queued.set({ model: facts.name ?? name }, facts.queued ?? 0);
+    queued.reset();
+    for (const { name, queued: count } of models.stats().models) queued.inc({ model: name }, count);
   }
 }
 

@@ -9,7 +9,7 @@ const manifest = require('./options.json');
 
 /**
  * @typedef {object} Options
- * @property {{name: string, path: string}[]} models
+ * @property {import('./models/model').Place[]} models
  * @property {string} host
  * @property {string[]} allowedHosts names that it answers for beside its own
  * @property {number} port 0 lets the system choose
@@ -22,6 +22,9 @@ const manifest = require('./options.json');
  * @property {number} maxImages in one request
  * @property {number} maxPixels of one picture
  * @property {number} maxConnections
+ * @property {number} maxConnectionsPerAddress
+ * @property {number} probePort 0 for none
+ * @property {string[]} allowedOrigins of web pages that may use it
  * @property {number} requestTimeout seconds from the whole request to its answer
  * @property {number} bodyTimeout seconds to send a request
  * @property {number} drainTimeout seconds for what is under way when the server ends
@@ -49,6 +52,9 @@ const TEXTS = {
   model: 'NAME=FOLDER; several for several models',
   host: 'address to listen on (default 127.0.0.1, this machine only)',
   'allow-host': 'a name that clients may call it by; on this machine only those of this machine are known. Several times for several',
+  cors: 'an origin whose web pages may use it, such as https://shop.example; * for any. Several times for several',
+  canary: 'NAME@VERSION=PERCENT: a version of a model that answers so many of a hundred requests beside the newest other one',
+  label: 'NAME@LABEL=VERSION: a name for a version, which is then loaded too: /v1/models/NAME/labels/LABEL. Several times for several',
   runtime: `${manifest.choices.runtime.values.join(', ')} (default ${manifest.choices.runtime.default})`,
   tensorflow: 'a module whose loadTensorflow() gives the TensorFlow.js to use',
   'token-file': 'file with the token that clients must send; or set PYBRIDGE_TOKEN',
@@ -56,7 +62,7 @@ const TEXTS = {
   lifeline: 'descriptor of a pipe; when it ends, so does the server',
 };
 
-const SEVERAL = ['model', 'allow-host'];
+const SEVERAL = ['model', 'allow-host', 'cors', 'canary', 'label'];
 const MODEL_NAME = new RegExp(manifest.modelName);
 const TOKEN = /^[\x21-\x7e]{8,4096}$/;
 const PACKAGE = path.resolve(__dirname, '..');
@@ -80,9 +86,10 @@ function readOptions(argv, env) {
   return /** @type {Options} */ (/** @type {unknown} */ ({
     ...rest,
     batchDelayMs: batchDelay,
-    models: readModels([...list(values.model), ...positionals]),
+    models: withVersions(readModels([...list(values.model), ...positionals]), list(values.canary), list(values.label)),
     host: String(values.host ?? env.HOST ?? '127.0.0.1'),
     allowedHosts: list(values['allow-host']),
+    allowedOrigins: list(values.cors).map(readOrigin),
     runtime: oneOf('runtime', values.runtime),
     tensorflow: values.tensorflow === undefined ? undefined : path.resolve(String(values.tensorflow)),
     token: readToken(values['token-file'], env.PYBRIDGE_TOKEN),
@@ -129,7 +136,7 @@ function readNumber({ name, minimum, maximum, whole }, text) {
 
 /**
  * @param {string[]} given `NAME=FOLDER` or `FOLDER`; without any, the package that this server is a part of
- * @returns {{name: string, path: string}[]}
+ * @returns {import('./models/model').Place[]}
  */
 function readModels(given) {
   if (given.length === 0 && !fs.existsSync(path.join(PACKAGE, 'manifest.json'))) throw new UsageError('Name at least one model: NAME=FOLDER');
@@ -145,6 +152,47 @@ function readModels(given) {
   const twice = models.find(({ name }, i) => models.findIndex((other) => other.name === name) !== i);
   if (twice) throw new UsageError(`Two models are called ${twice.name}: name them, such as cats=FOLDER dogs=FOLDER`);
   return models;
+}
+
+/**
+ * @param {import('./models/model').Place[]} models
+ * @param {string[]} canaries `NAME@VERSION=PERCENT`
+ * @param {string[]} labels `NAME@LABEL=VERSION`
+ */
+function withVersions(models, canaries, labels) {
+  /** @param {string} name @param {string} text */
+  const modelOf = (name, text) => {
+    const found = models.find((model) => model.name === name);
+    if (!found) throw new UsageError(`There is no model ${name.slice(0, 80)} for ${text.slice(0, 120)}`);
+    return found;
+  };
+  for (const text of canaries) {
+    const [, name, version, percent] = /^([^@=]+)@([1-9]\d{0,17})=(\d{1,2}(?:\.\d+)?|100)$/.exec(text) ?? [];
+    if (!name) throw new UsageError(`--canary must be NAME@VERSION=PERCENT, such as pets@3=10, not ${text.slice(0, 120)}`);
+    const model = modelOf(name, text);
+    if (model.canary) throw new UsageError(`The model ${name} has two canaries`);
+    model.canary = { version, percent: Number(percent) };
+  }
+  for (const text of labels) {
+    const [, name, label, version] = /^([^@=]+)@([A-Za-z][A-Za-z0-9_-]{0,63})=([1-9]\d{0,17})$/.exec(text) ?? [];
+    if (!name) throw new UsageError(`--label must be NAME@LABEL=VERSION, such as pets@tested=2, not ${text.slice(0, 120)}`);
+    const model = modelOf(name, text);
+    model.labels = { ...model.labels, [label]: version };
+  }
+  return models;
+}
+
+/**
+ * @param {string} text
+ * @returns {string} as browsers send it
+ */
+function readOrigin(text) {
+  if (text === '*') return text;
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (!url || !/^https?:$/.test(url.protocol) || url.pathname !== '/' || url.search || url.hash || url.username) {
+    throw new UsageError(`--cors must be an origin such as https://shop.example, or *, not ${text.slice(0, 120)}`);
+  }
+  return url.origin.toLowerCase();
 }
 
 /**
@@ -206,7 +254,7 @@ function helpText() {
   return [
     'Serves image classifiers: node server.js [NAME=FOLDER ...] [options]',
     '',
-    ...rows.map(([left, right]) => `  ${left.padEnd(26)}${right}`),
+    ...rows.map(([left, right]) => `  ${left.padEnd(34)}${right}`),
     '',
     'SIGTERM or SIGINT answers what was accepted and ends; SIGHUP looks for new versions.',
   ].join('\n');

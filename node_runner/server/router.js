@@ -13,7 +13,7 @@ const { ServiceError } = require('./errors');
  * @property {() => void} refuseOthers
  */
 
-const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
 /**
  * Adds routes, and 405 with the methods that are allowed for all others of an address. What lies below a `*` is refused by that one.

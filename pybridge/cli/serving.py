@@ -35,6 +35,27 @@ def add(verbs: Verbs) -> None:
         metavar="NAME",
         help="a name that clients may call it by, where it listens on this machine only; several times for several",
     )
+    serving.add_argument(
+        "--cors",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="an origin whose web pages may use it, such as https://shop.example; * for any; several times for several",
+    )
+    serving.add_argument(
+        "--canary",
+        action="append",
+        default=[],
+        metavar="NAME@VERSION=PERCENT",
+        help="a version that answers so many of a hundred requests beside the newest other one, such as pets@3=10",
+    )
+    serving.add_argument(
+        "--label",
+        action="append",
+        default=[],
+        metavar="NAME@LABEL=VERSION",
+        help="a name for a version, which is loaded too: /v1/models/NAME/labels/LABEL; several times for several",
+    )
     serving.add_argument("--runtime", choices=known.runtimes, help="instead of the TensorFlow of Python")
     serving.add_argument("--log-level", default="info", choices=known.log_levels, help="default info")
     serving.add_argument("--images", type=Path, metavar="FOLDER", help="photos to prove parity on, where the run has no proof")
@@ -54,6 +75,9 @@ def _serve(options: argparse.Namespace) -> int:
         workers=options.workers,
         token_file=options.token_file,
         allow_hosts=options.allow_host,
+        cors=options.cors,
+        canary=options.canary,
+        labels=options.label,
         runtime=options.runtime,
         log_level=options.log_level,
         images=options.images,

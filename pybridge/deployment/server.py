@@ -97,6 +97,9 @@ def serve(
     token: str | None = None,
     token_file: str | Path | None = None,
     allow_hosts: Sequence[str] = (),
+    cors: Sequence[str] = (),
+    canary: Sequence[str] = (),
+    labels: Sequence[str] = (),
     limits: Mapping[str, float] | None = None,
     runtime: str | None = None,
     log_level: str = "warn",
@@ -119,6 +122,10 @@ def serve(
         allow_hosts: Names that clients may call the server by, in the header ``Host``. On a loopback address only those of this
             machine are answered else, so that no web page can lead a name of its own there; on others any name, unless some
             are given.
+        cors: Origins whose web pages may use it, such as ``https://shop.example``; ``*`` for any.
+        canary: ``NAME@VERSION=PERCENT``: a version of a model that answers so many of a hundred requests, such as ``pets@3=10``,
+            beside the newest other one.
+        labels: ``NAME@LABEL=VERSION``: names of versions, which are then loaded beside the newest.
         limits: Any of those that ``pybridge serve --help`` lists, such as ``{"max_body": 1_000_000, "request_timeout": 5}``.
         runtime: ``auto``, ``tfjs-node``, ``wasm`` or ``cpu``; by default the TensorFlow that Python imports.
         log_level: Of the JSON lines on stderr: ``info`` has one for each request.
@@ -144,8 +151,11 @@ def serve(
         arguments += options.limits[name].arguments(value)
     if token_file is not None:
         arguments += ["--token-file", str(token_file)]
-    for name in allow_hosts:
-        arguments += ["--allow-host", name]
+    for flag, given in (("--allow-host", allow_hosts), ("--cors", cors), ("--canary", canary), ("--label", labels)):
+        if isinstance(given, str):
+            raise DataError(f"{flag} takes several: give a list, such as [{given!r}]")
+        for value in given:
+            arguments += [flag, value]
     found = ensure()
     main_js = find_bundle().node_runner / "server" / "main.js"
     if runtime is None:

@@ -17,9 +17,9 @@ _SERVER = _REPOSITORY / "node_runner" / "server"
 _DOCUMENT = " ".join((_REPOSITORY / "docs" / "security.md").read_text("utf-8").split())
 
 
-def _server_constant(name: str) -> float:
+def _server_constant(name: str, file: str = "models/index.js") -> float:
     """A number of the server's code, which only JavaScript reads."""
-    found = re.search(rf"^const {name} = ([\d.e]+);", (_SERVER / "models" / "index.js").read_text("utf-8"), re.MULTILINE)
+    found = re.search(rf"^const {name} = ([\d.e]+);", (_SERVER / file).read_text("utf-8"), re.MULTILINE)
     assert found is not None, f"{name} is no longer there"
     return float(found[1])
 
@@ -43,6 +43,9 @@ def _server_default(name: str) -> int:
         f"or of all frames of a GIF file or a WebP file | {structure.MOST_PIXELS_IN_ALL:,} |",
         f"frames of a GIF file or a WebP file | {structure.MOST_FRAMES:,} |",
         f"parts of a PNG file or a WebP file | {structure.MOST_PARTS:,}, and one more for each {structure.BYTES_OF_A_PART} bytes",
+        f"One address may have {_server_default('max-connections-per-address')} connections",
+        f"connections of the {_server_default('max-connections'):,}",
+        f"more than {_server_constant('LONGEST_MESSAGE', 'app.js'):,.0f} characters of what was sent",
         f"seconds of decoding in the server | {_server_constant('DECODE_SECONDS'):g} |",
         f"at most {_server_constant('BATCH_PIXELS'):,.0f} pixels in a batch",
         f"at most {_server_constant('QUEUE_PIXELS'):,.0f} waiting",
@@ -63,6 +66,7 @@ _OPERATIONS, _SAVED, _STOCK = (
 )
 _KERAS, _LIMITS, _RUNS = "loading/test_keras_files.py", "loading/test_opening_limits.py", "training/test_run_directory.py"
 _CALLERS, _NAMES, _SLOW = "javascript/callers.test.js", "cli/test_hostile_names.py", "javascript/slow_pictures.test.js"
+_MANNERS = "javascript/manners.test.js"
 _NOTHING_TO_TEST: dict[str, list[str]] = {}
 
 # Each paragraph and item of the document, by its first words, with the tests of what it says.
@@ -165,6 +169,8 @@ _PROOFS = {
             "a file that was altered is seen before anything is loaded",
             "a server runs nothing of a package that it serves",
         ],
+        "javascript/graph_safety.test.js": ["${what} is refused by name"],
+        "server/test_serve_versions.py": ["test_a_graph_that_writes_files_is_refused_by_name"],
     },
     "What a package's own `npm start`": _NOTHING_TO_TEST,
     "Pictures of strangers are decoded within limits": {
@@ -186,6 +192,14 @@ _PROOFS = {
     },
     "- What a page of another site sends": {_CALLERS: ["${name} is refused before its body is read"]},
     "- A request with two `Host` headers": {_CALLERS: ["${name} are a bad request, and the connection is closed"]},
+    "- Web pages of the origins": {
+        _MANNERS: [
+            "pages of an origin that is allowed may ask and read the answer",
+            "a token is asked for behind the question of a browser",
+        ]
+    },
+    "- One address may have": {_MANNERS: ["one address cannot take all connections: others and the probes are answered"]},
+    "- A body that is compressed": {_MANNERS: ["a body that grows when it is inflated is refused"]},
     "- Bodies, images in a request": {
         "javascript/request_queue.test.js": ["images and bytes that wait are counted"],
         _SLOW: ["the decoded size of what waits is limited", "many clients with a large picture each hold up nobody else"],
@@ -193,6 +207,7 @@ _PROOFS = {
     "- A full queue is answered with 429": {
         "server/test_serve_life.py": ["test_large_requests_at_once_are_told_to_come_again"],
         "server/test_serve_bad_requests.py": ["test_a_bad_request_is_told_what_is_wrong"],
+        _MANNERS: ["an error does not send back the megabyte that it complains of"],
     },
     "Labels, file names and other words": {
         _NAMES: [

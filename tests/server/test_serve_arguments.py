@@ -59,7 +59,7 @@ def test_python_and_the_server_list_the_same_options_with_the_same_defaults(caps
         main(["serve", "--help"])
     ours, theirs = " ".join(capsys.readouterr().out.split()), run_server("--help").stdout
     defaults = re.findall(r"^ +(--[a-z-]+) N +(.*) \(default (.*)\)$", theirs, re.MULTILINE)
-    assert len(defaults) == 14
+    assert len(defaults) == 16
     for flag, meaning, default in defaults:
         assert f"{flag} N {meaning} (default {default})" in ours
 

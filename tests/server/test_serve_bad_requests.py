@@ -178,7 +178,8 @@ CASES: list[Case] = [
     ),
     ("a form with an empty file", "POST", "/classify", form(f"{FILE}\r\n\r\n"), FORM, 400, "empty"),
     ("a form with too many files", "POST", "/classify", form(*[f"{FILE}\r\n\r\nx"] * 9), FORM, 413, ""),
-    ("compressed JSON", "POST", PREDICT, b"\x1f\x8b\x08", {"content-encoding": "gzip"}, 415, "gzip"),
+    ("half of a compressed body", "POST", PREDICT, b"\x1f\x8b\x08", {"content-encoding": "gzip"}, 400, "gzip"),
+    ("another compression", "POST", PREDICT, b"x", {"content-encoding": "br"}, 415, "gzip"),
 ]
 
 

@@ -24,7 +24,7 @@ const { Model } = require('./model');
  * @property {(details: object, message: string) => void} error
  *
  * @typedef {object} ModelsOptions where there is no default here, it is that of the server's option (`options.json`)
- * @property {{name: string, path: string}[]} models each path is a package, or a folder with packages named `1`, `2`, ...
+ * @property {import('./model').Place[]} models each path is a package, or a folder with packages named `1`, `2`, ...
  * @property {number} [workers] processes of each model; TensorFlow uses all cores in one
  * @property {number} [maxBatch] images computed together
  * @property {number} [batchDelayMs] longest wait for a fuller batch while requests come in numbers
@@ -52,10 +52,10 @@ const BATCH_PIXELS = 64e6;
 const QUEUE_PIXELS = 1e9;
 const DECODE_SECONDS = 10;
 
-/** Clients that ask again at once when they are refused would take the processor from those that are answered. */
 const REFUSAL_MS = 250;
+const MOST_ATTEMPTS = 3;
 
-/** Emits `batch` {name, version, size, queued, milliseconds}, `version` {name, version, state, error} and `crash` {name, pid, reason}. */
+/** Emits `batch` {name, version, size, queued, milliseconds, waits}, `version` {name, version, state, error} and `crash` {name, pid, reason}. */
 class Models extends EventEmitter {
   /** @type {Map<string, Model>} */
   #models = new Map();
@@ -102,7 +102,7 @@ class Models extends EventEmitter {
     this.#timer = setInterval(() => this.#checkAll(), this.#reload.intervalMs).unref();
   }
 
-  /** @returns {{name: string, versions: {version: string, state: string, error?: string}[]}[]} */
+  /** @returns {{name: string, versions: {version: string, state: string, error?: string}[], labels: Record<string, string>}[]} */
   list() {
     return [...this.#models.values()].map((model) => model.list());
   }
@@ -127,12 +127,21 @@ class Models extends EventEmitter {
    * @throws {ServiceError} of any code; the signal's reason where it is aborted
    */
   async infer(name, input, options = {}) {
-    if (this.#closing) throw new ServiceError('UNAVAILABLE', 'The server is ending', { retryAfterSeconds: 1 });
-    const served = this.#model(name).version(input.version);
-    const facts = /** @type {Facts} */ (served.facts);
-    const items = 'tensor' in input ? fromTensor(input.tensor, facts) : fromImages(input.images);
-    const probabilities = await served.infer(items, options).catch(refuseSlowly);
-    return { version: served.version, classes: facts.labels, probabilities };
+    for (let attempt = 1; ; attempt++) {
+      if (this.#closing) throw new ServiceError('UNAVAILABLE', 'The server is ending', { retryAfterSeconds: 1 });
+      const served = this.#model(name).version(input.version);
+      const facts = /** @type {Facts} */ (served.facts);
+      const items = 'tensor' in input ? fromTensor(input.tensor, facts) : fromImages(input.images);
+      try {
+        return { version: served.version, classes: facts.labels, probabilities: await served.infer(items, options) };
+      } catch (error) {
+        const { code, moved } = /** @type {any} */ (error);
+        // Clients that ask again at once when they are refused would take the processor from those that are answered.
+        if (code === 'OVERLOADED') await sleep(REFUSAL_MS);
+        // While it waited, its version broke and another one took over.
+        if (!moved || input.version !== undefined || attempt === MOST_ATTEMPTS || this.#closing) throw error;
+      }
+    }
   }
 
   /**
@@ -172,7 +181,7 @@ class Models extends EventEmitter {
     await Promise.all(models.map((model) => model.stop()));
   }
 
-  /** @returns {{models: object[]}} figures of each version that works */
+  /** @returns {{models: import('./served_version').Stats[]}} figures of each version that works */
   stats() {
     return { models: [...this.#models.values()].flatMap((model) => model.stats()) };
   }
@@ -226,15 +235,6 @@ async function createModels(options) {
     throw error;
   }
   return models;
-}
-
-/**
- * @param {any} error
- * @returns {Promise<never>}
- */
-async function refuseSlowly(error) {
-  if (error.code === 'OVERLOADED') await sleep(REFUSAL_MS);
-  throw error;
 }
 
 /**

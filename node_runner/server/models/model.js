@@ -1,158 +1,143 @@
 'use strict';
 
 const { ServiceError, notFound } = require('../errors');
-const { findNewest, stateOfFiles } = require('./repository');
-const { ServedVersion } = require('./served_version');
+const { Track } = require('./track');
 
 /**
- * @typedef {import('./repository').Found} Found
+ * @typedef {import('./served_version').ServedVersion} ServedVersion
  * @typedef {import('./served_version').Settings} Settings
  * @typedef {import('./served_version').Report} Report
+ *
+ * @typedef {object} Place
+ * @property {string} name
+ * @property {string} path
+ * @property {{version: string, percent: number}} [canary] a version that answers so many of a hundred requests
+ * @property {Record<string, string>} [labels] names of versions
  */
 
-/** A version that failed is tried again after this time even where none of its files has changed. */
-const TRY_AGAIN_MS = 60000;
-
-/** One model: the version that answers, those that finish their work, and the one that is to come. */
+/**
+ * One model. The newest version that can be loaded answers, beside it those that are asked for by name: the canary, and those that have
+ * labels. Each of these is loaded as long as there is one.
+ */
 class Model {
-  #path;
-  #settings;
-  #report;
-  /** @type {ServedVersion | null} */
-  #current = null;
-  /** @type {ServedVersion | null} */
-  #coming = null;
-  /** @type {Set<ServedVersion>} */
-  #leaving = new Set();
-  /** @type {{version: string, error: string, files: string, at: number} | null} */
-  #failed = null;
-  /** @type {Promise<void> | null} */
-  #checking = null;
-  #closed = false;
+  #place;
+  /** @type {Track} */
+  #newest;
+  /** @type {Map<string, Track>} */
+  #named = new Map();
+  #turns = 0;
 
   /**
-   * @param {{name: string, path: string}} place
+   * @param {Place} place
    * @param {Settings} settings
    * @param {Report} report
    */
-  constructor({ name, path }, settings, report) {
-    this.name = name;
-    this.#path = path;
-    this.#settings = settings;
-    this.#report = report;
+  constructor(place, settings, report) {
+    this.name = place.name;
+    this.#place = place;
+    const named = new Set([...Object.values(place.labels ?? {}), ...(place.canary ? [place.canary.version] : [])]);
+    const hasOther = (/** @type {ServedVersion} */ broken) => {
+      const other = this.#stable();
+      return other !== null && other !== broken && !other.broken;
+    };
+    for (const version of named) this.#named.set(version, new Track(place, (each) => each === version, settings, report, hasOther));
+    this.#newest = new Track(place, (each) => each === null || !named.has(each), settings, report, hasOther);
   }
 
   /** @returns {boolean} */
   get ready() {
-    return this.#current?.state === 'AVAILABLE';
+    return this.#stable()?.state === 'AVAILABLE';
   }
 
-  /** @returns {{name: string, versions: {version: string, state: string, error?: string}[]}} */
+  /** @returns {{name: string, versions: {version: string, state: string, error?: string}[], labels: Record<string, string>}} */
   list() {
-    const served = [this.#current, this.#coming, ...this.#leaving].flatMap((each) => (each ? [each] : []));
-    const versions = served.map(({ version, state, error }) => ({ version, state: String(state), ...(error ? { error } : {}) }));
-    if (this.#failed) versions.push({ version: this.#failed.version, state: 'FAILED', error: this.#failed.error });
-    return { name: this.name, versions };
+    return { name: this.name, versions: this.#tracks().flatMap((track) => track.list()), labels: this.labels() };
+  }
+
+  /** @returns {Record<string, string>} the version of each label; `stable` and `canary` where requests are divided */
+  labels() {
+    const { canary, labels = {} } = this.#place;
+    const stable = this.#stable()?.version;
+    return { ...(canary && stable ? { stable, canary: canary.version } : {}), ...labels };
   }
 
   /**
-   * @param {string | number} [wanted] by default the newest
+   * @param {string | number} [wanted] by default the newest, or for a share of the calls the canary
    * @returns {ServedVersion} that answers
    * @throws {ServiceError}
    */
   version(wanted) {
-    if (wanted !== undefined && String(wanted) !== this.#current?.version) {
-      const known = this.list().versions.some(({ version }) => version === String(wanted));
-      if (known) throw new ServiceError('UNAVAILABLE', 'This version of the model is not available now', { retryAfterSeconds: 1 });
-      throw notFound(`The model ${this.name} has no version ${JSON.stringify(String(wanted).slice(0, 40))}`);
+    if (wanted === undefined) {
+      const chosen = this.#turn() ?? this.#stable();
+      if (!chosen) throw new ServiceError('UNAVAILABLE', 'The model is not available now', { retryAfterSeconds: 1 });
+      return chosen;
     }
-    if (!this.#current) throw new ServiceError('UNAVAILABLE', 'The model is not available now', { retryAfterSeconds: 1 });
-    return this.#current;
+    const found = this.#tracks().find(({ current }) => current?.version === String(wanted))?.current;
+    if (found) return found;
+    const known = this.list().versions.some(({ version }) => version === String(wanted));
+    if (known) throw new ServiceError('UNAVAILABLE', 'This version of the model is not available now', { retryAfterSeconds: 1 });
+    throw notFound(`The model ${this.name} has no version ${JSON.stringify(String(wanted).slice(0, 40))}`);
   }
 
   /**
-   * Looks whether there is another version, and if so loads it beside the present one and then switches to it.
+   * Looks for other versions.
    *
-   * @param {boolean} [asked] whether somebody asked: then a version that failed is tried again
+   * @param {boolean} [asked] whether somebody asked: then versions that failed are tried again
    * @returns {Promise<void>}
+   * @throws {Error} where none can be served
    */
   async check(asked = false) {
-    if (this.#checking && !asked) return;
-    // Somebody who asks expects that what is there now is seen, so a check under way is not enough.
-    while (this.#checking) await this.#checking;
-    if (this.#closed) return;
-    this.#checking = this.#check(asked).finally(() => (this.#checking = null));
-    await this.#checking;
+    const outcomes = await Promise.allSettled(this.#tracks().map((track) => track.check(asked)));
+    if (this.#stable()) return;
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
-  /** @returns {object[]} figures of each version */
+  /** @returns {import('./served_version').Stats[]} figures of each version */
   stats() {
-    return [this.#current, ...this.#leaving].flatMap((each) => (each ? [each.stats()] : []));
+    return this.#tracks().flatMap((track) => track.stats());
   }
 
   /** Answers all that was accepted. */
   async empty() {
-    await Promise.all([this.#current, ...this.#leaving].map((each) => each?.empty()));
+    await Promise.all(this.#tracks().map((track) => track.empty()));
   }
 
   async stop() {
-    this.#closed = true;
-    await Promise.all([this.#current, this.#coming, ...this.#leaving].map((each) => each?.stop()));
-    await this.#checking;
+    await Promise.all(this.#tracks().map((track) => track.stop()));
   }
 
-  /** @param {boolean} asked */
-  async #check(asked) {
-    const found = await findNewest(this.#path);
-    if (!found) {
-      if (!this.#current) throw new Error('there is no package, and no folder of packages named 1, 2, ...');
-      return;
-    }
-    const version = found.version ?? this.#numberOf(found);
-    if (found.digest === this.#current?.digest && version === this.#current.version) {
-      this.#failed = null;
-      return;
-    }
-    const files = await stateOfFiles(found);
-    if (!asked && this.#failed?.files === files && Date.now() - this.#failed.at < TRY_AGAIN_MS) return;
-    await this.#load(found, version, files);
+  #tracks() {
+    return [this.#newest, ...this.#named.values()];
   }
 
-  /**
-   * @param {Found} found a package without a number
-   * @returns {string} one more than the last that answered, where it is another one
-   */
-  #numberOf({ digest }) {
-    if (!this.#current) return '1';
-    return digest === this.#current.digest ? this.#current.version : String(BigInt(this.#current.version) + 1n);
+  /** @returns {ServedVersion | null} the newest that works, but the canary only where there is no other */
+  #stable() {
+    const canary = this.#place.canary?.version;
+    const rank = (/** @type {ServedVersion} */ each) => [each.broken ? 0 : 1, each.version === canary ? 0 : 1, BigInt(each.version)];
+    const served = this.#tracks().flatMap(({ current }) => current ?? []);
+    return served.reduce((/** @type {ServedVersion | null} */ best, each) => (best === null || isMore(rank(each), rank(best)) ? each : best), null);
   }
 
-  /**
-   * @param {Found} found
-   * @param {string} version
-   * @param {string} files
-   */
-  async #load({ folder, digest }, version, files) {
-    this.#failed = null;
-    const coming = new ServedVersion({ name: this.name, version, folder, digest }, this.#settings, this.#report);
-    this.#coming = coming;
-    try {
-      await coming.start();
-    } catch (error) {
-      const { message } = /** @type {Error} */ (error);
-      this.#failed = { version, error: message, files, at: Date.now() };
-      if (!this.#current) throw error;
-      return;
-    } finally {
-      this.#coming = null;
-    }
-    if (this.#closed) return coming.stop();
-    const before = this.#current;
-    this.#current = coming;
-    if (!before) return;
-    this.#leaving.add(before);
-    before.retire().finally(() => this.#leaving.delete(before));
+  /** @returns {ServedVersion | null} the canary, where it is its turn */
+  #turn() {
+    const { canary } = this.#place;
+    const found = canary && this.#named.get(canary.version)?.current;
+    if (!canary || !found || found.broken) return null;
+    this.#turns += canary.percent;
+    if (this.#turns < 100) return null;
+    this.#turns -= 100;
+    return found;
   }
+}
+
+/**
+ * @param {(number | bigint)[]} a
+ * @param {(number | bigint)[]} b
+ * @returns {boolean} whether the first differing one is larger
+ */
+function isMore(a, b) {
+  const at = a.findIndex((value, i) => value !== b[i]);
+  return at >= 0 && a[at] > b[at];
 }
 
 module.exports = { Model };

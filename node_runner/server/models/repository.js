@@ -5,7 +5,7 @@ const fs = require('fs/promises');
 const path = require('path');
 
 /**
- * @typedef {object} Found the newest version at a path
+ * @typedef {object} Found a version at a path
  * @property {string} folder of its package, links resolved
  * @property {string | null} version the number of its folder; null for a package without versions
  * @property {string} digest SHA-256 of its manifest, which has those of all its files
@@ -14,22 +14,18 @@ const path = require('path');
 const VERSION = /^[1-9]\d{0,17}$/;
 
 /**
- * Looks for a package, or for a folder of packages named by numbers (`1/`, `2/`), as TensorFlow Serving has them, of which the highest
- * counts.
+ * Looks for a package, or for a folder of packages named by numbers (`1/`, `2/`), as TensorFlow Serving has them.
  *
  * @param {string} place
- * @returns {Promise<Found | null>} null where there is neither
+ * @returns {Promise<Found[]>} the highest number first
  */
-async function findNewest(place) {
+async function findVersions(place) {
   const whole = await read(place, null);
-  if (whole) return whole;
+  if (whole) return [whole];
   const names = await fs.readdir(place).catch(() => []);
   const versions = names.filter((name) => VERSION.test(name)).sort((a, b) => (BigInt(a) < BigInt(b) ? 1 : -1));
-  for (const version of versions) {
-    const found = await read(path.join(place, version), version);
-    if (found) return found;
-  }
-  return null;
+  const found = await Promise.all(versions.map((version) => read(path.join(place, version), version)));
+  return found.flatMap((each) => each ?? []);
 }
 
 /**
@@ -64,4 +60,4 @@ async function read(place, version) {
   }
 }
 
-module.exports = { findNewest, stateOfFiles };
+module.exports = { findVersions, stateOfFiles };

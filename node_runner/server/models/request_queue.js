@@ -9,6 +9,7 @@
  * @property {number} next the first that is not taken yet
  * @property {(position: number, probabilities: Float32Array) => void} answer
  * @property {(error: Error) => void} fail
+ * @property {number} since when it came, as `performance.now()` has it
  * @property {() => boolean} settled whether its client has an answer, an error, or left
  *
  * @typedef {{request: Request, position: number, attempts: number}} Task one image

@@ -32,6 +32,22 @@ const { WorkerGone, WorkerProcess } = require('./worker_process');
  *
  * @typedef {(event: 'batch' | 'crash' | 'version' | 'output', details: object) => void} Report
  *
+ * @typedef {object} Stats figures of a version
+ * @property {string} name
+ * @property {string} version
+ * @property {string} state
+ * @property {number} queued
+ * @property {number} queuedBytes
+ * @property {number} inFlight
+ * @property {number} batches
+ * @property {number} images
+ * @property {number} crashes
+ * @property {number} failures images that could not be used
+ * @property {number} queueMs that all images waited
+ * @property {number} computeMs of all batches
+ * @property {number} lastAnswer
+ * @property {{pid: number | undefined, alive: boolean, restarts: number}[]} workers
+ *
  * @typedef {object} Slot a place for a worker
  * @property {WorkerProcess | null} worker null while there is none
  * @property {boolean} ready whether it has loaded the package
@@ -65,6 +81,9 @@ class ServedVersion {
   #rate = 0;
   /** @type {(() => void)[]} */
   #whenEmpty = [];
+  #help;
+  /** Why the last start of a worker failed. */
+  #restartError = '';
 
   /** @type {'LOADING' | 'AVAILABLE' | 'UNLOADING' | 'FAILED'} */
   state = 'LOADING';
@@ -72,14 +91,18 @@ class ServedVersion {
   error;
   /** @type {Facts | undefined} */
   facts;
-  totals = { batches: 0, images: 0, crashes: 0 };
+  totals = { batches: 0, images: 0, crashes: 0, failures: 0, queueMs: 0, computeMs: 0 };
+  /** When the last answer was given, in milliseconds since 1970. */
+  lastAnswer = 0;
 
   /**
    * @param {{name: string, version: string, folder: string, digest: string}} place
    * @param {Settings} settings
    * @param {Report} report
+   * @param {() => Promise<boolean>} help looks for another version, where workers ended and cannot be started again
    */
-  constructor({ name, version, folder, digest }, settings, report) {
+  constructor({ name, version, folder, digest }, settings, report, help) {
+    this.#help = help;
     this.name = name;
     this.version = version;
     this.digest = digest;
@@ -99,8 +122,9 @@ class ServedVersion {
     const failed = starts.find(({ status }) => status === 'rejected');
     if (failed) {
       await this.stop();
-      this.#change('FAILED', /** @type {PromiseRejectedResult} */ (failed).reason.message);
-      throw /** @type {PromiseRejectedResult} */ (failed).reason;
+      const { reason } = /** @type {PromiseRejectedResult} */ (failed);
+      this.#change('FAILED', reason.message);
+      throw reason;
     }
     this.#change('AVAILABLE');
     for (const slot of this.#slots) this.#watch(slot);
@@ -141,6 +165,7 @@ class ServedVersion {
           if (--missing === 0) settle(() => resolve(values));
         },
         fail: (error) => settle(() => reject(error)),
+        since: performance.now(),
       };
       const leave = () => request.fail(signal?.reason);
       signal?.addEventListener('abort', leave, { once: true });
@@ -155,9 +180,15 @@ class ServedVersion {
     });
   }
 
-  /** Answers everything that it has accepted, then ends its workers. */
+  /** @returns {string} why it cannot answer any more: its workers ended, and none can be started; empty where it can */
+  get broken() {
+    return this.#slots.some(({ ready }) => ready) ? '' : this.#restartError;
+  }
+
+  /** Answers everything that it has accepted, then ends its workers. What it cannot answer is told that another version can. */
   async retire() {
     if (this.state !== 'FAILED') this.#change('UNLOADING');
+    this.#handOver();
     await this.empty();
     await this.stop();
   }
@@ -181,7 +212,7 @@ class ServedVersion {
     await Promise.all(workers);
   }
 
-  /** @returns {object} figures for those who watch */
+  /** @returns {Stats} figures for those who watch */
   stats() {
     return {
       name: this.name,
@@ -191,6 +222,7 @@ class ServedVersion {
       queuedBytes: this.#queue.bytes,
       inFlight: this.#working,
       ...this.totals,
+      lastAnswer: this.lastAnswer,
       workers: this.#slots.map(({ worker, ready, restarts }) => ({ pid: worker?.pid, alive: worker !== null && ready, restarts })),
     };
   }
@@ -206,7 +238,11 @@ class ServedVersion {
     if (items.length > maxQueue) throw badInput(`There are ${items.length} images in the request; at most ${maxQueue} are taken`, 413);
     if (bytes > maxQueueBytes) throw badInput(`The images of the request have ${bytes} bytes; at most ${maxQueueBytes} are taken`, 413);
     if (decoded > maxQueuePixels) throw badInput(`The images of the request have ${decoded} pixels; at most ${maxQueuePixels} are taken`, 413);
-    if (this.state !== 'AVAILABLE') throw new ServiceError('UNAVAILABLE', 'The model is not available now', { retryAfterSeconds: this.#wait() });
+    if (this.state !== 'AVAILABLE') {
+      // Between the choice of this version and now another one has taken over.
+      const moved = this.state === 'UNLOADING';
+      throw Object.assign(new ServiceError('UNAVAILABLE', 'The model is not available now', { retryAfterSeconds: this.#wait() }), { moved });
+    }
     const { size, bytes: waiting, pixels: toDecode } = this.#queue;
     if (size + items.length > maxQueue || waiting + bytes > maxQueueBytes || toDecode + decoded > maxQueuePixels) {
       throw new ServiceError('OVERLOADED', 'Too many images are waiting', { retryAfterSeconds: this.#wait() });
@@ -249,16 +285,21 @@ class ServedVersion {
       for (const task of tasks) this.#again(task, /** @type {Error} */ (error));
     }
     this.#working -= tasks.length;
-    if (results) this.#finish(tasks, results, performance.now() - started);
+    if (results) this.#finish(tasks, results, started, performance.now() - started);
     this.#look();
   }
 
   /**
    * @param {Task[]} tasks
    * @param {Result[]} results
+   * @param {number} started
    * @param {number} milliseconds
    */
-  #finish(tasks, results, milliseconds) {
+  #finish(tasks, results, started, milliseconds) {
+    const waits = tasks.map(({ request }) => started - request.since);
+    this.totals.queueMs += waits.reduce((sum, wait) => sum + wait, 0);
+    this.totals.computeMs += milliseconds;
+    this.lastAnswer = Date.now();
     const rate = (1000 * tasks.length) / milliseconds;
     this.#rate = this.#rate === 0 ? rate : 0.8 * this.#rate + 0.2 * rate;
     this.totals.batches += 1;
@@ -267,11 +308,14 @@ class ServedVersion {
     const { workers, maxBatch, batchDelayMs } = this.#settings;
     this.#expected = Math.min(Math.ceil((this.#queue.size + this.#working + tasks.length) / workers), maxBatch);
     this.#waitUntil = Date.now() + batchDelayMs;
-    this.#report('batch', { name: this.name, version: this.version, size: tasks.length, queued: this.#queue.size, milliseconds });
+    this.#report('batch', { name: this.name, version: this.version, size: tasks.length, queued: this.#queue.size, milliseconds, waits });
     tasks.forEach(({ request, position }, i) => {
       const result = results[i];
       if (result instanceof Float32Array) request.answer(position, result);
-      else request.fail(asServiceError(result, position, request.items.length));
+      else {
+        this.totals.failures += 1;
+        request.fail(asServiceError(result, position, request.items.length));
+      }
     });
   }
 
@@ -304,6 +348,7 @@ class ServedVersion {
       if (facts.digest !== this.digest) throw new Error('the package was replaced by another one');
       this.facts ??= facts;
       slot.ready = true;
+      this.#restartError = '';
     } catch (error) {
       slot.worker = null;
       await worker.stop();
@@ -334,7 +379,7 @@ class ServedVersion {
       try {
         await this.#startWorker(slot);
       } catch (error) {
-        if (!this.#stopped) this.#failRestart(slot, /** @type {Error} */ (error));
+        if (!this.#stopped) await this.#failRestart(slot, /** @type {Error} */ (error));
         return;
       }
       if (this.#stopped) return;
@@ -349,25 +394,48 @@ class ServedVersion {
    * @param {Slot} slot
    * @param {Error} error
    */
-  #failRestart(slot, error) {
+  async #failRestart(slot, error) {
+    this.#restartError = this.#shown(error.message);
     const alone = this.#slots.every(({ ready }) => !ready);
     if (alone && slot.failures >= MOST_FAILURES && this.state !== 'UNLOADING') this.#change('FAILED', error.message);
-    if (alone && slot.failures >= MOST_FAILURES) this.#refuse('The model is not available now');
     this.#restart(slot);
+    if (this.state === 'UNLOADING') return this.#handOver();
+    const helped = await this.#help();
+    if (helped) this.#handOver();
+    else if (this.broken && slot.failures > MOST_FAILURES) this.#refuse('The model is not available now');
   }
 
-  /** @param {string} message */
-  #refuse(message) {
-    for (const request of this.#queue.requests()) request.fail(new ServiceError('UNAVAILABLE', message, { retryAfterSeconds: this.#wait() }));
+  /** Where no worker is left to answer what waits, others shall. */
+  #handOver() {
+    if (this.broken) this.#refuse('The model is not available now', true);
+  }
+
+  /**
+   * @param {string} message
+   * @param {boolean} [moved] whether another version answers in its place
+   */
+  #refuse(message, moved = false) {
+    for (const request of this.#queue.requests()) {
+      request.fail(Object.assign(new ServiceError('UNAVAILABLE', message, { retryAfterSeconds: this.#wait() }), { moved }));
+    }
+  }
+
+  /**
+   * @param {string} message of an error
+   * @returns {string} without the paths of this machine, which clients need not know; the log has them
+   */
+  #shown(message) {
+    const text = message.split('\n')[0].replaceAll(`${this.#folder}/`, '').replaceAll(this.#folder, 'the package').slice(0, 500);
+    return /(^|[\s'"(:])(\/|[A-Za-z]:\\)[^\s]/.test(text) ? 'It could not be loaded; the log says why' : text;
   }
 
   /**
    * @param {'LOADING' | 'AVAILABLE' | 'UNLOADING' | 'FAILED'} state
-   * @param {string} [error]
+   * @param {string} [error] for the log; clients are told a shorter one
    */
   #change(state, error) {
     this.state = state;
-    this.error = error;
+    this.error = error && this.#shown(error);
     this.#report('version', { name: this.name, version: this.version, state, error });
   }
 }

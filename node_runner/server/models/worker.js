@@ -7,6 +7,7 @@ const { createHash } = require('crypto');
 const fs = require('fs');
 const path = require('path');
 
+const { checkSavedModel, findOperations, readOperations } = require('./graph_safety');
 // The server's own: what it serves is data. package.json says where they are, in pybridge and in a package that serves itself.
 const { loadFrom } = require('#classifier');
 
@@ -37,7 +38,9 @@ process.on('message', async (/** @type {any} */ message) => {
 async function load({ folder, runtime, tensorflow, maxPixels, maxBytes, decodeTimeout }) {
   const digest = digestOf(folder);
   const tf = tensorflow ? require(tensorflow).loadTensorflow() : undefined;
-  classifier = await loadFrom(folder, { tf, runtime: /** @type {any} */ (tf ? undefined : runtime), maxPixels, maxBytes, decodeTimeout, registerLayers });
+  const checkGraph = (/** @type {Uint8Array} */ file, /** @type {string} */ name) => checkSavedModel(file, readOperations(findOperations()), name);
+  const how = { tf, runtime: /** @type {any} */ (tf ? undefined : runtime), maxPixels, maxBytes, decodeTimeout };
+  classifier = await loadFrom(folder, { ...how, registerLayers, checkGraph });
   if (digestOf(folder) !== digest) throw new Error('the package was replaced while it was being loaded');
   const { manifest } = classifier;
   const facts = {

@@ -6,6 +6,8 @@ const { isReady } = require('./kserve');
 
 /** @typedef {import('../inference').Service} Service */
 
+const VERSION = object({ version: text, state: text, error: { ...text, description: 'Why it failed.' } }, ['version', 'state']);
+
 /**
  * What those ask who run the server.
  *
@@ -21,7 +23,7 @@ function addStatus(router, service, metrics) {
   const models = operation({
     id: 'models',
     summary: 'The models and the states of their versions.',
-    answer: object({ models: array(object({ name: text, versions: array(object({ version: text, state: text })) })) }),
+    answer: object({ models: array(object({ name: text, versions: array(VERSION), labels: { type: 'object', additionalProperties: text } })) }),
     refusals: [401, 503],
   });
   router.add('GET', '/healthz', alive, () => ({ status: 'alive' }));
@@ -33,16 +35,7 @@ function addStatus(router, service, metrics) {
     reply.type(metrics.contentType);
     return metrics.text();
   });
-  router.add('GET', '/models', models, () => ({ models: modelsOf(service).list().map(withoutErrors) }));
-}
-
-/**
- * Why a version could not be loaded may name paths; that is for the log.
- *
- * @param {{name: string, versions: import('../inference').VersionState[]}} model
- */
-function withoutErrors({ name, versions }) {
-  return { name, versions: versions.map(({ version, state }) => ({ version: String(version), state })) };
+  router.add('GET', '/models', models, () => ({ models: modelsOf(service).list() }));
 }
 
 module.exports = { addStatus };

@@ -14,7 +14,8 @@ const { badInput } = require('../../errors');
 const { infer, metadataOf, modelsOf, ranking } = require('../../inference');
 const { field, isObject, kindOf, parseObject, quote } = require('../../json');
 const { readInput } = require('./inputs');
-const { SCHEMAS } = require('./schemas');
+const repository = require('./repository');
+const schemas = require('./schemas');
 
 /**
  * @typedef {import('../../inference').Service} Service
@@ -24,7 +25,7 @@ const { SCHEMAS } = require('./schemas');
  */
 
 const OUTPUTS = ['probabilities', 'label'];
-const EXTENSIONS = ['binary_tensor_data', 'classification'];
+const EXTENSIONS = ['binary_tensor_data', 'classification', ...repository.EXTENSIONS];
 
 /**
  * @param {import('../../router').Router} router
@@ -41,6 +42,7 @@ function addKserve(router, service, version) {
   const ready = operation({ id: 'ready', summary: 'Whether requests are answered.', security: [], refusals: [503] });
   router.add('GET', '/v2/health/live', live, () => ({ live: true }));
   router.add('GET', '/v2/health/ready', ready, (_request, reply) => answerReady(reply, isReady(service)));
+  repository.addRepository(router, service, (name, of) => describeModel(service, name, of));
   addModel(router, service, '/v2/models/:name', '', ['name']);
   addModel(router, service, '/v2/models/:name/versions/:version', 'OfVersion', ['name', 'version']);
 }
@@ -104,6 +106,15 @@ function address(request) {
  */
 function metadata(service, request) {
   const { name, version } = address(request);
+  return describeModel(service, name, version);
+}
+
+/**
+ * @param {Service} service
+ * @param {string} name
+ * @param {string} [version]
+ */
+function describeModel(service, name, version) {
   const { inputHeight, inputWidth, labels, ...rest } = metadataOf(service, name, version);
   const versions = modelsOf(service).list().find((model) => model.name === name)?.versions ?? [];
   return {
@@ -226,4 +237,4 @@ function outputOf(name, classes, { labels, rows }) {
   return { name, datatype: 'BYTES', shape: [rows.length, count], values: rows.flatMap(best) };
 }
 
-module.exports = { SCHEMAS, addKserve, isReady };
+module.exports = { SCHEMAS: [...schemas.SCHEMAS, ...repository.SCHEMAS], addKserve, isReady };

@@ -27,6 +27,7 @@ const SIGNATURES = /** @type {Signature[]} */ (Object.keys(INPUTS));
 // A colon ends a name: what follows is the verb.
 const NAME = ':name(^[^/:]+)';
 const VERSION = ':version(^\\d{1,19})';
+const LABEL = ':label(^[^/:]+)';
 
 /**
  * @param {import('../../router').Router} router
@@ -35,6 +36,7 @@ const VERSION = ':version(^\\d{1,19})';
 function addTensorflowServing(router, service) {
   addModel(router, service, `/v1/models/${NAME}`, '', ['name']);
   addModel(router, service, `/v1/models/${NAME}/versions/${VERSION}`, 'OfVersion', ['name', 'version']);
+  addModel(router, service, `/v1/models/${NAME}/labels/${LABEL}`, 'OfLabel', ['name', 'label']);
   router.add('GET', '/v1/models/*', HIDDEN, () => {
     throw notFound('The address is not of the form /v1/models/NAME or /v1/models/NAME/versions/NUMBER');
   });
@@ -48,7 +50,7 @@ function addTensorflowServing(router, service) {
  * @param {Service} service
  * @param {string} base address of the model
  * @param {string} suffix of the names of its operations
- * @param {('name' | 'version')[]} parameters of the address
+ * @param {('name' | 'version' | 'label')[]} parameters of the address
  */
 function addModel(router, service, base, suffix, parameters) {
   const params = object(Object.fromEntries(parameters.map((name) => [name, PARAMETERS[name]])));
@@ -70,17 +72,17 @@ function addModel(router, service, base, suffix, parameters) {
     refusals: INFERENCE_REFUSALS,
   });
   router.add('GET', base, operation({ id: `status${suffix}`, summary: 'States of the versions.', ...asked }), (request) => {
-    const { name, version } = address(request);
+    const { name, version } = address(service, request);
     return status(service, name, version);
   });
   router.add('GET', `${base}/metadata`, operation({ id: `metadata${suffix}`, summary: 'Signatures and labels.', ...asked }), (request) => {
-    const { name, version } = address(request);
+    const { name, version } = address(service, request);
     return metadata(service, name, version);
   });
   router.add('POST', `${base}::predict`, predicts, (request, reply) => predict(service, request, reply));
   router.add('POST', `${base}::classify`, classifies, (request, reply) => classify(service, request, reply));
   router.add('POST', `${base}::regress`, HIDDEN, (request) => {
-    const { name, version } = address(request);
+    const { name, version } = address(service, request);
     metadataOf(service, name, version);
     throw badInput(`The model ${quote(name)} classifies; it has no regression signature. Use :predict or :classify`);
   });
@@ -114,7 +116,7 @@ async function classify(service, request, reply) {
  * @param {import('../../inference').Request} request
  */
 function questionOf(service, request) {
-  const { name, version } = address(request);
+  const { name, version } = address(service, request);
   // An unknown model is refused before its body is parsed.
   const size = metadataOf(service, name, version);
   const body = parseObject(/** @type {Buffer} */ (request.body ?? Buffer.alloc(0)));
@@ -122,11 +124,17 @@ function questionOf(service, request) {
 }
 
 /**
+ * @param {Service} service
  * @param {import('../../inference').Request} request
  * @returns {{name: string, version?: string}}
  */
-function address(request) {
-  return /** @type {{name: string, version?: string}} */ (request.params);
+function address(service, request) {
+  const { name, version, label } = /** @type {{name: string, version?: string, label?: string}} */ (request.params);
+  if (label === undefined) return { name, version };
+  const model = modelsOf(service).list().find((each) => each.name === name);
+  if (!model) throw notFound(`There is no model ${quote(name)}`);
+  if (!Object.hasOwn(model.labels, label)) throw notFound(`No version of the model ${quote(name)} has the label ${quote(label)}`);
+  return { name, version: model.labels[label] };
 }
 
 /**
@@ -139,10 +147,10 @@ function status(service, name, version) {
   const versions = model?.versions.filter((each) => version === undefined || String(each.version) === version) ?? [];
   if (versions.length === 0) throw notFound(`Could not find any versions of model ${quote(name)}`);
   return {
-    model_version_status: versions.map(({ version: number, state }) => ({
+    model_version_status: versions.map(({ version: number, state, error }) => ({
       version: String(number),
       state: { LOADING: 'LOADING', AVAILABLE: 'AVAILABLE', UNLOADING: 'UNLOADING' }[state] ?? 'END',
-      status: state === 'FAILED' ? { error_code: 'INTERNAL', error_message: 'It could not be loaded; the log says why' } : { error_code: 'OK', error_message: '' },
+      status: state === 'FAILED' ? { error_code: 'INTERNAL', error_message: error ?? '' } : { error_code: 'OK', error_message: '' },
     })),
   };
 }
