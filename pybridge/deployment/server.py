@@ -154,8 +154,7 @@ def serve(
     for flag, given in (("--allow-host", allow_hosts), ("--cors", cors), ("--canary", canary), ("--label", labels)):
         if isinstance(given, str):
             raise DataError(f"{flag} takes several: give a list, such as [{given!r}]")
-        for value in given:
-            arguments += [flag, value]
+        arguments += [part for each in given for part in (flag, each)]
     found = ensure()
     main_js = find_bundle().node_runner / "server" / "main.js"
     if runtime is None:
