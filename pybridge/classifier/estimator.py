@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 
+from pybridge.classifier.comparison import fair_beginning
 from pybridge.classifier.evaluation import Evaluation
 from pybridge.classifier.inputs import Images, labelled, training_images, unlabelled
 from pybridge.classifier.settings import options_of, recorded
@@ -276,6 +277,10 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ) -> History:
         """Goes on training, at a lower rate, with the last layers of the base unfrozen.
 
+        A head that was fitted to all images is fitted once more to those that are not kept to judge by, and fine-tuning goes on
+        from there, so that the comparison of before and after is fair: ``comparison`` in the run's record has it. Where
+        fine-tuning is no better, the classifier stays what it was.
+
         Batch normalization in the base keeps its statistics. What stays frozen runs once for each image. Layers that the base
         marks as not trainable stay as they are, which is logged.
 
@@ -329,6 +334,10 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
         session = self.session
         transfer = unfrozen_end(known.model, self.preprocessing_, unfreeze, images, options)
+        with session.tensorflow():
+            beginning = fair_beginning(known, transfer, session, parted=images.parted)
+        if beginning is not None:
+            transfer = replace(transfer, model=beginning.model)
         record = new_record(
             transfer,
             known.record.base,
@@ -338,7 +347,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             fine_tuning={"unfreeze": unfreeze, **tuning},
         )
         with session.tensorflow():
-            return self._keep(train(transfer, record, session, run, before=self.history_, callbacks=callbacks))
+            result = train(transfer, record, session, run, before=self.history_, beginning=beginning, callbacks=callbacks)
+            return self._keep(result)
 
     def predict_proba(self, x: Images) -> NDArray[np.float32]:
         """The probability of each class: float32 of shape (N, classes), in the order of ``classes_``.

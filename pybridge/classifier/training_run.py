@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pybridge._version import __version__
+from pybridge.classifier.comparison import Beginning
 from pybridge.classifier.evaluation import Evaluation
 from pybridge.classifier.resumption import checkpoint_to_resume
 from pybridge.classifier.trained import TrainingResult
@@ -99,6 +100,7 @@ def train(
     run: RunDirectory | None = None,
     *,
     before: History | None = None,
+    beginning: Beginning | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> TrainingResult:
     """Trains, and keeps the run directory loadable all the while.
@@ -109,6 +111,7 @@ def train(
         session: Where.
         run: Where the run is written, or None. A checkpoint there is gone on from.
         before: The epochs of an earlier training, which this one goes on from.
+        beginning: What a fine-tuning is compared with; where it does not help, the classifier stays what it was.
         callbacks: Called around the epochs.
 
     Returns:
@@ -119,8 +122,8 @@ def train(
     """
     if run is not None and not run.exists():
         with run.nothing_left_of_a_refusal():
-            return _train(transfer, record, session, run, before, callbacks)
-    return _train(transfer, record, session, run, before, callbacks)
+            return _train(transfer, record, session, run, before, beginning, callbacks)
+    return _train(transfer, record, session, run, before, beginning, callbacks)
 
 
 def _train(
@@ -129,6 +132,7 @@ def _train(
     session: Session,
     run: RunDirectory | None,
     before: History | None,
+    beginning: Beginning | None,
     callbacks: Sequence[Callback],
 ) -> TrainingResult:
     before = History() if before is None else before
@@ -163,9 +167,24 @@ def _train(
     described = {"labels": list(record.class_names), "preprocessing": record.preprocessing.to_dict()}
     model = replace(result.model, user_metadata={**result.model.user_metadata, "pybridge": described})
     left = TrainingResult(finished, model, evaluation)
+    if beginning is not None:
+        left = _better(left, beginning)
     if run is not None:
         left.write(run)
     return left
+
+
+def _better(tuned: TrainingResult, beginning: Beginning) -> TrainingResult:
+    """The fine-tuned classifier, or where that is no better on the same images, the one before; with the comparison."""
+    assert tuned.evaluation is not None
+    record = tuned.record
+    comparison = beginning.compare(tuned.evaluation.images, tuned.evaluation.probabilities)
+    if comparison["helped"]:
+        return replace(tuned, record=replace(record, data={**record.data, "comparison": comparison}))
+    known = beginning.known
+    data = {**known.record.data, "comparison": {**comparison, "tried": record.data["fine_tuning"]}}
+    history = replace(record.history, best_epoch=known.record.history.best_epoch)
+    return replace(known, record=replace(known.record, status=record.status, data=data, history=history))
 
 
 def _saver(run: RunDirectory, before: History) -> Callable[[FitState], None]:

@@ -241,12 +241,23 @@ def _verdict(classifier: Any) -> str:
         lines.append(f"judged   on {images} images kept to judge by; trained on {counts[0]}")
     else:
         lines.append(f"judged   on the {images} images that it was trained on: no measure of new ones")
-    if head is not None and "fine_tuning" not in record.data:
+    if (comparison := record.data.get("comparison")) is not None:
+        lines.append(f"tuning   {_tuning(comparison)}")
+    if head is not None:
         strength = "" if head["C"] is None else f", C {head['C']:.3g}"
         lines.append(f"head     {HeadSetting.from_dict(head)}{strength}, fitted to all {counts[0]} training images")
     else:
         lines.append(f"head     trained in epochs; the weights are those of epoch {history.best_epoch} of {len(history)}")
     return "\n".join(lines) + "\n"
+
+
+def _tuning(comparison: dict[str, Any]) -> str:
+    """What fine-tuning was good for, measured on the same photos before and after."""
+    measure = comparison["measure"].replace("_", " ")
+    change = f"{comparison['before']:.4f} to {comparison['after']:.4f}"
+    doubt = f"accuracy {100 * comparison['low']:+.1f} to {100 * comparison['high']:+.1f} points"
+    told = f"{measure} {change} on {comparison['images']} photos kept to judge by ({doubt}, 95 % interval)"
+    return f"helped: {told}" if comparison["helped"] else f"did not help, the head stays as it was: {told}"
 
 
 def _parity_line(parity: Any) -> str:

@@ -25,14 +25,16 @@ class Pictures:
     """A data set.
 
     Attributes:
-        name: ``trashnet``, ``sign_digits`` or ``digits``.
+        name: ``trashnet``, ``sign_digits``, ``digits`` or ``clothing``.
         images: All of them.
         people: int64 of shape (N,): who is on each picture, where that is known.
+        test: Positions of the test part, where those who made the data set say which it is.
     """
 
     name: str
     images: ImageSet
     people: NDArray[np.int64] | None = None
+    test: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,14 @@ class Parts:
 
 
 def load(name: str) -> Pictures:
-    """One of the data sets: two of the shared data folder, and scikit-learn's handwritten digits."""
+    """One of the data sets: three of the shared data folder, and scikit-learn's handwritten digits."""
     if name == "digits":
         return Pictures(name, load_digits_images())
+    if name == "clothing":
+        parts = [read_folder(DATA / name / part) for part in ("train", "validation", "test")]
+        files: list[Any] = [file for images in parts for file in images.images]
+        whole = ImageSet(files, np.concatenate([images.labels for images in parts]), parts[0].class_names)
+        return Pictures(name, whole, test=np.arange(len(files) - len(parts[-1]), len(files)))
     images = read_folder(DATA / name)
     return Pictures(name, images, _signers(images) if name == "sign_digits" else None)
 
@@ -62,7 +69,11 @@ def part(pictures: Pictures, seed: int, per_class: int | None = None) -> Parts:
             the same for all numbers.
     """
     labels, people = pictures.images.labels, pictures.people
-    rest, test = stratified_split(labels, TEST_SHARE, seed, people)
+    if pictures.test is None:
+        rest, test = stratified_split(labels, TEST_SHARE, seed, people)
+    else:
+        test = pictures.test
+        rest = np.setdiff1d(np.arange(len(labels)), test)
     if per_class is not None:
         order = np.random.default_rng([seed, per_class]).permutation(rest)
         rest = np.sort(np.concatenate([order[labels[order] == each][:per_class] for each in np.unique(labels)]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,3 +109,43 @@ def test_normalised_features_are_a_layer_that_every_runtime_has(node: pb.Node) -
     kernel, bias = model.weights.values()
     np.testing.assert_allclose(node.load_model(model).predict(x), softmax(normalized(x) @ kernel + bias), atol=1e-5)
     assert pb.verify(model, x, runtimes=["keras", "tfjs-node-layers", "tfjs-wasm", "tfjs-cpu"], node=node).passed
+
+
+def test_fine_tuning_is_compared_with_a_head_that_has_not_seen_what_judges(new: New, photos: Path, tmp_path: Path) -> None:
+    classifier = new()
+    classifier.fit(photos)
+    before = classifier.trained_.model.weights
+    history = classifier.fine_tune(photos, epochs=2, unfreeze="all", learning_rate=1e-6, run_dir=tmp_path / "tuned")
+    comparison = classifier.trained_.record.data["comparison"]
+    assert comparison["images"] == 6
+    assert comparison["low"] <= comparison["difference"] <= comparison["high"]
+    # The pictures are easy: there is nothing to gain, and the head that knows all of them stays.
+    assert not comparison["helped"]
+    assert comparison["tried"]["epochs"] == 2
+    assert all(before[name].tobytes() == value.tobytes() for name, value in classifier.trained_.model.weights.items())
+    assert classifier.trained_.record.data["judged_by"] == "held-out folds"
+    assert history.best_epoch is not None
+    assert history.best_epoch <= len(history) - 2
+    again = pb.ImageClassifier.load(tmp_path / "tuned", node=classifier.node)
+    assert again.metrics_ == classifier.metrics_
+    assert again.history_.best_epoch == history.best_epoch
+
+
+def test_fine_tuning_that_helps_says_by_how_much(node: pb.Node) -> None:
+    """The base does not see blue, in which alone the classes differ."""
+    base = tiny.convolution()
+    kernel = base.weights["conv/kernel"].copy()
+    kernel[:, :, 2] = 0
+    random = np.random.default_rng(0)
+    labels = np.tile([0, 1], 40)
+    images = random.integers(0, 256, (80, 20, 20, 3))
+    images[..., 2] = np.where(labels[:, None, None] == 1, 220, 30)
+    images = images.astype(np.uint8)
+    with pb.ImageClassifier(replace(base, weights={**base.weights, "conv/kernel": kernel}), node=node, seed=0) as classifier:
+        classifier.fit(images, labels)
+        classifier.fine_tune(images, labels, epochs=20, unfreeze="all", learning_rate=0.03, validation_split=0.3)
+        record = classifier.trained_.record
+    comparison = record.data["comparison"]
+    assert comparison["helped"]
+    assert comparison["after"] == record.metrics["accuracy"] > comparison["before"]
+    assert record.data["judged_by"] == "validation"
