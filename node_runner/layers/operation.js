@@ -6,7 +6,8 @@ const { layerBase } = require('./support');
 /** @param {any} tf */
 function create(tf) {
   /**
-   * An operation of `keras.ops`. In its arguments `{tensor: i}` stands for its i-th input, `{array, dtype}` for a constant,
+   * An operation of `keras.ops`. In its arguments `{tensor: i}` stands for its i-th input, `{array, dtype}` for a constant, in which
+   * texts such as `-Infinity` are numbers,
    * `{slice: [start, stop, step]}` and `{ellipsis: true}` for parts of an index.
    */
   class PybridgeOp extends layerBase(tf) {
@@ -48,8 +49,17 @@ function create(tf) {
     if (Array.isArray(value)) return value.map((one) => resolve(one, inputs));
     if (value === null || typeof value !== 'object') return value;
     if ('tensor' in value) return inputs[value.tensor];
-    if ('array' in value) return tf.tensor(value.array, undefined, value.dtype);
+    if ('array' in value) return tf.tensor(numbers(value.array), undefined, value.dtype);
     return value;
+  }
+
+  /**
+   * @param {any} array in which texts stand for the numbers that JSON does not have
+   * @returns {any}
+   */
+  function numbers(array) {
+    if (Array.isArray(array)) return array.map(numbers);
+    return typeof array === 'string' ? Number(array) : array;
   }
 
   /**

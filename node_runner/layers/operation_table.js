@@ -46,7 +46,7 @@ for (const [name, own] of Object.entries(REDUCTIONS)) operations[name] = (tf, { 
 Object.assign(operations, {
   divide: (/** @type {any} */ tf, /** @type {any} */ { x1, x2 }) => tf.div(float(tf, x1), float(tf, x2)),
   true_divide: (/** @type {any} */ tf, /** @type {any} */ { x1, x2 }) => tf.div(float(tf, x1), float(tf, x2)),
-  floor_divide: (/** @type {any} */ tf, /** @type {any} */ { x1, x2 }) => tf.floor(tf.div(float(tf, x1), float(tf, x2))),
+  floor_divide: (/** @type {any} */ tf, /** @type {any} */ { x1, x2 }) => (x1.dtype === 'int32' && x2.dtype === 'int32' ? tf.floorDiv(x1, x2) : tf.floor(tf.div(float(tf, x1), float(tf, x2)))),
   log2: (/** @type {any} */ tf, /** @type {any} */ { x }) => tf.div(tf.log(x), Math.LN2),
   log10: (/** @type {any} */ tf, /** @type {any} */ { x }) => tf.div(tf.log(x), Math.LN10),
   exp2: (/** @type {any} */ tf, /** @type {any} */ { x }) => tf.exp(tf.mul(x, Math.LN2)),

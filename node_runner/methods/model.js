@@ -16,7 +16,7 @@ const { loadTensorflow } = require('../tensorflow');
  *   layers: {name: string, className: string, shape: unknown, parameters: number, trainable: boolean}[],
  *   names: string[],
  *   layersModel: LayersModel | null,
- *   run: (inputs: Tensor[]) => Promise<Tensor[]>,
+ *   run: (inputs: Tensor[], isWhole: boolean) => Promise<Tensor[]>,
  *   dispose: () => void,
  * }} LoadedModel
  */
@@ -45,9 +45,21 @@ async function loadLayers(source) {
     })),
     names: source.names,
     layersModel: model,
-    run: async (inputs) => asList(model.predictOnBatch(inputs.length === 1 ? inputs[0] : inputs)),
+    run: async (inputs, isWhole) => run(model, inputs, isWhole),
     dispose: () => model.dispose(),
   });
+}
+
+/**
+ * @param {LayersModel} model
+ * @param {Tensor[]} inputs
+ * @param {boolean} isWhole
+ * @returns {Tensor[]}
+ */
+function run(model, inputs, isWhole) {
+  const given = inputs.length === 1 ? inputs[0] : inputs;
+  // `predictOnBatch` cuts all inputs to the first size of the first one.
+  return asList(isWhole ? loadTensorflow().tidy(() => /** @type {any} */ (model.apply(given))) : model.predictOnBatch(given));
 }
 
 /**
@@ -116,24 +128,25 @@ function loadSavedModel(description) {
 }
 
 /**
- * @param {{model: number, inputs: NDArray[], batchSize: number}} params
+ * @param {{model: number, inputs: NDArray[], batchSize: number, isWhole?: boolean}} params `isWhole`: the inputs are not divided
  * @param {{signal: AbortSignal, progress: (value: object) => void}} context
  * @returns {Promise<NDArray[]>} one array for each of the model's outputs
  */
-async function predict({ model, inputs, batchSize }, { signal, progress }) {
+async function predict({ model, inputs, batchSize, isWhole = false }, { signal, progress }) {
   const tf = loadTensorflow();
   const loaded = models.get(model);
   if (inputs.length !== loaded.inputs.length) throw new RangeError(`The model has ${loaded.inputs.length} inputs, ${inputs.length} were given`);
-  const examples = inputs[0].shape[0];
+  const examples = isWhole ? 1 : inputs[0].shape[0];
   /** @type {NDArray[][]} */
   const parts = loaded.outputs.map(() => []);
   for (let start = 0; start < Math.max(examples, 1); start += batchSize) {
     signal.throwIfAborted();
-    const batch = inputs.map((input, i) => rowsAsTensor(tf, input, start, Math.min(start + batchSize, examples), loaded.inputs[i].dtype));
-    const outputs = await loaded.run(batch);
+    const stop = Math.min(start + batchSize, examples);
+    const batch = inputs.map((input, i) => asTensor(tf, isWhole ? input : rowsOf(input, start, stop), loaded.inputs[i].dtype));
+    const outputs = await loaded.run(batch, isWhole);
     outputs.forEach((output, i) => parts[i].push(NDArray.fromTensor(output)));
     tf.dispose([...batch, ...outputs]);
-    progress({ examples: Math.min(start + batchSize, examples) });
+    progress({ examples: stop });
     await new Promise(setImmediate);
   }
   return parts.map(concatenate);
@@ -227,17 +240,25 @@ function asList(value) {
 }
 
 /**
- * @param {typeof import('@tensorflow/tfjs-node')} tf
  * @param {NDArray} array
  * @param {number} start
  * @param {number} stop
+ * @returns {NDArray} some of its rows
+ */
+function rowsOf(array, start, stop) {
+  const size = array.shape.slice(1).reduce((product, dimension) => product * dimension, 1);
+  const data = /** @type {any} */ (array.data).slice(start * size, stop * size);
+  return new NDArray(array.dtype, [stop - start, ...array.shape.slice(1)], data);
+}
+
+/**
+ * @param {typeof import('@tensorflow/tfjs-node')} tf
+ * @param {NDArray} array
  * @param {string} dtype that the model takes
  * @returns {Tensor}
  */
-function rowsAsTensor(tf, array, start, stop, dtype) {
-  const size = array.shape.slice(1).reduce((product, dimension) => product * dimension, 1);
-  const data = /** @type {any} */ (array.data).slice(start * size, stop * size);
-  return tf.tidy(() => new NDArray(array.dtype, [stop - start, ...array.shape.slice(1)], data).toTensor(tf).cast(/** @type {'float32'} */ (tensorType(dtype))));
+function asTensor(tf, array, dtype) {
+  return tf.tidy(() => array.toTensor(tf).cast(/** @type {'float32'} */ (tensorType(dtype))));
 }
 
 /**

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pybridge.errors import ModelFormatError
 from pybridge.text import printable
 
+OTHERWISE = "Replace these operations, or convert the part of the model that has none of them."
+"""What to do about operations that cannot be converted."""
+
 
 class Refused(Exception):  # noqa: N818, it is an answer, not a fault, and never leaves the converters
     """A layer or operation has no exact counterpart; the front end names it together with all the others.
@@ -51,5 +54,5 @@ class Refusals:
         ]
         raise ModelFormatError(
             f"{self.source} cannot become a TF.js layers model:\n" + "\n".join(lines),
-            hint="Replace these operations, or convert the part of the model that has none of them.",
+            hint=OTHERWISE,
         )

@@ -5,8 +5,19 @@ preprocessing. Keras files are opened in the TensorFlow process, whose jobs for 
 """
 
 from pybridge.loading.base_model import BaseModel, resolve
-from pybridge.loading.finding import FoundModel, OpenedModel, Source, find_model, open_model
+from pybridge.loading.finding import FoundModel, OpenedModel, Shapes, Source, find_model, open_model
 from pybridge.loading.lifting import lift
 from pybridge.loading.saved_model import SavedModel
 
-__all__ = ["BaseModel", "FoundModel", "OpenedModel", "SavedModel", "Source", "find_model", "lift", "open_model", "resolve"]
+__all__ = [
+    "BaseModel",
+    "FoundModel",
+    "OpenedModel",
+    "SavedModel",
+    "Shapes",
+    "Source",
+    "find_model",
+    "lift",
+    "open_model",
+    "resolve",
+]

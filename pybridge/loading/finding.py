@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 Source = Union[str, Path, LayersModel, "keras.Model", "torch.nn.Module"]
 """What a model can come from; `find_model` says more."""
 
+Shapes = Sequence[int] | Sequence[Sequence[int]]
+"""The shape of one example, or for several inputs a list of shapes."""
+
 OpenedModel = LayersModel | GraphModel | SavedModel
 """A model of layers, a TF.js graph model, or a SavedModel."""
 
@@ -77,7 +80,7 @@ class FoundModel:
 def find_model(
     source: Source,
     *,
-    input_shape: Sequence[int] | None = None,
+    input_shape: Shapes | None = None,
     signature: str | None = None,
     allow_lambda: bool = False,
     allow_operations: Collection[str] | None = (),
@@ -100,7 +103,7 @@ def find_model(
             - an ``.onnx`` file.
 
             Names go before files and folders of that name.
-        input_shape: For torch and ONNX: the shape of one example, ``(3, height, width)``.
+        input_shape: For torch and ONNX: the shape of one example, ``(3, height, width)``; for several inputs a list of shapes.
         signature: Which signature of a SavedModel; ``serving_default`` by default.
         allow_lambda: Run the Python code of Lambda layers in Keras files.
         allow_operations: Operations that a SavedModel may have besides those that compute; they may read and write files.
@@ -129,7 +132,7 @@ def find_model(
 def open_model(
     source: Source,
     *,
-    input_shape: Sequence[int] | None = None,
+    input_shape: Shapes | None = None,
     signature: str | None = None,
     allow_lambda: bool = False,
     allow_operations: Collection[str] = (),
@@ -146,7 +149,7 @@ def open_model(
     ).model
 
 
-def _from_memory(source: Any, input_shape: Sequence[int] | None) -> FoundModel:
+def _from_memory(source: Any, input_shape: Shapes | None) -> FoundModel:
     if isinstance(source, LayersModel):
         return FoundModel("memory", "model", "", source)
     # Who has such an object has imported its package: nothing is imported to find out.
@@ -164,7 +167,7 @@ def _from_memory(source: Any, input_shape: Sequence[int] | None) -> FoundModel:
         from pybridge.converters.torch.conversion import from_torch
 
         name = type(source).__name__
-        return FoundModel("torch", name, "", from_torch(source, tuple(input_shape)), assumed=_TORCHVISION)
+        return FoundModel("torch", name, "", from_torch(source, input_shape), assumed=_TORCHVISION)
     module = type(source).__module__.partition(".")[0]
     hint = "Models of Keras 2 (tf_keras): save them as .h5 and give the file." if module == "tf_keras" else _FORMATS
     raise ModelFormatError(f"a {type(source).__module__}.{type(source).__qualname__} is no model", hint=hint)
@@ -177,7 +180,7 @@ _TORCHVISION = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 def _from_path(
     path: Path,
     text: str,
-    input_shape: Sequence[int] | None,
+    input_shape: Shapes | None,
     signature: str | None,
     allow_lambda: bool,
     allow_operations: Collection[str] | None,

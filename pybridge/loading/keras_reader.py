@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,14 @@ import keras
 import pybridge.converters.to_keras.custom_objects  # noqa: F401
 from pybridge.converters.keras.conversion import from_keras
 from pybridge.errors import ModelFormatError
+from pybridge.loading.keras2_files import is_of_keras2, load_packed, load_rewritten, modern_config, with_operations
 from pybridge.loading.keras_safety import check_archive, check_config, check_size, format_of, parse_config, read_config
 from pybridge.loading.memory_limit import memory_limit
 
 _DAMAGED = "The file is damaged or incomplete: save or download it again."
 _DISTRUST = "Do not trust where this model came from."
 _WEIGHTS = "model.weights.h5"
+_METADATA_LIMIT = 2**20
 
 
 def open_file(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -89,10 +92,14 @@ def load_keras_file(file: Path, scratch: Path, *, allow_lambda: bool = False, sh
     found = format_of(file)
     if file.suffix != found:
         raise ModelFormatError(f"{shown}: is a {found} file by its content", hint=f"Rename it to {file.stem}{found}.")
+    described: Any
+    of_keras2 = False
     if found == ".keras":
         check_archive(file, shown)
-        check_config(read_config(file, shown), shown, allow_lambda=allow_lambda)
+        described = read_config(file, shown)
+        check_config(described, shown, allow_lambda=allow_lambda)
         _check_packed_weights(file, scratch, shown)
+        of_keras2 = is_of_keras2(_packed_version(file))
     else:
         with _opened(file, shown) as content:
             if "model_config" not in content.attrs:
@@ -101,13 +108,26 @@ def load_keras_file(file: Path, scratch: Path, *, allow_lambda: bool = False, sh
                     hint="Save the whole model: model.save('model.keras'), not model.save_weights.",
                 )
             _check_hdf5(content, shown)
-            check_config(parse_config(content.attrs["model_config"], shown), shown, allow_lambda=allow_lambda)
+            described = parse_config(content.attrs["model_config"], shown)
+            check_config(described, shown, allow_lambda=allow_lambda)
+            of_keras2 = is_of_keras2(_text(content.attrs.get("keras_version")))
             compiled = _has_harmless_training(content, shown, allow_lambda)
+    rewritten = None
+    if isinstance(described, dict) and (of_keras2 or found == ".h5"):
+        rewritten = modern_config(described, shown) if of_keras2 else with_operations(described)
+
+    def load(with_training: bool) -> Any:
+        if found == ".keras" and rewritten is not None:
+            return load_packed(file, rewritten, scratch, allow_lambda=allow_lambda)
+        if rewritten is not None:
+            return load_rewritten(file, rewritten, scratch, compiled=with_training, safe_mode=not allow_lambda)
+        return keras.saving.load_model(file, compile=with_training, safe_mode=not allow_lambda)
+
     try:
-        model = keras.saving.load_model(file, compile=compiled, safe_mode=not allow_lambda)
+        model = load(compiled)
     except Exception:
         # Without its optimizer, perhaps, which is not needed to predict.
-        model = _load_uncompiled(file, allow_lambda, shown)
+        model = _loaded(lambda: load(False), shown)
     if not isinstance(model, keras.Model):
         raise ModelFormatError(f"{shown}: holds a {type(model).__name__}, not a model", hint=_DAMAGED)
     return model
@@ -124,9 +144,24 @@ def _has_harmless_training(content: h5py.File, shown: Path, allow_lambda: bool) 
     return True
 
 
-def _load_uncompiled(file: Path, allow_lambda: bool, shown: Path) -> Any:
+def _packed_version(file: Path) -> object:
     try:
-        return keras.saving.load_model(file, compile=False, safe_mode=not allow_lambda)
+        with zipfile.ZipFile(file) as archive:
+            metadata = json.loads(archive.read("metadata.json")[:_METADATA_LIMIT])
+    except (KeyError, ValueError, OSError, RecursionError):
+        return None
+    return metadata.get("keras_version") if isinstance(metadata, dict) else None
+
+
+def _text(given: Any) -> object:
+    return given.decode("utf-8", "replace") if isinstance(given, bytes) else given
+
+
+def _loaded(load: Callable[[], Any], shown: Path) -> Any:
+    try:
+        return load()
+    except ModelFormatError:
+        raise
     except Exception as error:  # Keras reports damaged files by errors of many types
         missing = re.search(r"Could not locate (class|function) '([^']{1,80})'", str(error))
         if missing is not None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
-from pybridge.loading import Source
+from pybridge.loading import Shapes, Source
 from pybridge.node import Node
 from pybridge.saving.formats import Format
 from pybridge.saving.saving import SaveReport
@@ -18,7 +18,7 @@ def convert(
     *,
     to: Format = "tfjs_layers",
     precision: Precision = "float32",
-    input_shape: Sequence[int] | None = None,
+    input_shape: Shapes | None = None,
     signature: str | None = None,
     allow_lambda: bool = False,
     allow_operations: Collection[str] = (),
@@ -31,7 +31,7 @@ def convert(
         destination: A folder that does not exist or is empty; for ``keras`` also the name of a ``.keras`` file.
         to: ``tfjs_layers``, ``tfjs_graph``, ``saved_model`` or ``keras``.
         precision: ``float32``, ``float16``, ``uint16`` or ``uint8``.
-        input_shape: For torch: the shape of one example, ``(3, height, width)``.
+        input_shape: For torch and ONNX: the shape of one example, ``(3, height, width)``; for several inputs a list of shapes.
         signature: Which signature of a SavedModel.
         allow_lambda: Run the Python code of Lambda layers in a Keras file.
         allow_operations: Operations that a SavedModel may have besides those that compute, as `Node.load_model` takes them.

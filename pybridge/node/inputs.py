@@ -33,18 +33,29 @@ def as_inputs(x: ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike], inpu
     if len(arrays) != len(inputs):
         raise DataError(f"The model has {len(inputs)} inputs, but {len(arrays)} arrays were given")
     checked = [_as_input(array, port) for array, port in zip(arrays, inputs, strict=True)]
-    if len({len(array) for array in checked}) > 1:
+    if not is_whole(inputs) and len({len(array) for array in checked}) > 1:
         raise DataError(f"The inputs have different numbers of examples: {[len(array) for array in checked]}")
     return checked
 
 
-def fixed_batch(inputs: Sequence[Port], examples: int) -> int | None:
+def is_whole(inputs: Sequence[Port]) -> bool:
+    """Whether a model takes tensors of fixed shapes whose first axes are not all that of the examples."""
+    firsts = [port.shape[:1] for port in inputs]
+    return None not in {size for first in firsts for size in first} and (() in firsts or len(set(firsts)) > 1)
+
+
+def fixed_batch(inputs: Sequence[Port], outputs: Sequence[Port], examples: int) -> int | None:
     """How many examples a model takes at once, where it fixes that.
 
     Raises:
-        DataError: ``examples`` is no multiple of it.
+        DataError: ``examples`` is no multiple of it, or of what it gives the first axis is not that of the examples.
     """
     fixed = inputs[0].shape[0]
+    if fixed is not None and examples > fixed and any(port.shape[:1] not in ((fixed,), (None,)) for port in outputs):
+        raise DataError(
+            f"The model takes {fixed} examples at once and gives one answer for all of them, so that {examples} are too many",
+            hint=f"Give {fixed} at a time.",
+        )
     if fixed is not None and examples % fixed:
         raise DataError(
             f"The model takes {fixed} examples at once, and {examples} is no multiple of that",
@@ -59,7 +70,7 @@ def examples_of(inputs: Sequence[Port]) -> dict[str, NDArray[Any]]:
     examples: dict[str, NDArray[Any]] = {}
     for port in inputs:
         free = 64 if len(port.shape) == 4 else 8
-        shape = [port.shape[0] or 2, *(size or free for size in port.shape[1:])]
+        shape = [(port.shape[0] or 2) if place == 0 else size or free for place, size in enumerate(port.shape)]
         whole = port.dtype in _INTEGERS or port.dtype == "bool"
         examples[port.name] = random.integers(0, 2, shape) if whole else random.uniform(-1, 1, shape).astype(np.float32)
     return examples
@@ -87,5 +98,9 @@ def _as_input(array: ArrayLike, port: Port) -> NDArray[Any]:
     if not fits:
         hint = "For a single example add an axis: x[None]." if len(values.shape) == len(expected) - 1 else None
         raise DataError(f"The input {port.name} must have the shape {expected}, not {values.shape}", hint=hint)
+    if port.dtype in _INTEGERS and values.size and values.dtype.kind in "fiu":
+        low, high = values.min(), values.max()
+        if not -(2**31) <= low <= high < 2**31:
+            raise DataError(f"The input {port.name} takes whole numbers of 32 bits, not {low} to {high}")
     dtype = np.int32 if port.dtype in _INTEGERS else np.bool_ if port.dtype == "bool" else np.float32
     return np.ascontiguousarray(values, dtype=dtype)

@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import ArrayLike, NDArray
 
 from pybridge.loading import OpenedModel, SavedModel, lift
-from pybridge.node.inputs import as_inputs, examples_of, fixed_batch, no_outputs
+from pybridge.node.inputs import as_inputs, examples_of, fixed_batch, is_whole, no_outputs
 from pybridge.progress import progress
 from pybridge.rpc.runner import Runner
 from pybridge.runtime.sandbox import Confinement
@@ -83,10 +83,14 @@ class Model:
             raise ValueError(f"batch_size must be at least 1, but is {batch_size}")
         self._load()
         inputs = self.as_inputs(x)
-        if not len(inputs[0]):
-            return no_outputs(self.outputs)
-        batch_size = fixed_batch(self.inputs, len(inputs[0])) or batch_size
-        with progress(len(inputs[0]), "Predicting", "example") as bar:
+        if is_whole(self.inputs):
+            examples = batch_size = 1
+        else:
+            examples = len(inputs[0])
+            if not examples:
+                return no_outputs(self.outputs)
+            batch_size = fixed_batch(self.inputs, self.outputs, examples) or batch_size
+        with progress(examples, "Predicting", "example") as bar:
             seen = 0
 
             def report(value: dict[str, int]) -> None:
@@ -94,7 +98,7 @@ class Model:
                 bar.update(value["examples"] - seen)
                 seen = value["examples"]
 
-            parameters = {"model": self._handle, "inputs": inputs, "batchSize": batch_size}
+            parameters = {"model": self._handle, "inputs": inputs, "batchSize": batch_size, "isWhole": is_whole(self.inputs)}
             outputs: list[NDArray[Any]] = self._runner.call("model.predict", parameters, on_progress=report)
         return outputs[0] if len(outputs) == 1 else outputs
 

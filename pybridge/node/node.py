@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from pybridge.loading import Source, open_model
+from pybridge.loading import Shapes, Source, open_model
 from pybridge.node.model import Model
 from pybridge.node.training import train_model
 from pybridge.optimizers import OptimizerName
@@ -55,7 +55,7 @@ class Node:
         self,
         source: Source,
         *,
-        input_shape: Sequence[int] | None = None,
+        input_shape: Shapes | None = None,
         signature: str | None = None,
         allow_lambda: bool = False,
         allow_operations: Collection[str] = (),
@@ -70,7 +70,8 @@ class Node:
             source: A name of the zoo; an http(s) address of a ``model.json``, its path or folder; a `LayersModel`, Keras model or
                 ``torch.nn.Module`` in memory; a ``.keras``, ``.h5`` or ``.onnx`` file; ``keras.applications.NAME`` with its
                 ImageNet weights; the folder of a SavedModel.
-            input_shape: For torch: the shape of one example, ``(3, height, width)``.
+            input_shape: For torch and ONNX: the shape of one example, ``(3, height, width)``; for several inputs a list of
+                shapes.
             signature: Which signature of a SavedModel; ``serving_default`` by default.
             allow_lambda: Run the Python code of Lambda layers in a Keras file. Allow it only where you trust its author.
             allow_operations: Operations of TensorFlow that a SavedModel may have besides those that compute, such as

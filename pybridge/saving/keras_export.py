@@ -45,8 +45,10 @@ def write_keras(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _call(model: keras.Model, inputs: list[Any]) -> list[Any]:
-    # Its inputs and outputs may be dicts, or nested; flattened, they are in the order of model.inputs and model.outputs.
-    outputs = model(keras.tree.pack_sequence_as(model.input, inputs), training=False)
+    # Its inputs and outputs may be dicts, or nested; flattened, they are in the order of model.inputs and model.outputs. A
+    # Sequential model has one of each, and Keras does not tell them apart before it is called.
+    given = inputs[0] if isinstance(model, keras.Sequential) else keras.tree.pack_sequence_as(model.input, inputs)
+    outputs = model(given, training=False)
     return list(keras.tree.flatten(outputs))
 
 

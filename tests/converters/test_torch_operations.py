@@ -192,3 +192,55 @@ def test_an_operation_gives_the_same_in_node(node: pb.Node, name: str) -> None:
     wanted = np.moveaxis(expected, 1, -1) if expected.ndim == 4 else expected
     assert actual.shape == wanted.shape
     assert np.abs(actual - wanted).max() <= 1e-5 * np.abs(wanted).max()
+
+
+class Two(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.words = nn.Linear(4, 2), nn.Embedding(7, 2)
+
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return self.first(a) - self.words(b.long()).mean(1)
+
+
+def test_a_module_with_two_inputs_takes_both(node: pb.Node) -> None:
+    torch.manual_seed(0)
+    module = Two().eval()
+    numbers, words = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32), np.array([[1, 2, 6], [0, 0, 3], [5, 4, 4]])
+    with torch.no_grad():
+        expected = module(torch.from_numpy(numbers), torch.from_numpy(words)).numpy()
+    model = node.load_model(module, input_shape=[(4,), (3,)])
+    assert [port.name for port in model.inputs] == ["a", "b"]
+    np.testing.assert_allclose(model.predict([numbers, words]), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.ELU(0.5),
+        lambda: nn.CELU(0.5),
+        lambda: nn.Softshrink(0.3),
+        lambda: nn.Hardshrink(0.3),
+        lambda: Call(lambda x: x.argmax(1)),
+        lambda: Call(lambda x: torch.where(x > 0, x, x * x)),
+        lambda: Call(lambda x: torch.cumsum(x, 1)),
+    ],
+    ids=["ELU", "CELU", "Softshrink", "Hardshrink", "argmax", "where", "cumsum"],
+)
+def test_an_operation_without_a_layer_of_its_own(node: pb.Node, make: Callable[[], nn.Module]) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(4, 4), make()).eval()
+    x = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    with torch.no_grad():
+        expected = module(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(node.load_model(module, input_shape=(4,)).predict(x), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_volumes_are_convolved(node: pb.Node) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv3d(2, 3, 3, padding=1, stride=(1, 2, 1)), nn.MaxPool3d((2, 1, 2))).eval()
+    x = np.random.default_rng(0).normal(size=(2, 2, 4, 5, 6)).astype(np.float32)
+    with torch.no_grad():
+        expected = module(torch.from_numpy(x)).numpy()
+    actual = node.load_model(module, input_shape=(2, 4, 5, 6)).predict(x.transpose(0, 2, 3, 4, 1))
+    np.testing.assert_allclose(actual, expected.transpose(0, 2, 3, 4, 1), rtol=1e-4, atol=1e-5)

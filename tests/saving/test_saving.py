@@ -49,6 +49,19 @@ def test_layers_in_every_precision(node: pb.Node, model: pb.Model, tmp_path: Pat
     assert np.dtype(kernel.get("quantization", kernel)["dtype"]).itemsize == bytes_of_kernel
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("format_", ["keras", "saved_model"])
+def test_a_sequential_model_becomes_keras_and_saved_model(node: pb.Node, tmp_path: Path, format_: Any) -> None:
+    import keras
+
+    inner = keras.Sequential([keras.Input((6,)), keras.layers.Dense(5, activation="tanh")])
+    sequential = keras.Sequential([keras.Input((6,)), inner, keras.layers.Dense(2)])
+    x = np.random.default_rng(0).normal(size=(3, 6)).astype(np.float32)
+    node.load_model(sequential).save(tmp_path / "out", format_)
+    saved = tmp_path / "out" / "model.keras" if format_ == "keras" else tmp_path / "out"
+    np.testing.assert_allclose(node.load_model(saved).predict(x), np.asarray(sequential(x)), rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("umask", [0o022, 0o077])
 def test_saved_files_have_the_permissions_that_the_umask_leaves(model: pb.Model, tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)

@@ -29,9 +29,9 @@ def activation(b: Builder, x: Value, kind: str, *, name: str, **options: Any) ->
     Args:
         b: The builder.
         x: Its input.
-        kind: relu, relu6, leaky_relu (alpha), elu (alpha), clip (minimum, maximum), softmax (axis), log_softmax (axis),
-            hard_sigmoid and hard_swish with a slope of 1/6, gelu, gelu_tanh, mish, selu, sigmoid, silu, softplus, softsign,
-            tanh.
+        kind: relu, relu6, leaky_relu (alpha), elu (alpha), celu (alpha), clip (minimum, maximum), softmax (axis),
+            log_softmax (axis), hard_sigmoid and hard_swish with a slope of 1/6, gelu, gelu_tanh, mish, selu, sigmoid, silu,
+            softplus, softsign, tanh.
         name: The name of its layer.
         options: As above.
 
@@ -85,7 +85,8 @@ def _leaky_relu(b: Builder, x: Value, name: str, alpha: float = 0.01) -> Value:
 
 def _elu(b: Builder, x: Value, name: str, alpha: float = 1.0) -> Value:
     if alpha != 1:
-        raise Refused(f"ELU with alpha {alpha}; TF.js computes 1 only")
+        # The Activation layer of TF.js computes with 1 only.
+        return b.operation("elu", {"x": x}, {"alpha": alpha}, name=name)
     return b.layer("Activation", {"activation": "elu"}, [x], name=name)
 
 
@@ -119,6 +120,7 @@ def _log_softmax(b: Builder, x: Value, name: str, axis: int = -1) -> Value:
 
 
 _BUILT: dict[str, Callable[..., Value]] = {
+    "celu": lambda b, x, name, alpha=1.0: b.operation("celu", {"x": x}, {"alpha": alpha}, name=name),
     "clip": _clip,
     "elu": _elu,
     # TF.js has it as gelu_new, but cannot load that name from a model.json.

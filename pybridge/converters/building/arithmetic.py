@@ -13,7 +13,7 @@ from pybridge.converters.building import pooling
 from pybridge.converters.building.activations import activation, rescale
 from pybridge.converters.building.builder import Builder
 from pybridge.converters.building.layout import constant_like, padded_rank, together
-from pybridge.converters.building.values import Constant, Operand, Value, as_value, broadcast_shape
+from pybridge.converters.building.values import Constant, Operand, Value, as_value, broadcast_shape, shown
 from pybridge.converters.building.windows import images
 from pybridge.converters.refusals import Refused
 
@@ -27,7 +27,35 @@ _FOLD: dict[str, Callable[[Any, Any], Any]] = {
     "power": np.power,
 }
 _MERGE = {"add": "Add", "multiply": "Multiply", "maximum": "Maximum", "minimum": "Minimum"}
-_UNARY = ("abs", "ceil", "cos", "erf", "exp", "floor", "log", "rsqrt", "sign", "sin", "sqrt", "square")
+_UNARY = frozenset(
+    {
+        "abs",
+        "arccos",
+        "arccosh",
+        "arcsin",
+        "arcsinh",
+        "arctan",
+        "arctanh",
+        "ceil",
+        "cos",
+        "cosh",
+        "erf",
+        "exp",
+        "expm1",
+        "floor",
+        "log",
+        "log1p",
+        "round",
+        "rsqrt",
+        "sign",
+        "sin",
+        "sinh",
+        "sqrt",
+        "square",
+        "tan",
+        "tanh",
+    }
+)
 
 
 def binary(b: Builder, kind: str, x: Operand, y: Operand, *, name: str) -> Operand:
@@ -159,13 +187,14 @@ def _constant_second(b: Builder, kind: str, x: Value, y: Constant, name: str) ->
         return _with_number(b, kind, padded_rank(x, max(x.rank, y.rank)), number, name)
     if kind == "subtract" and not y.trainable:
         kind, y = "add", y.with_array(-y.array)
-    if kind == "divide" and not y.trainable:
+    if kind == "divide":
+        # Training then moves the inverse of the parameter.
         kind, y = "multiply", y.with_array(1 / np.asarray(y.array, np.float64))
     if kind == "subtract":
         negative = rescale(b, x, -1.0, 0.0, name=f"{name}_negative")
         return rescale(b, as_value(binary(b, "add", negative, y, name=name)), -1.0, 0.0, name=f"{name}_difference")
     if kind not in ("add", "multiply"):
-        raise Refused(f"the {kind} of a tensor and {'a parameter' if y.trainable else 'constants'} of shape {y.array.shape}")
+        raise Refused(f"the {kind} of a tensor and {'a parameter' if y.trainable else 'constants'} of shape {shown(y.shape)}")
     x = padded_rank(x, max(x.rank, y.rank))
     return parameter(b, kind, x, y.with_array(constant_like(x, y)), name=name)
 

@@ -12,13 +12,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pybridge.converters.building.values import BATCH, Constant, Value
+from pybridge.converters.building.values import BATCH, Constant, Value, as_float32
 from pybridge.converters.refusals import Refused
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.tfjs.topology.names import first_free, numbered
 from pybridge.tfjs.topology.write import functional, layer_entry
 
 _RANK_LIMIT = 6
+
+# Layers that only move elements: what comes out is of the type that goes in.
+_MOVING = frozenset(
+    [
+        "Concatenate",
+        "Cropping2D",
+        "Flatten",
+        "MaxPooling2D",
+        "Permute",
+        "RepeatVector",
+        "Reshape",
+        "UpSampling2D",
+        "ZeroPadding2D",
+    ]
+)
 
 
 @dataclass
@@ -46,27 +61,41 @@ class Builder:
         self.name = legal_name(name) or "model"
         self.weights: dict[str, NDArray[Any]] = {}
         self.inputs: list[Value] = []
+        self._dtypes: dict[tuple[str, int, int], str] = {}
         self._layers: dict[str, _Emitted] = {}
         self._shared: dict[tuple[object, ...], str] = {}
         self._arranged: dict[tuple[object, ...], tuple[str, int, int]] = {}
 
-    def input(self, name: str, shape: Sequence[int], *, order: Sequence[int] | None = None) -> Value:
-        """Add an input of float32.
+    def input(self, name: str, shape: Sequence[int], *, order: Sequence[int] | None = None, dtype: str = "float32") -> Value:
+        """Add an input.
 
         Args:
             name: The name of the InputLayer.
-            shape: The logical shape; the first size is `BATCH`.
+            shape: The logical shape. Where its first size is not `BATCH`, all sizes are fixed: the model takes exactly this
+                shape, and no axis is that of the examples. Within the model such a tensor has a first physical axis of its own,
+                so that layers leave all of its axes to what is computed.
             order: The logical axes in the order of the TF.js tensor, such as ``(0, 2, 3, 1)`` for NCHW sources.
+            dtype: ``float32``, ``int32`` or ``bool``.
         """
         order = tuple(order or range(len(shape)))
         physical = tuple(shape[axis] for axis in order)
-        config = {"batch_input_shape": [None, *physical[1:]], "dtype": "float32", "sparse": False}
+        is_free = bool(physical) and physical[0] == BATCH
+        config = {"batch_input_shape": [None if size == BATCH else size for size in physical], "dtype": dtype, "sparse": False}
         name = self._unique(name)
         self._layers[name] = _Emitted("InputLayer", {"name": name, **config})
+        self._dtypes[name, 0, 0] = dtype
         axes = tuple((order.index(axis),) for axis in range(len(shape)))
         value = Value((name, 0, 0), physical, axes)
         self.inputs.append(value)
-        return value
+        if is_free:
+            return value
+        # A tensor of no axes would be mistaken for one with a batch.
+        bare = Value(value.tensor, (BATCH, *physical), tuple((part + 1,) for (part,) in axes))
+        return self.operation("reshape", {"x": bare}, {"newshape": [1, *physical]}, name=f"{name}_whole", dtype=dtype)
+
+    def dtype(self, value: Value) -> str:
+        """The type of a value's elements: float32, int32 or bool."""
+        return self._dtypes.get(value.tensor, "float32")
 
     def layer(
         self,
@@ -110,7 +139,12 @@ class Builder:
         emitted.nodes.append(list(inputs))
         shape = tuple(inputs[0].physical if physical is None else physical)
         placed = inputs[0].axes if axes is None else tuple(tuple(group) for group in axes)
-        return Value((unique, len(emitted.nodes) - 1, 0), shape, placed, nonnegative)
+        tensor = (unique, len(emitted.nodes) - 1, 0)
+        if class_name in _MOVING and inputs:
+            self._dtypes[tensor] = self.dtype(inputs[0])
+        elif class_name == "PybridgeOp":
+            self._dtypes[tensor] = config["output_dtype"]
+        return Value(tensor, shape, placed, nonnegative)
 
     def operation(
         self,
@@ -122,6 +156,7 @@ class Builder:
         physical: Sequence[int] | None = None,
         axes: Sequence[Sequence[int]] | None = None,
         nonnegative: bool = False,
+        dtype: str = "float32",
     ) -> Value:
         """Add one of keras.ops, for which TF.js has no layer.
 
@@ -133,11 +168,12 @@ class Builder:
             physical: As in `layer`.
             axes: As in `layer`.
             nonnegative: As in `layer`.
+            dtype: Of the result.
         """
         inputs = list(operands.values())
         shape = list(inputs[0].physical if physical is None else physical)
         given = {**{part: {"tensor": place} for place, part in enumerate(operands)}, **(arguments or {})}
-        config = {"op": operation, "arguments": given, "output_shape": [None, *shape[1:]], "output_dtype": "float32"}
+        config = {"op": operation, "arguments": given, "output_shape": [None, *shape[1:]], "output_dtype": dtype}
         return self.layer("PybridgeOp", config, inputs, name=name, physical=shape, axes=axes, nonnegative=nonnegative)
 
     def regroup(self, value: Value, slots: Sequence[Sequence[int]], *, name: str) -> tuple[tuple[str, int, int], tuple[int, ...]]:
@@ -186,9 +222,41 @@ class Builder:
             order: The logical axes in the order wanted, that of the batch first.
             name: What the layers are called after.
         """
-        tensor, physical = self.regroup(value, [value.axes[axis] for axis in order], name=name)
-        axes = tuple((list(order).index(axis),) for axis in range(value.rank))
+        front: list[tuple[int, ...]] = [] if value.batch_axis is not None else [(0,)]
+        tensor, physical = self.regroup(value, [*front, *(value.axes[axis] for axis in order)], name=name)
+        axes = tuple((list(order).index(axis) + len(front),) for axis in range(value.rank))
         return Value(tensor, physical, axes, value.nonnegative)
+
+    def examples_first(self, value: Value, *, name: str) -> Value:
+        """Make the first logical axis of a value of fixed sizes the first physical one, as layers for images want it."""
+        rest = [tuple(group) for group in value.axes[1:]]
+        tensor, physical = self.regroup(value, [(0,), value.axes[0], *rest], name=name)
+        axes = ((0,), *((place,) for place in range(1, value.rank)))
+        merged = Value(tensor, (BATCH, *physical[2:]), axes, value.nonnegative)
+        if physical[1] == 1:
+            return Value(self.reshaped(tensor, physical, merged.physical, name=name), merged.physical, axes, value.nonnegative)
+        arguments = {"newshape": [-1, *physical[2:]]}
+        return self.operation(
+            "reshape", {"x": merged}, arguments, name=f"{name}_examples", nonnegative=value.nonnegative, dtype=self.dtype(merged)
+        )
+
+    def examples_back(self, value: Value, count: int, *, name: str) -> Value:
+        """Undo `examples_first`, where the first axis has this size."""
+        if value.axes[0] != (0,):
+            raise Refused("it moves the batch axis")
+        physical = (BATCH, count, *value.physical[1:])
+        axes = ((1,), *(tuple(part + 1 for part in group) for group in value.axes[1:]))
+        if count == 1:
+            return Value(self.reshaped(value.tensor, value.physical, physical, name=name), physical, axes, value.nonnegative)
+        arguments = {"newshape": [-1, *physical[1:]]}
+        return self.operation(
+            "reshape",
+            {"x": Value(value.tensor, physical, axes)},
+            arguments,
+            name=f"{name}_whole",
+            nonnegative=value.nonnegative,
+            dtype=self.dtype(value),
+        )
 
     def tidied(self, value: Value, *, name: str) -> Value:
         """Arrange a value as its logical axes are counted, with the parts of each merged; the batch comes first."""
@@ -236,7 +304,12 @@ class Builder:
         ends: list[Value] = []
         for position, value in enumerate(outputs):
             order = orders[position] if orders is not None else range(value.rank)
-            ends.append(self.ordered(value, list(order), name="output"))
+            end = self.ordered(value, list(order), name="output")
+            if value.batch_axis is None:
+                # The first axis was only lent by `input`.
+                sizes = list(end.physical[1:])
+                end = self._whole(end, sizes)
+            ends.append(end)
         needed = self._needed(ends)
         renumbered = {(name, node): place for name, nodes in needed.items() for place, node in enumerate(sorted(nodes))}
 
@@ -257,6 +330,15 @@ class Builder:
         used = [value.tensor for value in self.inputs if value.layer in needed]
         weights = {name: value for name, value in self.weights.items() if name.rpartition("/")[0] in needed}
         return LayersModel(functional(self.name, entries, used, [place(value) for value in ends]), weights)
+
+    def _whole(self, value: Value, sizes: list[int]) -> Value:
+        config = {
+            "op": "reshape",
+            "arguments": {"x": {"tensor": 0}, "newshape": sizes},
+            "output_shape": sizes,
+            "output_dtype": self.dtype(value),
+        }
+        return self.layer("PybridgeOp", config, [value], name="output_whole")
 
     def _needed(self, ends: Sequence[Value]) -> dict[str, set[int]]:
         needed: dict[str, set[int]] = {}
@@ -313,7 +395,7 @@ class Builder:
         unique = self._unique(name)
         self._layers[unique] = _Emitted(class_name, {"name": unique, **config})
         for part, weight in weights.items():
-            self.weights[f"{unique}/{part}"] = np.ascontiguousarray(weight.array, np.float32)
+            self.weights[f"{unique}/{part}"] = as_float32(weight.array)
         if weights and all(weight.name for weight in weights.values()):
             self._shared[key] = unique
         return unique

@@ -29,7 +29,7 @@ def linear(b: Builder, x: Value, kernel: Constant, bias: Constant | None, *, nam
         Refused: If shapes do not fit.
     """
     inputs, outputs = kernel.array.shape
-    if x.rank < 2 or x.shape[-1] != inputs:
+    if x.rank < 1 or len(x.physical) < 2 or x.shape[-1] != inputs:
         raise Refused(f"a matrix of {inputs} x {outputs} does not fit the last of {x.rank} axes")
     group = x.axes[-1]
     if 0 in group:
@@ -46,6 +46,25 @@ def linear(b: Builder, x: Value, kernel: Constant, bias: Constant | None, *, nam
     weights = {"kernel": kernel} if bias is None else {"kernel": kernel, "bias": bias.reshape(-1)}
     config = {"units": outputs, "activation": "linear", "use_bias": bias is not None}
     return b.layer("Dense", config, [arranged], name=name, weights=weights, physical=(*physical[:-1], outputs))
+
+
+def embedding(b: Builder, table: Constant, indices: Value, *, name: str) -> Value:
+    """Look up rows of a table: an Embedding layer.
+
+    Args:
+        b: The builder.
+        table: Of shape (rows, size).
+        indices: Whole numbers of any shape.
+        name: The name of the layer.
+    """
+    if table.rank != 2 or table.array.dtype.kind != "f":
+        raise Refused("it picks by numbers that depend on the input, out of what is no table")
+    indices = b.ordered(indices, range(indices.rank), name=name)
+    rows, size = table.array.shape
+    config = {"input_dim": rows, "output_dim": size, "mask_zero": False}
+    physical = (*indices.physical, size)
+    axes = [*indices.axes, (len(indices.physical),)]
+    return b.layer("Embedding", config, [indices], name=name, weights={"embeddings": table}, physical=physical, axes=axes)
 
 
 def axis_product(b: Builder, x: Value, axis: int, matrix: NDArray[np.float64], *, name: str) -> Value:
@@ -95,7 +114,7 @@ def matmul(b: Builder, x: Value | Constant, y: Value | Constant, *, name: str) -
 def _batch_parts(x: Value) -> list[int]:
     """The physical axes of all logical axes but the last two, that of the batch first, the others as they are counted."""
     parts = [part for group in x.axes[:-2] for part in group]
-    if 0 not in parts:
+    if 0 not in parts and x.batch_axis is not None:
         raise Refused("a product that mixes the examples of a batch")
     return [0, *(part for part in parts if part != 0)]
 

@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybridge.converters.building.builder import Builder
-from pybridge.converters.building.values import Constant, Value, broadcast_shape
+from pybridge.converters.building.values import Constant, Value, as_float32, broadcast_shape, shown
 from pybridge.converters.refusals import Refused
 
 Place = tuple[int, int]
+
+# Of the examples, where none of the logical axes is theirs.
+_EXAMPLES: Place = (-1, -1)
 
 
 def padded_rank(x: Value, rank: int) -> Value:
@@ -77,7 +80,7 @@ def constant_like(x: Value, constant: Constant) -> NDArray[np.float32]:
     """
     shape = (1,) * (x.rank - constant.array.ndim) + tuple(constant.array.shape)
     if len(shape) != x.rank or broadcast_shape(x.shape, constant.shape) != x.shape:
-        raise Refused(f"a constant of shape {constant.array.shape} enlarges a tensor of shape {x.shape[1:]}")
+        raise Refused(f"a constant of shape {shown(constant.shape)} enlarges a tensor of shape {shown(x.shape)}")
     split: list[int] = []
     owners: list[int | None] = []
     for axis, size in enumerate(shape):
@@ -90,7 +93,7 @@ def constant_like(x: Value, constant: Constant) -> NDArray[np.float32]:
             owners.append(None)
     if 0 in owners:
         raise Refused("a constant that differs from example to example")
-    array = np.asarray(constant.array, np.float32).reshape(split)
+    array = as_float32(constant.array).reshape(split)
     kept = [place for place, owner in enumerate(owners) if owner is not None]
     array = array.reshape([split[place] for place in kept])
     order = sorted(range(len(kept)), key=lambda place: owners[kept[place]] or 0)
@@ -158,6 +161,8 @@ def _template(first: Value, second: Value, skip: int | None) -> list[Place | Non
     template: list[Place | None] = []
     for part in range(len(first.physical)):
         place = next(((axis, group.index(part)) for axis, group in enumerate(first.axes) if part in group), None)
+        if place is None and part == 0:
+            place = _EXAMPLES
         if place is not None and place[0] == skip:
             if part == min(first.axes[place[0]]):
                 template.append((place[0], -1))
@@ -177,6 +182,9 @@ def _apply(b: Builder, x: Value, template: Sequence[Place | None], name: str) ->
     for position, place in enumerate(template):
         if place is None:
             slots.append(())
+            continue
+        if place == _EXAMPLES:
+            slots.append((0,))
             continue
         axis, part = place
         group = x.axes[axis]

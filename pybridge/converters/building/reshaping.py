@@ -34,11 +34,13 @@ def reshape(b: Builder, x: Value, shape: Sequence[int], *, name: str) -> Value:
     axes = [part for group in x.axes for part in group]
     plan = _factors([x.physical[part] for part in axes], target)
     if plan is None:
-        flat = _in_order(b, x, name=name)
-        if target[0] != BATCH:
+        flat = b.ordered(x, range(x.rank), name=name)
+        lent = [] if x.batch_axis is not None else [BATCH]
+        if not lent and target[0] != BATCH:
             raise Refused(f"reshaping {shown(x.shape)} to {shown(target)} mixes the examples of a batch")
-        tensor = b.reshaped(flat.tensor, flat.physical, target, name=name)
-        return Value(tensor, tuple(target), tuple((axis,) for axis in range(len(target))), x.nonnegative)
+        physical = (*lent, *target)
+        tensor = b.reshaped(flat.tensor, flat.physical, physical, name=name)
+        return Value(tensor, physical, tuple((axis + len(lent),) for axis in range(len(target))), x.nonnegative)
     pieces, groups = plan
     # Later physical axes first, so that splitting one does not renumber those that are still to be split.
     named = Value(x.tensor, x.physical, tuple((part,) for part in axes), x.nonnegative)
@@ -101,9 +103,15 @@ def transpose(x: Value, order: Sequence[int]) -> Value:
 
 
 def squeeze(x: Value, axes: Sequence[int]) -> Value:
-    """Drop axes of size 1; others are left as they are."""
+    """Drop axes of size 1.
+
+    Raises:
+        Refused: One of them has another size, or is that of the batch.
+    """
     chosen = {x.axis(axis) for axis in axes}
-    kept = tuple(group for axis, group in enumerate(x.axes) if axis not in chosen or group)
+    if any(x.axes[axis] for axis in chosen):
+        raise Refused(f"it drops an axis of {shown(x.shape)} that has not the size 1")
+    kept = tuple(group for axis, group in enumerate(x.axes) if axis not in chosen)
     return Value(x.tensor, x.physical, kept, x.nonnegative)
 
 
@@ -143,9 +151,3 @@ def _factors(sizes: Sequence[int], target: Sequence[int]) -> tuple[list[list[int
                 rest = sizes[position] if position < len(sizes) else 1
         groups.append(group)
     return pieces, groups
-
-
-def _in_order(b: Builder, x: Value, *, name: str) -> Value:
-    """Arrange a value as its logical axes are counted."""
-    tensor, physical = b.regroup(x, x.axes, name=name)
-    return Value(tensor, physical, tuple((axis,) for axis in range(x.rank)), x.nonnegative)

@@ -12,7 +12,7 @@ from pybridge.converters.building.activations import rescale
 from pybridge.converters.building.builder import Builder
 from pybridge.converters.building.layout import merged_axis, padded_rank, side_by_side
 from pybridge.converters.building.reshaping import squeeze
-from pybridge.converters.building.values import BATCH, Constant, Operand, Value, as_value, shown
+from pybridge.converters.building.values import BATCH, Constant, Operand, Value, as_value, normalized_axis, shown
 from pybridge.converters.refusals import Refused
 
 
@@ -86,14 +86,13 @@ def concatenate(b: Builder, operands: Sequence[Operand], axis: int, *, name: str
     if len(operands) == 1:
         return operands[0]
     if all(isinstance(operand, Constant) for operand in operands):
-        arrays = [np.broadcast_to(operand.array, operand.shape) for operand in operands if isinstance(operand, Constant)]
-        return Constant(np.concatenate(arrays, axis))
+        return joined([operand for operand in operands if isinstance(operand, Constant)], axis)
     reference = max((operand for operand in operands if isinstance(operand, Value)), key=lambda value: math.prod(value.physical))
     axis = reference.axis(axis)
     if 0 in reference.axes[axis]:
         raise Refused("it joins the examples of a batch")
     values = [
-        operand if isinstance(operand, Value) else _repeated(b, operand, reference, name=f"{name}_constant")
+        operand if isinstance(operand, Value) else as_tensor(b, operand, reference, name=f"{name}_constant")
         for operand in operands
     ]
     if any(value.rank != reference.rank for value in values):
@@ -104,6 +103,20 @@ def concatenate(b: Builder, operands: Sequence[Operand], axis: int, *, name: str
     axes = [group if at != axis else (place,) for at, group in enumerate(arranged[0].axes)]
     positive = all(value.nonnegative for value in arranged)
     return b.layer("Concatenate", {"axis": place}, arranged, name=name, physical=physical, axes=axes, nonnegative=positive)
+
+
+def joined(constants: Sequence[Constant], axis: int) -> Constant:
+    """Put constants behind each other; what is the same for each example stays so."""
+    axis = normalized_axis(axis, constants[0].rank)
+    repeated = {place for one in constants for place, size in enumerate(one.shape) if size and size % BATCH == 0}
+    if axis in repeated:
+        raise Refused("it joins the examples of a batch")
+    arrays = [one.spread() for one in constants]
+    shape = list(constants[0].shape)
+    shape[axis] = sum(array.shape[axis] for array in arrays)
+    if any(array.shape[place] != 1 for array in arrays for place in repeated):
+        raise Refused("a constant that differs from example to example")
+    return Constant(np.concatenate(arrays, axis), expanded=tuple(shape) if repeated else None)
 
 
 def expand(b: Builder, x: Value, shape: Sequence[int], *, name: str) -> Value:
@@ -176,12 +189,27 @@ def _place(x: Value, axis: int) -> int:
     return x.axes[axis][0] if x.axes[axis] else len(x.physical) - 1
 
 
-def _repeated(b: Builder, constant: Constant, like: Value, *, name: str) -> Value:
-    """Make a constant a value: zeros of its shape for each example, plus the constant."""
-    if constant.rank != like.rank or 0 not in like.axes[0]:
+def as_tensor(b: Builder, constant: Constant, like: Value, *, name: str) -> Value:
+    """Make a constant a value: zeros of its shape for each example, plus the constant.
+
+    Args:
+        b: The builder.
+        constant: Of the rank of ``like``; of any shape where that has no batch.
+        like: What it is used beside; its type is taken over.
+        name: The name of the layer.
+
+    Raises:
+        Refused: It has rows of its own for each example.
+    """
+    is_whole = like.batch_axis is None
+    if not is_whole and (constant.rank != like.rank or 0 not in like.axes[0]):
         raise Refused(f"a constant of shape {shown(constant.shape)} beside a tensor of shape {shown(like.shape)}")
-    array = constant.array.reshape((1,) * (like.rank - constant.array.ndim) + constant.array.shape)
-    sizes = constant.shape[1:]
+    array = constant.spread()
+    if not is_whole:
+        if not np.array_equal(array, np.broadcast_to(array[:1], array.shape), equal_nan=array.dtype.kind == "f"):
+            raise Refused("a constant that differs from example to example")
+        array = array[0]
+    sizes = array.shape
     # One element of each example, times zero, spread over the shape by the addition.
     count = math.prod(like.physical[1:])
     frame = (BATCH, 1, count, 1)
@@ -189,15 +217,22 @@ def _repeated(b: Builder, constant: Constant, like: Value, *, name: str) -> Valu
     one = slice_axis(b, row, 2, 0, 1, name=f"{name}_one")
     ones = (BATCH, *(1 for _ in sizes))
     tensor = b.reshaped(one.tensor, one.physical, ones, name=name)
-    zero = rescale(b, Value(tensor, ones, ((0,),) + ((),) * len(sizes)), 0.0, 0.0, name=f"{name}_zero")
-    weight = constant.with_array(np.broadcast_to(array[0], sizes))
+    physical = (BATCH, *sizes)
+    axes = [*([] if is_whole else [(0,)]), *((axis,) for axis in range(1, len(sizes) + 1))]
+    dtype = b.dtype(like)
+    if dtype != "float32":
+        blank = b.operation("zeros_like", {"x": Value(tensor, ones, ((0,),))}, name=f"{name}_zero", dtype="int32")
+        kind = "add" if dtype == "int32" else "not_equal"
+        arguments = {"x2": {"array": array.astype(int).tolist(), "dtype": "int32"}}
+        return b.operation(kind, {"x1": blank}, arguments, name=name, physical=physical, axes=axes, dtype=dtype)
+    zero = rescale(b, Value(tensor, ones, ((0,),)), 0.0, 0.0, name=f"{name}_zero")
     config = {"mode": "add", "shape": list(sizes)}
     return b.layer(
         "PybridgeParameter",
         config,
         [zero],
         name=constant.name or name,
-        weights={"value": weight},
-        physical=(BATCH, *sizes),
-        axes=[(axis,) for axis in range(len(sizes) + 1)],
+        weights={"value": constant.with_array(array)},
+        physical=physical,
+        axes=axes,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -60,9 +61,9 @@ class Value:
         return self.tensor[0]
 
     @property
-    def batch_axis(self) -> int:
-        """The logical axis that holds the batch, alone or merged with others."""
-        return next(position for position, group in enumerate(self.axes) if 0 in group)
+    def batch_axis(self) -> int | None:
+        """The logical axis that holds the batch, alone or merged with others; None where all sizes are fixed."""
+        return next((position for position, group in enumerate(self.axes) if 0 in group), None)
 
     def axis(self, axis: int) -> int:
         """Count a logical axis from the front.
@@ -116,11 +117,35 @@ class Constant:
         return self.with_array(self.array.reshape(shape))
 
     def scalar(self) -> float | None:
-        """Its only number, or None if it has several or is trainable."""
-        return float(self.array.reshape(-1)[0]) if self.array.size == 1 and not self.trainable else None
+        """Its only number, or None if it has several or is trainable.
+
+        Raises:
+            Refused: It is beyond what float32 holds.
+        """
+        if self.array.size != 1 or self.trainable:
+            return None
+        return float(as_float32(self.array).reshape(-1)[0]) if self.array.dtype.itemsize > 4 else float(self.array.reshape(-1)[0])
+
+    def spread(self) -> NDArray[Any]:
+        """Its numbers in their full shape, but with one row for the batch."""
+        kept = tuple(1 if size and size % BATCH == 0 else size for size in self.shape)
+        return np.broadcast_to(self.array.reshape((1,) * (self.rank - self.array.ndim) + self.array.shape), kept)
 
 
 Operand = Value | Constant
+
+
+def as_float32(array: NDArray[Any]) -> NDArray[np.float32]:
+    """Round numbers to float32, in which everything is computed.
+
+    Raises:
+        Refused: A number is beyond what float32 holds.
+    """
+    with np.errstate(over="ignore"):
+        rounded = np.ascontiguousarray(array, np.float32).reshape(array.shape)
+    if array.dtype.kind in "fiu" and not np.array_equal(np.isinf(rounded), np.isinf(array)):
+        raise Refused("it holds numbers beyond float32")
+    return rounded
 
 
 def normalized_axis(axis: int, rank: int) -> int:
@@ -182,3 +207,13 @@ def shown(shape: Sequence[int]) -> str:
         + ", ".join("N" if size == BATCH else f"{size // BATCH}N" if size and size % BATCH == 0 else str(size) for size in shape)
         + ")"
     )
+
+
+def without_batch(text: str) -> str:
+    """Write N where a text has the number that stands for the batch."""
+
+    def named(found: re.Match[str]) -> str:
+        count, rest = divmod(int(found[0]), BATCH)
+        return found[0] if rest or not count else "N" if count == 1 else f"{count}N"
+
+    return re.sub(r"\d{7,18}", named, text)

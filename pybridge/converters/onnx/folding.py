@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,9 @@ from pybridge.converters.refusals import Refused
 
 _LIMIT = 2**27
 
+# Another prime in the place of BATCH; as a size it divides as little.
+_TWIN = 1_000_033
+
 # Their results are not larger than their inputs by more than broadcasting makes them.
 _SAFE = frozenset(
     [
@@ -20,10 +23,12 @@ _SAFE = frozenset(
         "Add",
         "And",
         "Cast",
+        "CastLike",
         "Ceil",
         "Clip",
         "Concat",
         "Cos",
+        "CumSum",
         "Div",
         "Equal",
         "Erf",
@@ -82,6 +87,62 @@ def is_foldable(operation: str) -> bool:
     return operation in _SAFE or operation in ("ConstantOfShape", "Expand", "Tile", "Range")
 
 
+class Folding:
+    """Computes nodes whose inputs are all constants.
+
+    Constants that come of shapes may hold `BATCH`. Each of them has a twin, in which the number of examples is another: where the
+    two differ by more than that number, something is computed with it that holds for no other.
+
+    Args:
+        opset: The version of the operator set.
+        title: The name of the graph.
+    """
+
+    def __init__(self, opset: int, title: str) -> None:
+        self.opset = opset
+        self.title = title
+        # By identity; the constant itself is kept so that its number stays its own.
+        self.twins: dict[int, tuple[Constant, Constant]] = {}
+
+    def note(self, shape: Constant) -> None:
+        """Remember the result of a Shape."""
+        array = np.asarray(shape.array)
+        if any(int(size) and int(size) % BATCH == 0 for size in array.reshape(-1)):
+            self.twins[id(shape)] = (shape, Constant(np.where(array % BATCH == 0, array // BATCH * _TWIN, array)))
+
+    def refuse_batch(self, operands: Iterable[Constant]) -> None:
+        """Expect constants that do not come of the number of examples.
+
+        Raises:
+            Refused: One of them does.
+        """
+        if any(id(operand) in self.twins for operand in operands):
+            raise Refused("it computes with the number of examples")
+
+    def fold(self, node: Any, operands: Sequence[Operand | None]) -> list[Constant]:
+        """Compute a node.
+
+        Raises:
+            Refused: It is not known, its result would be too large, or it computes with the number of examples.
+        """
+        results = fold(node, operands, self.opset, self.title)
+        if not any(id(operand) in self.twins for operand in operands):
+            return results
+        others = [self.twins[id(operand)][1] if id(operand) in self.twins else operand for operand in operands]
+        for result, twin in zip(results, fold(node, others, self.opset, self.title), strict=True):
+            one, other = np.asarray(result.array), np.asarray(twin.array)
+            if one.shape != other.shape or result.rank != twin.rank:
+                raise Refused("it computes with the number of examples")
+            if not np.array_equal(one, other):
+                counts = one.astype(np.float64) / BATCH
+                if not np.array_equal(np.where(one == other, counts, other / _TWIN), counts) or np.any(
+                    counts % 1 * (one != other)
+                ):
+                    raise Refused("it computes with the number of examples")
+                self.twins[id(result)] = (result, twin)
+        return results
+
+
 def fold(node: Any, operands: Sequence[Operand | None], opset: int, title: str) -> list[Constant]:
     """Compute a node whose inputs are all constants.
 
@@ -132,7 +193,7 @@ def _evaluate(node: Any, operands: Sequence[Operand | None], opset: int, title: 
         results = ReferenceEvaluator(model).run(None, feeds)
     # The reference implementation reports wrong arguments by errors of many types.
     except Exception as error:
-        raise Refused(f"it cannot be computed: {error}") from error
+        raise Refused(f"it cannot be computed ({type(error).__name__})") from error
     return [np.asarray(result) for result in results]
 
 
@@ -164,7 +225,7 @@ def _expanded(array: Any, shape: Sequence[int], source: Constant) -> Constant:
     """Broadcast, but for the axis of the batch, which is only remembered."""
     if any(size < 0 for size in shape):
         raise Refused(f"a constant of shape {list(shape)}")
-    kept = [1 if size and size % BATCH == 0 else size for size in shape]
+    kept = [1 if size and (size % BATCH == 0 or size % _TWIN == 0) else size for size in shape]
     if math.prod(kept) > _LIMIT:
         raise Refused(f"a constant of {math.prod(kept)} elements")
     real = np.ascontiguousarray(np.broadcast_to(array, kept))
@@ -173,8 +234,9 @@ def _expanded(array: Any, shape: Sequence[int], source: Constant) -> Constant:
 
 def _of_repeated(node: Any, constants: Sequence[Constant], opset: int, title: str) -> list[Constant]:
     """Compute with a constant that is the same for each example: once, for all of them."""
-    if node.op_type in ("Identity", "Cast"):
-        return [constants[0]]
+    if node.op_type in ("Identity", "Cast", "CastLike"):
+        first = constants[0]
+        return [Constant(_evaluate(node, constants, opset, title)[0], first.name, first.trainable, first.expanded)]
     if node.op_type not in ("Add", "Div", "Mul", "Sub"):
         raise Refused("a constant that is computed for each example")
     shape = np.broadcast_shapes(*(one.shape for one in constants))

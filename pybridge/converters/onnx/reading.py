@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,20 @@ FILE_LIMIT = 2**31
 
 DAMAGED = "The file is damaged: export or download it again."
 # By the numbers of TensorProto.DataType. Halves and doubles are computed as float32.
-_DTYPES: dict[int, str] = {1: "<f4", 2: "u1", 3: "i1", 6: "<i4", 7: "<i8", 9: "?", 10: "<f2", 11: "<f8"}
+_DTYPES: dict[int, str] = {
+    1: "<f4",
+    2: "u1",
+    3: "i1",
+    4: "<u2",
+    5: "<i2",
+    6: "<i4",
+    7: "<i8",
+    9: "?",
+    10: "<f2",
+    11: "<f8",
+    12: "<u4",
+    13: "<u8",
+}
 
 
 def read_model(file: Path) -> Any:
@@ -51,6 +65,33 @@ def read_model(file: Path) -> Any:
         except Exception as error:
             raise ModelFormatError(f"{file}: its functions cannot be put in place ({error})", hint=DAMAGED) from error
     return model
+
+
+def written_out(model: Any, known: Callable[[str], bool]) -> Any:
+    """Put what ONNX itself says of an operation in the place of operations that are not known.
+
+    Args:
+        model: The ``onnx.ModelProto``.
+        known: Whether an operation can be converted.
+    """
+    from onnx import helper, inliner, shape_inference
+
+    unknown = sorted({node.op_type for node in model.graph.node if node.domain in ("", "ai.onnx") and not known(node.op_type)})
+    if not unknown:
+        return model
+    try:
+        # The inliner asks for the type of each operand.
+        model = shape_inference.infer_shapes(model)
+        typed = {entry.name for entry in (*model.graph.input, *model.graph.value_info)}
+        model.graph.value_info.extend(
+            helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+            for tensor in model.graph.initializer
+            if tensor.name not in typed
+        )
+        return inliner.inline_selected_functions(model, [("", kind) for kind in unknown], inline_schema_functions=True)
+    # onnx reports what it cannot write out by errors of its C++ side; older releases lack the argument.
+    except Exception:
+        return model
 
 
 def read_constant(attributes: dict[str, Any], file: Path) -> Constant:
@@ -96,7 +137,12 @@ def read_tensor(tensor: Any, file: Path) -> NDArray[Any]:
             array = numpy_helper.to_array(tensor)
     except (ValueError, TypeError) as error:
         raise ModelFormatError(f"{file}: the tensor {tensor.name!r} is damaged ({error})", hint=DAMAGED) from error
-    return array.astype(np.float32) if array.dtype in (np.float16, np.float64) else array
+    if array.dtype == np.float64:
+        with np.errstate(over="ignore"):
+            rounded = array.astype(np.float32)
+        # Where that is too small, whoever uses the numbers decides what they mean.
+        return rounded if np.array_equal(np.isinf(rounded), np.isinf(array)) else array
+    return array.astype(np.float32) if array.dtype == np.float16 else array
 
 
 def _external(tensor: Any, file: Path, size: int) -> bytes:

@@ -19,6 +19,134 @@ a function means.
 
 operation = OPERATIONS.handles
 
+WHOLE_NUMBERS = frozenset(
+    {
+        "Abs",
+        "Add",
+        "And",
+        "ArgMax",
+        "ArgMin",
+        "Cast",
+        "CastLike",
+        "Clip",
+        "Concat",
+        "CumSum",
+        "Div",
+        "Equal",
+        "Expand",
+        "Flatten",
+        "Gather",
+        "GatherElements",
+        "Greater",
+        "GreaterOrEqual",
+        "Identity",
+        "Less",
+        "LessOrEqual",
+        "Max",
+        "Min",
+        "Mod",
+        "Mul",
+        "Neg",
+        "Not",
+        "OneHot",
+        "Or",
+        "Pow",
+        "Range",
+        "ReduceMax",
+        "ReduceMin",
+        "ReduceProd",
+        "ReduceSum",
+        "Reshape",
+        "Shape",
+        "Sign",
+        "Size",
+        "Slice",
+        "Split",
+        "Squeeze",
+        "Sub",
+        "Sum",
+        "Tile",
+        "Transpose",
+        "Trilu",
+        "Unsqueeze",
+        "Where",
+        "Xor",
+    }
+)
+"""Operations that are converted for whole numbers and truth values too."""
+
+OVERFLOWING = frozenset(
+    {
+        "Abs",
+        "Add",
+        "CumSum",
+        "Mul",
+        "Neg",
+        "Pow",
+        "ReduceProd",
+        "ReduceSum",
+        "Sub",
+        "Sum",
+    }
+)
+"""Operations whose results may be larger than their operands, and then depend on how many bits the type has."""
+
+WIDENING = frozenset(
+    {
+        "And",
+        "ArgMax",
+        "ArgMin",
+        "Equal",
+        "Greater",
+        "GreaterOrEqual",
+        "Less",
+        "LessOrEqual",
+        "Not",
+        "Or",
+        "Shape",
+        "Size",
+        "Xor",
+    }
+)
+"""Operations whose results are of another type than their operands."""
+
+TAKING_SHAPES = frozenset(
+    {
+        "ConstantOfShape",
+        "Expand",
+        "Reshape",
+        "Resize",
+        "Slice",
+        "Split",
+        "Tile",
+        "Upsample",
+    }
+)
+"""Operations of which an operand is a shape, and so may hold the number of examples."""
+
+OF_EXAMPLES = frozenset(
+    {
+        "AveragePool",
+        "BatchNormalization",
+        "Conv",
+        "ConvTranspose",
+        "DepthToSpace",
+        "GlobalAveragePool",
+        "GlobalLpPool",
+        "GlobalMaxPool",
+        "GroupNormalization",
+        "InstanceNormalization",
+        "LpPool",
+        "LRN",
+        "MaxPool",
+        "PRelu",
+        "Resize",
+        "SpaceToDepth",
+        "Upsample",
+    }
+)
+"""Operations whose first axis is that of the examples by definition."""
+
 
 @dataclass(frozen=True)
 class Node:

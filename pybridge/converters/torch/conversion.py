@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pybridge.converters.building.builder import Builder
-from pybridge.converters.building.values import BATCH, Constant, Value
+from pybridge.converters.building.values import BATCH, Constant, Value, shown, without_batch
 from pybridge.converters.refusals import Refusals, Refused
 from pybridge.converters.torch.export import export, operation_of, path_of, shape_of
 from pybridge.converters.torch.operations import OPERATIONS
-from pybridge.converters.torch.registry import Node
+from pybridge.converters.torch.registry import WHOLE_NUMBERS, Node
 from pybridge.errors import ModelFormatError
 from pybridge.tfjs.layers_model import LayersModel
 
@@ -23,17 +23,23 @@ if TYPE_CHECKING:
 
 _FOLD_LIMIT = 2**27
 
+# Inputs whose types are found by trying.
+_MOST_TYPED = 4
 
-def from_torch(module: torch.nn.Module, input_shape: Sequence[int], *, name: str | None = None) -> LayersModel:
+
+def from_torch(
+    module: torch.nn.Module, input_shape: Sequence[int] | Sequence[Sequence[int]], *, name: str | None = None
+) -> LayersModel:
     """Convert a PyTorch module to a layers model that computes the same and can be trained further.
 
     The module is taken as it is in evaluation mode; Dropout layers stay. Parameters with ``requires_grad=False`` become
     layers that are not trainable.
 
     Args:
-        module: A module with one float32 tensor as input.
+        module: A module that takes tensors. Those that an ``nn.Embedding`` looks up are whole numbers, the others float32.
         input_shape: The shape of one example as PyTorch counts it, such as ``(3, 224, 224)``; a batch size before it is
-            ignored. Images go into the TF.js model as ``(224, 224, 3)``, and feature maps come out with the channels last.
+            ignored. For several inputs a list of shapes: ``[(3, 224, 224), (10,)]``. Images go into the TF.js model as
+            ``(224, 224, 3)``, and feature maps come out with the channels last.
         name: The model's name; by default the class's.
 
     Returns:
@@ -56,10 +62,25 @@ def from_torch(module: torch.nn.Module, input_shape: Sequence[int], *, name: str
         )
     if not isinstance(module, torch.nn.Module):
         raise ModelFormatError(f"{type(module).__name__} is no torch.nn.Module", hint="Give the module itself.")
-    shape = _example_shape(input_shape)
+    shapes = example_shapes(module, input_shape)
     title = name or type(module).__name__
-    exported = export(torch, module, shape, title, OPERATIONS)
-    return _Conversion(torch, module, exported, title).run(shape)
+    inputs, exported = _exported(torch, module, shapes, title)
+    return _Conversion(torch, module, exported, title).run(inputs)
+
+
+def _exported(torch: Any, module: Any, shapes: Sequence[tuple[int, ...]], title: str) -> tuple[list[Any], Any]:
+    """Export a module, with whole numbers for those inputs that it looks up in tables."""
+    floating = placeholders(torch, module, shapes)
+    looks_up = any(isinstance(part, torch.nn.Embedding | torch.nn.EmbeddingBag) for part in module.modules())
+    first: ModelFormatError | None = None
+    for mask in range(2 ** len(shapes) if looks_up and len(shapes) <= _MOST_TYPED else 1):
+        inputs = [one.long() if mask >> place & 1 else one for place, one in enumerate(floating)]
+        try:
+            return inputs, export(torch, module, inputs, title, OPERATIONS)
+        except ModelFormatError as error:
+            first = first or error
+    assert first is not None
+    raise first
 
 
 class _Conversion:
@@ -74,7 +95,7 @@ class _Conversion:
         self.results: dict[str, Any] = {}
         self.parameters = dict(module.named_parameters(remove_duplicate=False))
 
-    def run(self, shape: tuple[int, ...]) -> LayersModel:
+    def run(self, inputs: Sequence[Any]) -> LayersModel:
         from torch.export.graph_signature import InputKind, OutputKind
 
         signature = self.exported.graph_signature
@@ -84,8 +105,7 @@ class _Conversion:
         for node in self.exported.graph.nodes:
             if node.op == "placeholder":
                 if node.name in users:
-                    order = (0, *range(2, len(shape)), 1) if len(shape) in (4, 5) else None
-                    self.results[node.name] = self.builder.input("image" if len(shape) == 4 else "input", shape, order=order)
+                    self.results[node.name] = self._input(node.name, inputs[users.index(node.name)], len(users) > 1)
                 else:
                     self.results[node.name] = self._stored(kinds[node.name])
             elif node.op == "call_function":
@@ -102,6 +122,13 @@ class _Conversion:
             return self.builder.finish(values, orders=orders)
         except Refused as refused:
             raise ModelFormatError(f"{title}: the output cannot be given: {refused.reason}", hint="Return (N, ...)") from None
+
+    def _input(self, argument: str, tensor: Any, is_one_of_several: bool) -> Value:
+        shape = tuple(tensor.shape)
+        order = (0, *range(2, len(shape)), 1) if len(shape) in (4, 5) else None
+        name = argument if is_one_of_several else "image" if len(shape) == 4 else "input"
+        dtype = "float32" if tensor.is_floating_point() else "int32"
+        return self.builder.input(name, shape, order=order, dtype=dtype)
 
     def _name_recurrent(self) -> None:
         """Tell of a recurrent layer by its name, instead of by the dozens of operations that it is exported as."""
@@ -144,11 +171,13 @@ class _Conversion:
         try:
             return self._convert(node, operation, path, arguments, named)
         except Refused as refused:
-            self.refusals.add(f"aten.{operation}", path or "the module itself", refused.reason)
+            self.refusals.add(f"aten.{operation}", path or "the module itself", without_batch(refused.reason))
             return _UNKNOWN
         # Arguments of a version of PyTorch that is not known here.
         except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
-            self.refusals.add(f"aten.{operation}", path or "the module itself", f"its arguments are not understood ({error})")
+            self.refusals.add(
+                f"aten.{operation}", path or "the module itself", f"its arguments are not understood ({type(error).__name__})"
+            )
             return _UNKNOWN
 
     def _convert(self, node: Any, operation: str, path: str, arguments: Any, named: Any) -> Any:
@@ -159,6 +188,9 @@ class _Conversion:
             return self._fold(node, arguments, named, tensors)
         if handler is None:
             raise Refused("this operation is not known")
+        kinds = {self.builder.dtype(one) for one in tensors if isinstance(one, Value)}
+        if kinds - {"float32"} and operation not in WHOLE_NUMBERS:
+            raise Refused("it computes with whole numbers or truth values")
         context = Node(self.builder, self._name(path, operation), operation, self._module(path), shape)
         result = handler(context, *arguments, **named)
         self._check(result, shape)
@@ -195,7 +227,7 @@ class _Conversion:
         """Compare the builder's reckoning with PyTorch's; a difference is a fault of the conversion, not of the model."""
         first = result[0] if isinstance(result, list) and result else result
         if isinstance(first, Value | Constant) and first.shape != shape:
-            raise Refused(f"its shape is {shape} in PyTorch, but would be {first.shape}")
+            raise Refused(f"its shape is {shown(shape)} in PyTorch, but would be {shown(first.shape)}")
 
     def _mapped(self, given: Any) -> Any:
         if isinstance(given, self.torch.fx.Node):
@@ -239,17 +271,30 @@ def _torch() -> Any:
     return torch
 
 
-def _example_shape(input_shape: Sequence[int]) -> tuple[int, ...]:
-    sizes = [int(size) for size in input_shape]
-    # More than channels, height and width: the first is a batch.
-    if len(sizes) > 3:
-        sizes = sizes[1:]
-    if not sizes or any(size < 1 for size in sizes):
-        raise ModelFormatError(
-            f"input_shape must hold the sizes of one example, not {tuple(input_shape)}",
-            hint="For images as PyTorch counts them: (3, 224, 224).",
-        )
-    return (BATCH, *sizes)
+def example_shapes(module: Any, input_shape: Sequence[int] | Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
+    """The shape of one example of each input, without a batch.
+
+    Raises:
+        ModelFormatError: One of them holds no sizes.
+    """
+    given: list[Any] = list(input_shape)
+    several = given if given and all(isinstance(one, Sequence) for one in given) else [given]
+    # More than channels, height and width, or for videos depth: the first is a batch.
+    most = 4 if any(type(part).__name__.endswith("3d") for part in module.modules()) else 3
+    shapes = [tuple(int(size) for size in (one[1:] if len(one) > most else one)) for one in several]
+    for sizes in shapes:
+        if not sizes or any(size < 1 for size in sizes):
+            raise ModelFormatError(
+                f"input_shape must hold the sizes of one example, not {sizes}",
+                hint="For images as PyTorch counts them: (3, 224, 224).",
+            )
+    return shapes
+
+
+def placeholders(torch: Any, module: Any, shapes: Sequence[tuple[int, ...]]) -> list[Any]:
+    """A tensor of `BATCH` examples for each input, in the memory of one."""
+    device = next((tensor.device for tensor in (*module.parameters(), *module.buffers())), torch.device("cpu"))
+    return [torch.zeros(1, *shape, device=device).expand(BATCH, *shape) for shape in shapes]
 
 
 def _holds_batch(shape: Sequence[int]) -> bool:

@@ -10,20 +10,21 @@ import io
 import logging
 import operator
 import warnings
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
+from pybridge.converters.building.values import without_batch
 from pybridge.errors import ModelFormatError
 
 
-def export(torch: Any, module: Any, shape: tuple[int, ...], title: str, known: Container[str]) -> Any:
+def export(torch: Any, module: Any, inputs: Sequence[Any], title: str, known: Container[str]) -> Any:
     """Let PyTorch write down what a module does in evaluation mode.
 
     Args:
         torch: The package.
         module: The module; its modes of training are left as they were.
-        shape: Of the input, with `BATCH` examples.
+        inputs: A tensor for each input, with `BATCH` examples.
         title: What to call the module in errors.
         known: The operations that can be converted; PyTorch takes others apart where it can.
 
@@ -33,22 +34,19 @@ def export(torch: Any, module: Any, shape: tuple[int, ...], title: str, known: C
     Raises:
         ModelFormatError: PyTorch cannot follow the module.
     """
-    device = next((tensor.device for tensor in (*module.parameters(), *module.buffers())), torch.device("cpu"))
-    # Repeated, not copied: a million examples take the memory of one.
-    example = torch.zeros(1, *shape[1:], device=device).expand(*shape)
     training = {part: part.training for part in module.modules()}
     module.eval()
     try:
         with warnings.catch_warnings(), _silent():
             warnings.simplefilter("ignore")
-            return _decomposed(torch, torch.export.export(module, (example,)).run_decompositions({}), known)
+            return _decomposed(torch, torch.export.export(module, tuple(inputs)).run_decompositions({}), known)
     # torch.export reports what it cannot follow by errors of many types.
     except Exception as error:
-        sizes = ", ".join(map(str, shape[1:]))
+        sizes = " and ".join(f"(N, {', '.join(map(str, one.shape[1:]))})" for one in inputs)
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise ModelFormatError(
-            f"torch.export cannot export the module {title}: {reason[:400]}",
-            hint=f"It must take one float32 tensor of shape (N, {sizes}), without branches that depend on numbers in it.",
+            f"torch.export cannot export the module {title}: {without_batch(reason[:400])}",
+            hint=f"It must take tensors of shape {sizes}, without branches that depend on numbers in them.",
         ) from error
     finally:
         for part, mode in training.items():

@@ -36,6 +36,56 @@ A function takes a `Node` and ATen's arguments, in which tensors are operands of
 
 operation = OPERATIONS.handles
 
+WHOLE_NUMBERS = frozenset(
+    {
+        "_assert_tensor_metadata",
+        "_to_copy",
+        "alias",
+        "argmax",
+        "argmin",
+        "cat",
+        "chunk",
+        "clone",
+        "contiguous",
+        "cumsum",
+        "detach",
+        "embedding",
+        "eq",
+        "expand",
+        "flatten",
+        "ge",
+        "gt",
+        "identity",
+        "le",
+        "lift_fresh_copy",
+        "logical_and",
+        "logical_not",
+        "logical_or",
+        "logical_xor",
+        "lt",
+        "narrow",
+        "ne",
+        "permute",
+        "reshape",
+        "select",
+        "slice",
+        "split",
+        "split_with_sizes",
+        "squeeze",
+        "stack",
+        "sym_size",
+        "t",
+        "to",
+        "transpose",
+        "unbind",
+        "unflatten",
+        "unsqueeze",
+        "view",
+        "where",
+    }
+)
+"""Operations that are converted for whole numbers and truth values too."""
+
 
 @dataclass(frozen=True)
 class Node:

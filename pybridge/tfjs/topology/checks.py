@@ -44,12 +44,14 @@ def check_input(config: dict[str, Any], name: str) -> None:
         ModelFormatError: The shape or the type is none, or the input would be too large.
     """
     given = {snake(key): value for key, value in config.items()}
-    shape = given.get("batch_input_shape") or given.get("batch_shape")
+    shape = given.get("batch_input_shape")
+    if shape is None:
+        shape = given.get("batch_shape")
     if shape is None and isinstance(given.get("input_shape"), list):
         shape = [None, *given["input_shape"]]
-    if not isinstance(shape, list) or not 1 <= len(shape) <= 8 or not all(_is_size(size) for size in shape):
+    if not isinstance(shape, list) or len(shape) > 8 or not all(_is_size(size) for size in shape):
         raise ModelFormatError(f"the input {name!r} has no valid shape: {str(shape)[:80]}", hint=DAMAGED)
-    if (shape[0] or 0) > _BATCH_LIMIT or math.prod(size or 1 for size in shape) >= 2**40:
+    if ((shape and shape[0]) or 0) > _BATCH_LIMIT or math.prod(size or 1 for size in shape) >= 2**40:
         raise ModelFormatError(f"the input {name!r} is too large: {str(shape)[:80]}", hint=DAMAGED)
     config["batch_input_shape"] = shape
     dtype = config.get("dtype") or "float32"

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pybridge.converters.building import reshaping, resizing, slicing
-from pybridge.converters.building.values import BATCH, Constant, Operand, Value, as_constant, as_value
+from pybridge.converters.building import dense, reshaping, resizing, slicing
+from pybridge.converters.building.values import BATCH, Constant, Operand, Value, as_constant, as_value, broadcast_shape
 from pybridge.converters.onnx.registry import Node, operation, whole_numbers
 from pybridge.converters.refusals import Refused
 
@@ -43,11 +43,20 @@ def _transpose(at: Node, x: Any) -> Value:
     return reshaping.transpose(x, at.get("perm", list(reversed(range(x.rank)))))
 
 
+@operation("Size")
+def _size(_: Node, x: Any) -> Constant:
+    return Constant(np.asarray(math.prod(as_value(x).shape), np.int64))
+
+
 @operation("Squeeze")
 def _squeeze(at: Node, x: Any, axes: Any = None) -> Value:
     x = as_value(x)
     chosen = whole_numbers(axes) if axes is not None else at.get("axes", None)
-    return reshaping.squeeze(x, range(x.rank) if chosen is None else chosen)
+    if chosen is not None:
+        return reshaping.squeeze(x, chosen)
+    if x.batch_axis is not None:
+        raise Refused("it drops whatever axis has the size 1, which is that of the batch too where there is one example")
+    return reshaping.squeeze(x, [axis for axis, size in enumerate(x.shape) if size == 1])
 
 
 @operation("Unsqueeze")
@@ -58,10 +67,22 @@ def _unsqueeze(at: Node, x: Any, axes: Any = None) -> Value:
 @operation("Expand")
 def _expand(at: Node, x: Any, shape: Any) -> Value:
     x, target = as_value(x), whole_numbers(shape)
-    rank = max(x.rank, len(target))
-    full = [1] * (rank - len(target)) + target
-    have = (1,) * (rank - x.rank) + x.shape
-    return slicing.expand(at.builder, x, [max(one, other) for one, other in zip(full, have, strict=True)], name=at.name)
+    return slicing.expand(at.builder, x, broadcast_shape(x.shape, target), name=at.name)
+
+
+@operation("Tile")
+def _tile(at: Node, x: Any, repeats: Any) -> Value:
+    b, x, times = at.builder, as_value(x), whole_numbers(repeats)
+    if len(times) != x.rank or any(count < 1 for count in times):
+        raise Refused("a repetition that does not fit the tensor")
+    if any(count % BATCH == 0 or (count > 1 and 0 in x.axes[axis]) for axis, count in enumerate(times)):
+        raise Refused("it repeats the examples of a batch")
+    x = b.ordered(x, range(x.rank), name=at.name)
+    lent = len(x.physical) - x.rank
+    full = [1] * lent + times
+    physical = tuple(size * count for size, count in zip(x.physical, full, strict=True))
+    axes = [(axis + lent,) for axis in range(x.rank)]
+    return b.operation("tile", {"x": x}, {"repeats": full}, name=at.name, physical=physical, axes=axes, dtype=b.dtype(x))
 
 
 @operation("Concat")
@@ -89,20 +110,41 @@ def _slice(at: Node, x: Any, starts: Any = None, ends: Any = None, axes: Any = N
     chosen = whole_numbers(axes) if axes is not None else at.get("axes", list(range(len(first))))
     stride = whole_numbers(steps) if steps is not None else [1] * len(first)
     for axis, start, stop, step in zip(chosen, first, last, stride, strict=True):
+        if 0 not in part.axes[part.axis(axis)] and any(end and end % BATCH == 0 for end in (start, stop)):
+            raise Refused("it cuts at the number of examples")
         part = slicing.slice_axis(at.builder, part, axis, start, stop, step, name=at.name)
     return part
 
 
 @operation("Gather")
 def _gather(at: Node, x: Any, indices: Any) -> Operand:
-    x, axis = as_value(x), at.get("axis", 0)
-    wanted = as_constant(indices).array
+    b, axis = at.builder, at.get("axis", 0)
+    if isinstance(indices, Value):
+        return _looked_up(at, x, indices, axis)
+    x, wanted = as_value(x), as_constant(indices).array
+    axis = x.axis(axis)
     if wanted.ndim == 0:
-        return slicing.select(at.builder, x, axis, int(wanted), name=at.name)
-    if wanted.ndim != 1 or wanted.size > 64:
-        raise Refused(f"it picks {wanted.shape} elements")
-    parts = [slicing.slice_axis(at.builder, x, axis, int(i), int(i) + 1 or BATCH, name=at.name) for i in wanted]
-    return slicing.concatenate(at.builder, list(parts), axis, name=at.name)
+        return slicing.select(b, x, axis, int(wanted), name=at.name)
+    if 0 in x.axes[axis]:
+        raise Refused("it picks examples of a batch")
+    if wanted.size > 4096:
+        raise Refused(f"it picks {wanted.size} elements")
+    x = b.ordered(x, range(x.rank), name=at.name)
+    place = axis + len(x.physical) - x.rank
+    physical = (*x.physical[:place], *wanted.shape, *x.physical[place + 1 :])
+    axes = [(at + len(physical) - (x.rank - 1 + wanted.ndim),) for at in range(x.rank - 1 + wanted.ndim)]
+    picked = {"array": wanted.tolist(), "dtype": "int32"}
+    return b.operation(
+        "take", {"x": x}, {"indices": picked, "axis": place}, name=at.name, physical=physical, axes=axes, dtype=b.dtype(x)
+    )
+
+
+def _looked_up(at: Node, table: Any, indices: Value, axis: int) -> Value:
+    """Take the rows of a table by numbers that depend on the input: an Embedding layer."""
+    if not isinstance(table, Constant) or table.rank != 2 or axis not in (0, -2):
+        raise Refused("it picks by numbers that depend on the input, out of what is no table of constants")
+    at = at.named_after(table)
+    return dense.embedding(at.builder, table, indices, name=at.name)
 
 
 @operation("Pad")
@@ -136,17 +178,25 @@ def _resized(at: Node, x: Any, scales: Any, sizes: Any, coordinates: str, roundi
     factors = [float(one) for one in as_constant(scales).array.reshape(-1)] if _filled(scales) else at.get("scales", None)
     chosen = [x.axis(axis) for axis in at.get("axes", range(x.rank))]
     if _filled(sizes):
-        wanted, given = dict(zip(chosen, whole_numbers(sizes), strict=True)), {}
+        wanted = dict(zip(chosen, whole_numbers(sizes), strict=True))
+        given: dict[int, float] = {}
+        policy = at.get("keep_aspect_ratio_policy", "stretch")
+        if policy != "stretch":
+            ratios = [size / x.shape[axis] for axis, size in wanted.items()]
+            given = dict.fromkeys(wanted, min(ratios) if policy == "not_larger" else max(ratios))
+            wanted = {axis: math.floor(x.shape[axis] * factor + 0.5) for axis, factor in given.items()}
     elif factors:
         given = dict(zip(chosen, factors, strict=True))
         wanted = {axis: math.floor(x.shape[axis] * factor + 1e-6) for axis, factor in given.items() if axis}
     else:
         raise Refused("neither sizes nor scales are constants")
-    mode = {"nearest": "nearest", "linear": "bilinear", "bilinear": "bilinear"}.get(at.get("mode", "nearest"))
-    if mode is None or at.get("antialias", 0) or at.get("keep_aspect_ratio_policy", "stretch") != "stretch":
-        raise Refused(f"resizing by {at.get('mode', 'nearest')} with these options")
+    mode = {"nearest": "nearest", "linear": "bilinear", "bilinear": "bilinear", "cubic": "cubic"}.get(at.get("mode", "nearest"))
+    if mode is None:
+        raise Refused(f"resizing by {at.get('mode', 'nearest')}")
     # Sizes are written down for some number of examples; that of the batch means nothing.
-    wanted = {axis: size for axis, size in wanted.items() if axis != x.batch_axis}
+    if any(factor != 1 for axis, factor in given.items() if not axis) or 0 not in x.axes[0]:
+        raise Refused("it resizes the batch axis")
+    wanted = {axis: size for axis, size in wanted.items() if axis}
     return resizing.resize(
         at.builder,
         x,
@@ -155,6 +205,9 @@ def _resized(at: Node, x: Any, scales: Any, sizes: Any, coordinates: str, roundi
         coordinates=coordinates,
         scales={axis: factor for axis, factor in given.items() if axis},
         rounding=rounding,
+        cubic=at.get("cubic_coeff_a", -0.75),
+        exclude_outside=bool(at.get("exclude_outside", 0)),
+        antialias=bool(at.get("antialias", 0)),
         channels=1,
         name=at.name,
     )
@@ -164,6 +217,8 @@ def _resized(at: Node, x: Any, scales: Any, sizes: Any, coordinates: str, roundi
 def _depth_to_space(at: Node, x: Any) -> Value:
     b, x, size = at.builder, as_value(x), at.get("blocksize", 1)
     count, channels, height, width = x.shape
+    if at.get("mode", "DCR") not in ("DCR", "CRD"):
+        raise Refused(f"the order {at.get('mode', 'DCR')}")
     if at.get("mode", "DCR") == "CRD":
         parts = reshaping.reshape(b, x, (count, channels // size**2, size, size, height, width), name=at.name)
         moved = reshaping.transpose(parts, (0, 1, 4, 2, 5, 3))
@@ -178,7 +233,10 @@ def _space_to_depth(at: Node, x: Any) -> Value:
     b, x, size = at.builder, as_value(x), at.get("blocksize", 1)
     count, channels, height, width = x.shape
     parts = reshaping.reshape(b, x, (count, channels, height // size, size, width // size, size), name=at.name)
-    moved = reshaping.transpose(parts, (0, 3, 5, 1, 2, 4))
+    mode = at.get("mode", "DCR")
+    if mode not in ("DCR", "CRD"):
+        raise Refused(f"the order {mode}")
+    moved = reshaping.transpose(parts, (0, 3, 5, 1, 2, 4) if mode == "DCR" else (0, 1, 3, 5, 2, 4))
     return reshaping.reshape(b, moved, (count, channels * size**2, height // size, width // size), name=at.name)
 
 

@@ -8,6 +8,8 @@ import numpy as np
 
 from pybridge.converters.building import arithmetic
 from pybridge.converters.building.activations import activation
+from pybridge.converters.building.pointwise import pointwise
+from pybridge.converters.building.reductions import cumulative, extremum, reduction
 from pybridge.converters.building.values import Constant, Operand, Value, as_value
 from pybridge.converters.refusals import Refused
 from pybridge.converters.torch.registry import Node, operation
@@ -18,7 +20,29 @@ _ACTIVATIONS = {
     "hardswish": "hard_swish",
 }
 _UNARY = {
-    **{name: name for name in ("abs", "ceil", "cos", "erf", "exp", "floor", "log", "reciprocal", "rsqrt", "sign", "sin", "sqrt")},
+    **{
+        name: name
+        for name in (
+            "abs",
+            "ceil",
+            "cos",
+            "cosh",
+            "erf",
+            "exp",
+            "expm1",
+            "floor",
+            "log",
+            "log1p",
+            "reciprocal",
+            "round",
+            "rsqrt",
+            "sign",
+            "sin",
+            "sinh",
+            "sqrt",
+            "tan",
+        )
+    },
     "neg": "negative",
     "square": "square",
 }
@@ -53,6 +77,17 @@ def _elu(at: Node, x: Any, alpha: float = 1, scale: float = 1, input_scale: floa
     if scale != 1 or input_scale != 1:
         raise Refused("ELU with scales")
     return activation(at.builder, as_value(x), "elu", alpha=alpha, name=at.name)
+
+
+@operation("celu")
+def _celu(at: Node, x: Any, alpha: float = 1) -> Value:
+    return activation(at.builder, as_value(x), "celu", alpha=alpha, name=at.name)
+
+
+@operation("softshrink", "hardshrink")
+def _shrink(at: Node, x: Any, limit: float = 0.5) -> Value:
+    kind = "soft_shrink" if at.kind == "softshrink" else "hard_shrink"
+    return at.builder.operation(kind, {"x": as_value(x)}, {"threshold": limit}, name=at.name)
 
 
 @operation("hardtanh")
@@ -151,6 +186,56 @@ def _norm(at: Node, x: Any, order: float = 2, axes: Any = None, keepdims: bool =
     squares = arithmetic.unary(at.builder, "square", as_value(x), name=f"{at.name}_square")
     total = arithmetic.reduce(at.builder, "sum", as_value(squares), axes, keepdims, name=f"{at.name}_sum")
     return arithmetic.unary(at.builder, "sqrt", total, name=at.name)
+
+
+_COMPARISONS = {
+    "eq": "equal",
+    "ge": "greater_equal",
+    "gt": "greater",
+    "le": "less_equal",
+    "lt": "less",
+    "ne": "not_equal",
+    "logical_and": "logical_and",
+    "logical_or": "logical_or",
+    "logical_xor": "logical_xor",
+}
+
+
+@operation(*_COMPARISONS)
+def _compare(at: Node, x: Any, y: Any) -> Value:
+    return pointwise(at.builder, _COMPARISONS[at.kind], {"x1": _operand(x), "x2": _operand(y)}, dtype="bool", name=at.name)
+
+
+@operation("logical_not")
+def _not(at: Node, x: Any) -> Value:
+    return pointwise(at.builder, "logical_not", {"x": as_value(x)}, dtype="bool", name=at.name)
+
+
+@operation("where")
+def _where(at: Node, condition: Any, x: Any, y: Any) -> Value:
+    operands = {"condition": condition, "x1": _operand(x), "x2": _operand(y)}
+    dtypes = {at.builder.dtype(one) for one in (x, y) if isinstance(one, Value)} or {"float32"}
+    if len(dtypes) > 1:
+        raise Refused("a choice between values of different types")
+    return pointwise(at.builder, "where", operands, dtype=dtypes.pop(), name=at.name)
+
+
+@operation("argmax", "argmin")
+def _extremum(at: Node, x: Any, axis: int | None = None, keepdims: bool = False) -> Value:
+    if axis is None:
+        raise Refused(f"the {at.kind} of all elements, those of other examples among them")
+    return extremum(at.builder, at.kind, as_value(x), axis, keepdims=keepdims, name=at.name)
+
+
+@operation("cumsum")
+def _cumulative(at: Node, x: Any, axis: int, **_: Any) -> Value:
+    return cumulative(at.builder, as_value(x), axis, name=at.name)
+
+
+@operation("logsumexp", "prod")
+def _reduction(at: Node, x: Any, axes: Any, keepdims: bool = False, **_: Any) -> Value:
+    chosen = [axes] if isinstance(axes, int) else list(axes)
+    return reduction(at.builder, at.kind, as_value(x), chosen, keepdims, name=at.name)
 
 
 def _operand(given: Any) -> Operand:

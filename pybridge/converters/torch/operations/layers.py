@@ -8,19 +8,32 @@ from typing import Any
 
 import numpy as np
 
-from pybridge.converters.building import arithmetic, convolution, dense, normalization, pooling, reshaping
+from pybridge.converters.building import arithmetic, convolution, dense, normalization, pooling, reshaping, volumes
 from pybridge.converters.building.activations import activation, prelu, rescale
 from pybridge.converters.building.values import Constant, Operand, Value, as_constant, as_value
 from pybridge.converters.refusals import Refused
 from pybridge.converters.torch.registry import Node, operation, several
 
 
-@operation("conv1d", "conv2d")
+@operation("conv1d", "conv2d", "conv3d")
 def _conv(
     at: Node, x: Any, kernel: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
 ) -> Value:
     at, kernel = at.named_after(kernel), as_constant(kernel)
     spatial = kernel.rank - 2
+    if spatial == 3:
+        if isinstance(padding, str) or groups != 1:
+            raise Refused("a convolution of volumes with groups, or with padding by name")
+        return volumes.convolution(
+            at.builder,
+            as_value(x),
+            kernel.transpose(2, 3, 4, 1, 0),
+            as_constant(bias) if bias is not None else None,
+            strides=several(stride, 3),
+            padding=[(amount, amount) for amount in several(padding, 3)],
+            dilation=several(dilation, 3),
+            name=at.name,
+        )
     if padding == "same":
         # PyTorch's "same" has stride 1 and puts the odd pixel at the end, as TensorFlow does.
         pads: Any = "same"
@@ -303,3 +316,18 @@ def _attention(
         scores = arithmetic.binary(b, "add", scores, mask, name=f"{at.name}_mask")
     shares = activation(b, as_value(scores), "softmax", axis=-1, name=f"{at.name}_softmax")
     return dense.matmul(b, shares, v, name=at.name)
+
+
+@operation("max_pool3d", "avg_pool3d")
+def _pool_volumes(at: Node, x: Any, size: Any, stride: Any = (), padding: Any = 0, *others: Any) -> Value:
+    if any(several(padding, 3)) or any(one not in (1, [1], [1, 1, 1], False, True, None) for one in others):
+        raise Refused("a pooling of volumes with padding or dilation")
+    steps = several(stride, 3) if stride else several(size, 3)
+    kind = "max" if at.kind == "max_pool3d" else "average"
+    return volumes.pool(at.builder, as_value(x), kind, size=several(size, 3), strides=steps, name=at.name)
+
+
+@operation("embedding")
+def _embedding(at: Node, table: Any, indices: Any, *_: Any) -> Value:
+    at = at.named_after(table)
+    return dense.embedding(at.builder, as_constant(table), as_value(indices), name=at.name)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pybridge.converters.building import reshaping, resizing, slicing
+from pybridge.converters.building.pointwise import cast
 from pybridge.converters.building.values import Constant, Operand, Value, as_value
 from pybridge.converters.refusals import Refused
 from pybridge.converters.torch.operations.layers import dropout
@@ -46,7 +47,8 @@ def _unsqueeze(_: Node, x: Any, axis: int) -> Value:
 def _squeeze(_: Node, x: Any, axes: Any = None) -> Value:
     x = as_value(x)
     chosen = range(x.rank) if axes is None else [axes] if isinstance(axes, int) else axes
-    return reshaping.squeeze(x, chosen)
+    # PyTorch leaves axes of other sizes as they are.
+    return reshaping.squeeze(x, [axis for axis in chosen if not x.axes[x.axis(axis)]])
 
 
 @operation("select")
@@ -133,6 +135,14 @@ def _repeat(at: Node, x: Any, counts: Sequence[int]) -> Any:
     return x
 
 
+_TYPES = {"float32": "float32", "int32": "int32", "int64": "int32", "bool": "bool"}
+
+
+@operation("_assert_tensor_metadata")
+def _nothing(*_: Any, **__: Any) -> None:
+    return None
+
+
 @operation(
     "clone",
     "contiguous",
@@ -142,12 +152,14 @@ def _repeat(at: Node, x: Any, counts: Sequence[int]) -> Any:
     "to",
     "_to_copy",
     "type_as",
-    "_assert_tensor_metadata",
     "identity",
 )
 def _same(at: Node, x: Any, *_: Any, dtype: Any = None, **__: Any) -> Any:
-    if dtype is not None and isinstance(x, Value) and not str(dtype).endswith("float32"):
-        raise Refused(f"a conversion to {dtype}")
+    if dtype is not None and isinstance(x, Value):
+        held = _TYPES.get(str(dtype).removeprefix("torch."))
+        if held is None:
+            raise Refused(f"a conversion to {dtype}")
+        x = cast(at.builder, x, held, name=at.name)
     # Export leaves a copy behind where a Dropout stood.
     if type(at.module).__name__.startswith(("Dropout", "FeatureAlphaDropout")) and isinstance(x, Value):
         return dropout(at, x, float(at.module.p))
