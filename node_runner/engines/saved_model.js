@@ -1,10 +1,11 @@
 'use strict';
 
+const { NDArray } = require('../rpc/ndarray');
 const { loadTensorflow } = require('../tensorflow');
 
 /**
  * @typedef {import('@tensorflow/tfjs-node').Tensor} Tensor
- * @typedef {{name: string, tensor: string, dtype: string, shape: (number | null)[]}} SignaturePort
+ * @typedef {{name: string, tensor: string, dtype: string, shape: (number | null)[], any_rank?: boolean}} SignaturePort
  */
 
 /**
@@ -22,8 +23,9 @@ class SavedModel {
   }
 
   /**
-   * @param {Tensor[]} tensors in the order of the inputs; they stay the caller's
-   * @returns {Tensor[]} in the order of the outputs
+   * @param {(Tensor | NDArray)[]} tensors in the order of the inputs; they stay the caller's. Whole numbers of 64 bits, which
+   *   TensorFlow.js does not have, are arrays
+   * @returns {(Tensor | NDArray)[]} in the order of the outputs; those of whole numbers of 64 bits are arrays
    */
   run(tensors) {
     const { binding } = this.backend;
@@ -39,7 +41,7 @@ class SavedModel {
       // Fed and fetched by the tensors' names, so that the order is the signature's.
       const names = (/** @type {SignaturePort[]} */ ports) => ports.map((port) => port.tensor).join(',');
       const outputs = binding.runSavedModel(this.session, ids, names(this.inputs), names(this.outputs));
-      return outputs.map((/** @type {unknown} */ output) => this.backend.createOutputTensor(output));
+      return outputs.map((/** @type {any} */ output) => (output.dtype === binding.TF_INT64 ? wide(binding, output) : this.backend.createOutputTensor(output)));
     } finally {
       for (const id of temporary) binding.deleteTensor(id);
     }
@@ -52,14 +54,29 @@ class SavedModel {
 
 /**
  * @param {any} binding
- * @param {Tensor} tensor int32 where the signature wants a type that TensorFlow.js does not have
+ * @param {{id: number, shape: number[]}} output
+ * @returns {NDArray}
+ */
+function wide(binding, { id, shape }) {
+  const data = binding.tensorDataSync(id);
+  binding.deleteTensor(id);
+  return new NDArray('int64', shape, data);
+}
+
+/**
+ * @param {any} binding
+ * @param {Tensor | NDArray} tensor int32 where the signature wants a type that TensorFlow.js does not have
  * @param {string} dtype of the signature's input
  * @returns {number | null} the id of a native tensor of that type, or null where the tensor itself can be fed
  */
 function toNative(binding, tensor, dtype) {
+  if (tensor instanceof NDArray) {
+    // The addon takes int64 as pairs of int32, the low half first, as they lie in memory.
+    const { buffer, byteOffset, byteLength } = /** @type {BigInt64Array} */ (tensor.data);
+    return binding.createTensor(tensor.shape, binding.TF_INT64, new Int32Array(buffer.slice(byteOffset, byteOffset + byteLength)));
+  }
   if (dtype === 'uint8') return binding.createTensor(tensor.shape, binding.TF_UINT8, Uint8Array.from(tensor.dataSync()));
   if (dtype !== 'int64') return null;
-  // The addon takes int64 as pairs of int32, the low half first.
   const values = tensor.dataSync();
   const halves = new Int32Array(values.length * 2);
   values.forEach((/** @type {number} */ value, /** @type {number} */ index) => halves.set([value, value < 0 ? -1 : 0], index * 2));

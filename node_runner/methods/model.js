@@ -9,14 +9,15 @@ const { loadTensorflow } = require('../tensorflow');
 /**
  * @typedef {import('@tensorflow/tfjs-node').LayersModel} LayersModel
  * @typedef {import('@tensorflow/tfjs-node').Tensor} Tensor
- * @typedef {{name: string, shape: (number | null)[], dtype: string}} Port
+ * @typedef {{name: string, shape: (number | null)[], dtype: string, any_rank?: boolean}} Port
  * @typedef {{
  *   inputs: Port[],
  *   outputs: Port[],
  *   layers: {name: string, className: string, shape: unknown, parameters: number, trainable: boolean}[],
  *   names: string[],
  *   layersModel: LayersModel | null,
- *   run: (inputs: Tensor[], isWhole: boolean) => Promise<Tensor[]>,
+ *   run: (inputs: any[], isWhole: boolean) => Promise<(Tensor | NDArray)[]>,
+ *   takesArrays?: boolean,
  *   dispose: () => void,
  * }} LoadedModel
  */
@@ -123,6 +124,7 @@ function loadSavedModel(description) {
     names: [],
     layersModel: null,
     run: async (inputs) => model.run(inputs),
+    takesArrays: true,
     dispose: () => model.dispose(),
   });
 }
@@ -142,10 +144,13 @@ async function predict({ model, inputs, batchSize, isWhole = false }, { signal, 
   for (let start = 0; start < Math.max(examples, 1); start += batchSize) {
     signal.throwIfAborted();
     const stop = Math.min(start + batchSize, examples);
-    const batch = inputs.map((input, i) => asTensor(tf, isWhole ? input : rowsOf(input, start, stop), loaded.inputs[i].dtype));
+    const batch = inputs.map((input, i) => {
+      const rows = isWhole ? input : rowsOf(input, start, stop);
+      return loaded.takesArrays && rows.dtype === 'int64' ? rows : asTensor(tf, rows, loaded.inputs[i].dtype);
+    });
     const outputs = await loaded.run(batch, isWhole);
-    outputs.forEach((output, i) => parts[i].push(NDArray.fromTensor(output)));
-    tf.dispose([...batch, ...outputs]);
+    outputs.forEach((output, i) => parts[i].push(output instanceof NDArray ? output : NDArray.fromTensor(output)));
+    tf.dispose(/** @type {any[]} */ ([...batch, ...outputs].filter((one) => !(one instanceof NDArray))));
     progress({ examples: stop });
     await new Promise(setImmediate);
   }
@@ -227,8 +232,8 @@ function freeSizes(shape) {
  * @param {import('../engines/saved_model').SignaturePort} port
  * @returns {Port}
  */
-function signaturePort({ name, shape, dtype }) {
-  return { name, shape, dtype };
+function signaturePort({ name, shape, dtype, any_rank: anyRank }) {
+  return anyRank ? { name, shape, dtype, any_rank: true } : { name, shape, dtype };
 }
 
 /**

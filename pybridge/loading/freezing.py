@@ -54,6 +54,7 @@ def lift_saved_model(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
             weights,
             [inputs[port["name"]] for port in arguments["inputs"]],
             [outputs[port["name"]] for port in arguments["outputs"]],
+            input_names=[port["name"] for port in arguments["inputs"]],
         )
         model.write(folder / "model")
     return {}

@@ -30,6 +30,8 @@ _CONTAINERS = ("Sequential", "Functional", "Model")
 _COMMON = frozenset(
     {"name", "trainable", "dtype", "batch_input_shape", "batch_shape", "input_shape", "input_dtype", "activity_regularizer"}
 )
+# They say how a result is computed, not which.
+_MEANINGLESS = frozenset({"implementation", "experimental_autocast", "fused"})
 _OLD_ROOT = "_layer_checkpoint_dependencies"
 
 
@@ -155,7 +157,7 @@ def _drop_unknown(made: type, config: dict[str, Any], shown: Path) -> None:
     # LeakyReLU and ELU rename what they get under the older name.
     accepted.update({"alpha"} if made.__name__ in ("LeakyReLU", "ELU") else ())
     for key in [key for key in config if key not in accepted]:
-        if config[key] not in (None, False, 1, [], {}):
+        if key not in _MEANINGLESS and config[key] not in (None, False, 1, [], {}):
             raise ModelFormatError(
                 f"{shown}: the layer {str(config.get('name'))[:80]!r} ({made.__name__}) has the option {key[:40]!r} of Keras 2 "
                 f"with the value {str(config[key])[:40]}, which Keras 3 does not have",

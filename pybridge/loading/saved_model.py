@@ -118,7 +118,7 @@ def read_saved_model(folder: Path, signature: str | None = None, *, allow_operat
         _check_operations(content, source, allow_operations)
         found = {name: body for name, body in entries(graph, 5) if not name.startswith("__")}
         chosen = _choose(sorted(found), signature, source)
-        inputs = _ports(found[chosen], 1, known_rank=True)
+        inputs = _ports(found[chosen], 1)
         outputs = _ports(found[chosen], 2)
     except (ValueError, OSError) as error:
         raise ModelFormatError(f"{shown}: cannot be read ({error})", hint=_DAMAGED) from error
@@ -226,16 +226,14 @@ def _choose(names: list[str], wanted: str | None, folder: Path) -> str:
     return names[0]
 
 
-def _ports(signature: memoryview, number: int, *, known_rank: bool = False) -> tuple[Port, ...]:
+def _ports(signature: memoryview, number: int) -> tuple[Port, ...]:
     ports = []
     for name, info in entries(signature, number):
         tensor, dtype = text(info, 1), integer(info, 2)
         if not tensor or dtype not in _DTYPES:
             raise ValueError(f"{name!r} is no dense tensor of a known type")
         shape = _shape(info)
-        if shape is None and known_rank:
-            raise ValueError(f"the input {name!r} does not say how many dimensions it has")
-        ports.append(Port(name, (None,) if shape is None else shape, _DTYPES[dtype], tensor))
+        ports.append(Port(name, (None,) if shape is None else shape, _DTYPES[dtype], tensor, shape is None))
     return tuple(sorted(ports, key=lambda port: _natural_key(port.name)))
 
 

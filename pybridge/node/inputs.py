@@ -14,12 +14,15 @@ from pybridge.tfjs.port import Port
 _INTEGERS = ("int32", "int64", "uint8")
 
 
-def as_inputs(x: ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike], inputs: Sequence[Port]) -> list[NDArray[Any]]:
+def as_inputs(
+    x: ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike], inputs: Sequence[Port], *, wide: bool = False
+) -> list[NDArray[Any]]:
     """Arrays in the order and the dtypes in which a model takes them.
 
     Args:
         x: One array, or for several inputs a list of them in their order, or a dict by their names.
         inputs: Of the model.
+        wide: Whether inputs of int64 take whole numbers of 64 bits, as TensorFlow does; TF.js has those of 32.
 
     Raises:
         DataError: Their number or shapes do not fit.
@@ -32,16 +35,18 @@ def as_inputs(x: ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike], inpu
     arrays: list[Any] = [x] if len(inputs) == 1 and not _is_listed(x, inputs[0]) else list(x)  # type: ignore[arg-type]
     if len(arrays) != len(inputs):
         raise DataError(f"The model has {len(inputs)} inputs, but {len(arrays)} arrays were given")
-    checked = [_as_input(array, port) for array, port in zip(arrays, inputs, strict=True)]
+    checked = [_as_input(array, port, wide and port.dtype == "int64") for array, port in zip(arrays, inputs, strict=True)]
     if not is_whole(inputs) and len({len(array) for array in checked}) > 1:
         raise DataError(f"The inputs have different numbers of examples: {[len(array) for array in checked]}")
     return checked
 
 
 def is_whole(inputs: Sequence[Port]) -> bool:
-    """Whether a model takes tensors of fixed shapes whose first axes are not all that of the examples."""
-    firsts = [port.shape[:1] for port in inputs]
-    return None not in {size for first in firsts for size in first} and (() in firsts or len(set(firsts)) > 1)
+    """Whether a model's inputs are not divided into examples: numbers, tensors of any rank, or shapes that begin otherwise."""
+    if any(port.any_rank or not port.shape for port in inputs):
+        return True
+    firsts = {port.shape[0] for port in inputs}
+    return None not in firsts and len(firsts) > 1
 
 
 def fixed_batch(inputs: Sequence[Port], outputs: Sequence[Port], examples: int) -> int | None:
@@ -87,7 +92,7 @@ def _is_listed(x: Any, port: Port) -> bool:
     return isinstance(x, list | tuple) and len(x) == 1 and np.ndim(x[0]) == len(port.shape)
 
 
-def _as_input(array: ArrayLike, port: Port) -> NDArray[Any]:
+def _as_input(array: ArrayLike, port: Port, wide: bool) -> NDArray[Any]:
     values = np.asarray(array)
     if values.dtype.kind not in "fiub":
         raise DataError(f"The input {port.name} must be numbers, not {values.dtype}")
@@ -95,12 +100,14 @@ def _as_input(array: ArrayLike, port: Port) -> NDArray[Any]:
     fits = len(values.shape) == len(expected) and all(
         size is None or size == given for size, given in zip(expected[1:], values.shape[1:], strict=True)
     )
-    if not fits:
+    if not fits and not port.any_rank:
         hint = "For a single example add an axis: x[None]." if len(values.shape) == len(expected) - 1 else None
         raise DataError(f"The input {port.name} must have the shape {expected}, not {values.shape}", hint=hint)
+    if wide and values.dtype.kind in "iub":
+        return np.asarray(values, np.int64, order="C")
     if port.dtype in _INTEGERS and values.size and values.dtype.kind in "fiu":
         low, high = values.min(), values.max()
         if not -(2**31) <= low <= high < 2**31:
             raise DataError(f"The input {port.name} takes whole numbers of 32 bits, not {low} to {high}")
     dtype = np.int32 if port.dtype in _INTEGERS else np.bool_ if port.dtype == "bool" else np.float32
-    return np.ascontiguousarray(values, dtype=dtype)
+    return np.asarray(values, dtype, order="C")

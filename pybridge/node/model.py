@@ -190,7 +190,7 @@ class Model:
         Raises:
             DataError: Their number or shapes do not fit.
         """
-        return as_inputs(x, self.inputs)
+        return as_inputs(x, self.inputs, wide=isinstance(self._source, SavedModel))
 
     def _load(self) -> None:
         if isinstance(self._source, SavedModel) and not self._source.allowed and self._runner is self._shared:
@@ -236,4 +236,6 @@ class Model:
 
 
 def _port(description: dict[str, Any]) -> Port:
-    return Port(description["name"], tuple(description["shape"]), description["dtype"])
+    return Port(
+        description["name"], tuple(description["shape"]), description["dtype"], any_rank=bool(description.get("any_rank"))
+    )

@@ -144,7 +144,10 @@ def _renamed(model: OpenedModel, stored: LayersModel, inputs: Named) -> Named:
     if isinstance(model, LayersModel):
         return inputs
     names = [reference.layer for reference in parse_topology(stored.topology).inputs]
-    return dict(zip(names, inputs.values(), strict=True))
+    if len(names) == len(inputs):
+        return dict(zip(names, inputs.values(), strict=True))
+    # Inputs that nothing uses are gone.
+    return {name: inputs[name] for name in names}
 
 
 def _refuse_rounding(precision: Precision) -> None:

@@ -59,6 +59,8 @@ def from_graph(
     weights: Mapping[str, np.ndarray[Any, Any]],
     inputs: Sequence[str],
     outputs: Sequence[str],
+    *,
+    input_names: Sequence[str] | None = None,
 ) -> LayersModel:
     """Convert a frozen graph.
 
@@ -68,6 +70,7 @@ def from_graph(
         weights: The values of the ``Const`` nodes.
         inputs: Names of placeholders, in order.
         outputs: Names of tensors, such as ``Identity:0``, in order.
+        input_names: What to call the inputs; by default as their placeholders.
 
     Raises:
         ModelFormatError: Some operations have no counterpart; all are named.
@@ -94,9 +97,9 @@ def from_graph(
     order = {key: node for key, node in kept.items() if node.op == "Const"} | {
         key: node for key, node in kept.items() if node.op != "Const"
     }
-    for entrance in entrances:
+    for entrance, called in zip(entrances, input_names or entrances, strict=True):
         if entrance in order:
-            conversion.enter(order[entrance])
+            conversion.enter(order[entrance], called)
     for node in order.values():
         conversion.convert(node)
     return conversion.finish(ends)
@@ -125,12 +128,12 @@ class _Conversion:
         self.values: dict[tuple[str, int], Operand | _Unknown] = {}
         self.refusals: list[str] = []
 
-    def enter(self, node: GraphNode) -> None:
+    def enter(self, node: GraphNode, called: str) -> None:
         shape, dtype = node.attributes.get("shape"), node.attributes.get("dtype")
         if not shape or any(size < 1 for size in shape[1:]) or dtype != "DT_FLOAT":
             self._refuse(node, f"takes {dtype} of shape {shape}; only float32 with known height and width can be lifted")
             return
-        self.values[node.name, 0] = self.builder.input(node.name, (BATCH, *shape[1:]))
+        self.values[node.name, 0] = self.builder.input(called, (BATCH, *shape[1:]))
 
     def convert(self, node: GraphNode) -> None:
         if (node.name, 0) in self.values:
