@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +17,13 @@ from sklearn.exceptions import NotFittedError
 from pybridge.classifier.comparison import fair_beginning
 from pybridge.classifier.evaluation import Evaluation
 from pybridge.classifier.inputs import Images, labelled, training_images, unlabelled
+from pybridge.classifier.presets import PLANS, Budget, Deadline, bases_at_hand
 from pybridge.classifier.settings import options_of, recorded
 from pybridge.classifier.trained import TrainedClassifier, TrainingResult
 from pybridge.classifier.training_run import choose_seed, new_record, prepare_run, train
 from pybridge.classifier.transfers import new_head, unfrozen_end, without_head
 from pybridge.data import Labelling, Preprocessing
+from pybridge.errors import ModelFormatError
 from pybridge.features import parse_memory
 from pybridge.loading import BaseModel, Source, resolve
 from pybridge.node import Node
@@ -28,10 +32,12 @@ from pybridge.progress import download_progress
 from pybridge.session import Session
 from pybridge.training.callbacks import Callback
 from pybridge.training.history import History
-from pybridge.training.options import Engine, FineTuningOptions, Head, Monitor, Schedule
+from pybridge.training.options import ClassifierOptions, Engine, FineTuningOptions, Head, Monitor, Preset, Schedule
 from pybridge.training.rate_finder import RateCurve, RateSearch
 from pybridge.training.run_directory import RunDirectory
 from pybridge.training.transfer import find_rate
+
+logger = logging.getLogger(__name__)
 
 # What belongs to a running process; neither copied nor saved.
 _PROCESS = ("_own_session", "_trained")
@@ -49,6 +55,11 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         learning_rate: Of the head; `fine_tune` has its own.
         optimizer: ``adam``, ``sgd`` (with momentum 0.9) or another of `pybridge.optimizers`.
         weight_decay: Decoupled weight decay of kernels.
+        preset: How much is tried. ``fast``: the head. ``balanced``: also fine-tuning, which is kept where it is better on images
+            kept to judge by; the base trains on the others alone. ``best``: also the other bases of the zoo that are on this
+            machine, and longer fine-tuning. With the latter two ``epochs`` are those of fine-tuning.
+        time_limit: Seconds that the presets beyond ``fast`` may take: what does not fit in is left out, which is said. None for
+            as long as it takes.
         head: ``fitted``: a penalised softmax regression, or a shrunken discriminant analysis, fitted to all images; what is
             fitted, and how strongly it is penalised, is chosen by cross-validation. ``epochs``: gradient steps on the training
             part, stopped by the validation part. ``auto``: ``fitted``, unless an option is given that concerns epochs (their
@@ -95,6 +106,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         learning_rate: float = 3e-3,
         optimizer: OptimizerName = "adam",
         weight_decay: float = 0.0,
+        preset: Preset = "fast",
+        time_limit: float | None = None,
         head: Head = "auto",
         dropout: float = 0.2,
         hidden_units: int = 0,
@@ -122,6 +135,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.learning_rate = learning_rate
         self.optimizer = optimizer
         self.weight_decay = weight_decay
+        self.preset = preset
+        self.time_limit = time_limit
         self.head = head
         self.dropout = dropout
         self.hidden_units = hidden_units
@@ -183,32 +198,109 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         run = prepare_run(run_dir, resume)
         if run is not None and run.is_finished():
             return self._keep(TrainingResult.read(run))
+        seed = choose_seed(self.seed, run)
+        judging = {"validation_split": validation_split, "validation_data": validation_data}
+        labelling = {"labels": labels, "label_from_name": label_from_name}
+        plan = PLANS[self.preset] if self.preset in PLANS else PLANS["fast"]
         parameters = self.get_params()
+        if not plan.epochs:
+            result = self._trained_head(parameters, x, y, {**judging, **labelling}, seed, run, callbacks)
+            return self._keep(result)
+        x = x if isinstance(x, str | os.PathLike) or hasattr(x, "__array__") else list(x)
+        budget = Budget(self.time_limit)
+        head = {**parameters, "epochs": ClassifierOptions.epochs}
+        bases = bases_at_hand(self.base) if plan.bases else [self.base]
+        best, seconds = self._best_head(head, bases, x, y, {**judging, **labelling}, seed, callbacks, budget)
+        wanted = plan.epochs if self.epochs == ClassifierOptions.epochs else self.epochs
+        epochs = budget.epochs(wanted, seconds)
+        if epochs < wanted:
+            logger.warning("In the time that is left %s of %d epochs of fine-tuning fit.", epochs or "none", wanted)
+        if not epochs:
+            if run is not None:
+                best.write(run)
+            return self._keep(best)
+        self._result = best
+        return self.fine_tune(
+            x,
+            y,
+            unfreeze=plan.unfreeze,
+            epochs=epochs,
+            **labelling,
+            validation_data=validation_data,
+            validation_split=validation_split or 0.2,
+            callbacks=[Deadline(budget), *callbacks],
+            run_dir=run_dir,
+            resume=resume,
+        )
+
+    def _trained_head(
+        self,
+        parameters: dict[str, Any],
+        x: Images,
+        y: ArrayLike | None,
+        given: dict[str, Any],
+        seed: int,
+        run: RunDirectory | None,
+        callbacks: Sequence[Callback],
+    ) -> TrainingResult:
+        """A new head on the base that the parameters name."""
         if run is not None and run.exists() and "head" not in run.read()[0].settings:
-            parameters["head"] = "epochs"  # all that there was when that run was begun
-        options = options_of(parameters, seed := choose_seed(self.seed, run))
-        split = (0.0 if options.fits_head else 0.2) if validation_split is None else validation_split
+            parameters = {**parameters, "head": "epochs"}  # all that there was when that run was begun
+        options = options_of(parameters, seed)
+        split = given["validation_split"]
+        if split is None:
+            split = 0.0 if options.fits_head else 0.2
         images = training_images(
             x,
             y,
             split=split,
-            validation=validation_data,
+            validation=given["validation_data"],
             seed=seed,
-            labelling=Labelling(labels, label_from_name),
+            labelling=Labelling(given["labels"], given["label_from_name"]),
             skip_unreadable=self.skip_unreadable,
         )
         session = self.session
         with session.tensorflow():
-            base = self._load_base()
+            base = self._load_base(parameters["base"])
             transfer = new_head(base, images, options, session)
             record = new_record(
                 transfer,
                 {"name": base.name, **base.origin},
-                recorded(parameters, images.classes, images.class_names),
+                recorded({**self.get_params(), "base": parameters["base"]}, images.classes, images.class_names),
                 images.classes.dtype.kind,
                 session.runtime,
             )
-            return self._keep(train(transfer, record, session, run, callbacks=callbacks))
+            return train(transfer, record, session, run, callbacks=callbacks)
+
+    def _best_head(
+        self,
+        parameters: dict[str, Any],
+        bases: Sequence[Any],
+        x: Images,
+        y: ArrayLike | None,
+        given: dict[str, Any],
+        seed: int,
+        callbacks: Sequence[Callback],
+        budget: Budget,
+    ) -> tuple[TrainingResult, float]:
+        """The head with the lowest loss of those on several bases, and the seconds that it took."""
+        tried: list[tuple[TrainingResult, float]] = []
+        for base in bases:
+            if tried and budget.left < 2 * tried[-1][1]:
+                logger.warning("There is no time left to try the base %s.", base)
+                continue
+            begun = budget.spent
+            try:
+                result = self._trained_head({**parameters, "base": base}, x, y, given, seed, None, callbacks)
+            except ModelFormatError as error:
+                if not tried:
+                    raise
+                logger.warning("The base %s cannot be tried: %s", base, error.message)
+                continue
+            tried.append((result, budget.spent - begun))
+            if len(bases) > 1:
+                logger.warning("On %s: accuracy %.4f, loss %.4f", base, *(result.record.metrics[n] for n in ("accuracy", "loss")))
+        return min(tried, key=lambda one: one[0].record.metrics["loss"])
 
     def find_learning_rate(
         self,
@@ -503,10 +595,10 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def __sklearn_is_fitted__(self) -> bool:
         return "_result" in self.__dict__
 
-    def _load_base(self) -> BaseModel:
+    def _load_base(self, base: Source | None = None) -> BaseModel:
         with download_progress() as report:
             return resolve(
-                self.base,
+                self.base if base is None else base,
                 preprocessing=self.preprocessing,
                 input_shape=self.input_shape,
                 allow_lambda=self.allow_lambda,

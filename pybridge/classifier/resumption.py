@@ -12,7 +12,7 @@ from pybridge.training.loop import FitState
 from pybridge.training.run_directory import RunDirectory, RunRecord
 
 # Settings that a resumed training may change without becoming another training; the cut stands for `unfreeze`.
-_FREE_TO_CHANGE = {"engine", "unfreeze", "epochs", "patience", "seed", "skip_unreadable"}
+_FREE_TO_CHANGE = {"engine", "unfreeze", "epochs", "patience", "seed", "skip_unreadable", "time_limit"}
 
 
 def checkpoint_to_resume(run: RunDirectory, record: RunRecord) -> FitState | None:

@@ -22,7 +22,15 @@ Parameters = Mapping[str, Any]
 _NOT_RECORDED = ("allow_lambda", "base", "feature_memory", "input_shape", "node", "preprocessing")
 
 # What runs did before there were these settings.
-_BEFORE = {"head": "epochs", "schedule": "constant", "warmup_epochs": 0.0, "mixup": 0.0, "global_clipnorm": None}
+_BEFORE = {
+    "head": "epochs",
+    "preset": "fast",
+    "time_limit": None,
+    "schedule": "constant",
+    "warmup_epochs": 0.0,
+    "mixup": 0.0,
+    "global_clipnorm": None,
+}
 
 
 def options_of(parameters: Parameters, seed: int, kind: type[ClassifierOptions] = ClassifierOptions) -> ClassifierOptions:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pybridge._version import __version__
+from pybridge.classifier.advice import advise
 from pybridge.classifier.comparison import Beginning
 from pybridge.classifier.evaluation import Evaluation
 from pybridge.classifier.resumption import checkpoint_to_resume
@@ -169,6 +170,8 @@ def _train(
     left = TrainingResult(finished, model, evaluation)
     if beginning is not None:
         left = _better(left, beginning)
+    advice = advise(left.record, left.evaluation)
+    left = replace(left, record=replace(left.record, data={**left.record.data, "advice": advice}))
     if run is not None:
         left.write(run)
     return left

@@ -13,6 +13,8 @@ from pybridge.training.options import ClassifierOptions, FineTuningOptions
 
 # The options of each verb, in the order of its help.
 _TRAIN = (
+    "preset",
+    "time_limit",
     "head",
     "epochs",
     "batch_size",
@@ -198,7 +200,7 @@ def _prove_and_report(options: argparse.Namespace, classifier: Any) -> int:
     from pybridge.parity import prove
 
     parity = prove(classifier, options.out)
-    history = classifier.history_
+    history, data = classifier.history_, classifier.trained_.record.data
     facts = {
         "run": str(options.out),
         "base": options.base if "base" in options else classifier.base,
@@ -207,15 +209,18 @@ def _prove_and_report(options: argparse.Namespace, classifier: Any) -> int:
         "epochs": len(history),
         "best_epoch": history.best_epoch,
         "engine": history.engine,
-        "judged_by": classifier.trained_.record.data.get("judged_by"),
-        "head": classifier.trained_.record.data.get("head"),
+        "judged_by": data.get("judged_by"),
+        "comparison": data.get("comparison"),
+        "advice": data.get("advice"),
+        "head": data.get("head"),
         **classifier.metrics_,
         "parity": None if parity is None else parity.to_dict(),
     }
     text = (
         f"{_verdict(classifier)}{_parity_line(parity)}"
         f"run      {options.out}\nreport   {options.out / 'report.html'}\n"
-        f"next     pybridge predict {options.out} IMAGE...   or   pybridge verify {options.out} FOLDER"
+        f"next     pybridge predict {options.out} IMAGE...   or   pybridge verify {options.out} FOLDER\n"
+        f"helps    {data.get('advice', 'train it anew: what would help is measured in training')}"
     )
     answer(options, facts, text)
     return SUCCESS if parity is None or parity.passed else FAILED
@@ -235,9 +240,10 @@ def _verdict(classifier: Any) -> str:
         uneven = f"over the classes, which are uneven; macro F1 {metrics['macro_f1']:.4f}"
         lines.append(f"balanced {metrics['balanced_accuracy']:.4f}, the mean {uneven}")
     head = record.data.get("head")
-    if record.data["judged_by"] == "held-out folds":
+    judged_by = record.data.get("judged_by", "validation" if counts[1] else "training")
+    if judged_by == "held-out folds":
         lines.append(f"judged   on all {images} images, each by a head that had not seen it ({head['folds']} folds)")
-    elif record.data["judged_by"] == "validation":
+    elif judged_by == "validation":
         lines.append(f"judged   on {images} images kept to judge by; trained on {counts[0]}")
     else:
         lines.append(f"judged   on the {images} images that it was trained on: no measure of new ones")

@@ -100,12 +100,8 @@ class HeadFit:
 class _Candidate:
     setting: HeadSetting
     logits: NDArray[np.float32]
-    losses: NDArray[np.float64]
+    loss: float
     step: int
-
-    @property
-    def loss(self) -> float:
-        return float(self.losses.mean())
 
 
 def fit_head(solver: HeadSolver, seed: int, on_step: OnStep | None = None, setting: HeadSetting | None = None) -> HeadFit:
@@ -113,8 +109,7 @@ def fit_head(solver: HeadSolver, seed: int, on_step: OnStep | None = None, setti
 
     Softmax regression on raw features, on normalised ones, and shrunken discriminant analysis (whose logits get one scale) are
     compared by their mean log loss on what each fold had not seen; the penalty goes from strong to weak, each fit beginning
-    where the one before ended, until the loss has risen twice. The first of the three stays where no other is better by one
-    standard error of the difference (Breiman et al. 1984, section 3.4.3). The chosen setting is then fitted to all examples.
+    where the one before ended, until the loss has risen twice. The best setting is then fitted to all examples.
 
     Args:
         solver: Has the examples.
@@ -133,14 +128,13 @@ def fit_head(solver: HeadSolver, seed: int, on_step: OnStep | None = None, setti
     if not len(search.held_out):
         return _fitted(solver, HeadSetting(), None, search.folds, [], search.even)
     best = search.path("raw", STRENGTHS)
-    candidates = []
+    candidates = [best]
     near = max(STRENGTHS.index(best.setting.strength) - 2, 0)
     if not search.ended:
         candidates.append(search.path("normalized", STRENGTHS[near:]))
     if not search.ended and len(examples) <= _DISCRIMINANT_UP_TO * examples.channels:
         candidates.append(search.discriminant())
-    clear = [each for each in candidates if _is_clearly_better(each, best)]
-    best = min(clear, key=lambda each: each.loss, default=best)
+    best = min(candidates, key=lambda each: each.loss)
     return _fitted(solver, best.setting, best, search.folds, search.rows, search.even)
 
 
@@ -189,7 +183,7 @@ class _Search:
         logits = self.solver.discriminate("raw", self.folds)
 
         def loss(exponent: float) -> float:
-            return float(self._losses(logits * np.float32(np.exp(exponent))).mean())
+            return self._loss(logits * np.float32(np.exp(exponent)))
 
         scale = float(np.exp(minimize_scalar(loss, bounds=(-10, 3), method="bounded", options={"xatol": 1e-4}).x))
         setting = HeadSetting("discriminant analysis", "raw", scale=scale)
@@ -198,14 +192,13 @@ class _Search:
         return each
 
     def _candidate(self, setting: HeadSetting, logits: NDArray[np.float32]) -> _Candidate:
-        return _Candidate(setting, logits[self.held_out], self._losses(logits), len(self.rows))
+        return _Candidate(setting, logits[self.held_out], self._loss(logits), len(self.rows))
 
-    def _losses(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    def _loss(self, logits: NDArray[np.float32]) -> float:
         known = logits[self.held_out].astype(np.float64)
         known -= known.max(axis=1, keepdims=True)
         chosen = known[np.arange(len(known)), self.targets]
-        losses: NDArray[np.float64] = self._weights * (np.log(np.exp(known).sum(axis=1)) - chosen)
-        return losses
+        return float((self._weights * (np.log(np.exp(known).sum(axis=1)) - chosen)).mean())
 
     def _tell(self, candidate: _Candidate, learned: dict[str, float], chosen: dict[str, float]) -> None:
         right = candidate.logits.argmax(axis=1) == self.targets
@@ -216,11 +209,6 @@ class _Search:
             row["val_balanced_accuracy"] = float((hits / counts[counts > 0]).mean())
         self.rows.append(row)
         self.ended = self._on_step(row) or self.ended
-
-
-def _is_clearly_better(one: _Candidate, other: _Candidate) -> bool:
-    difference = other.losses - one.losses
-    return bool(difference.mean() > difference.std() / np.sqrt(len(difference)))
 
 
 def _fitted(

@@ -43,6 +43,9 @@ Schedule = Literal["constant", "cosine", "one_cycle"]
 Head = Literal["auto", "fitted", "epochs"]
 """How the head of a classifier comes to be; ``auto`` is ``fitted`` where nothing is asked for that only epochs can do."""
 
+Preset = Literal["fast", "balanced", "best"]
+"""How much is tried for a more accurate classifier; see `ImageClassifier`."""
+
 ClassWeight = Literal["balanced"] | Mapping[Any, float] | None
 """How much classes count in the loss: all alike, as if all were as common, or each as a mapping says."""
 
@@ -74,6 +77,12 @@ _POSITIVE = number(lambda value: 0 < value < math.inf, "be positive and finite")
 def epoch_count(text: str) -> int | None:
     """Epochs from the command line, where 0 stands for all of them."""
     return max(int(text), 0) or None
+
+
+def seconds(text: str) -> float:
+    """A time from the command line: seconds, or minutes or hours as in ``90``, ``90s``, ``15m``, ``1.5h``."""
+    unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:])
+    return float(text) if unit is None else float(text[:-1]) * unit
 
 
 def view_count(text: str) -> int | bool:
@@ -247,6 +256,28 @@ class ClassifierOptions(TrainingOptions):
             ),
         ),
     ] = "auto"
+    preset: Annotated[
+        Preset,
+        About(
+            "How much is tried. ``fast``: the head. ``balanced``: also fine-tuning, which is kept where it is better on images "
+            "kept to judge by; the base trains on the others alone. ``best``: also the other bases of the zoo that are on this "
+            "machine, and longer fine-tuning. With the latter two ``epochs`` are those of fine-tuning.",
+            None,
+            Flag(
+                help="fast: the head; balanced: also fine-tuning, kept where it is better on photos kept to judge by; best: also "
+                "the other bases on this machine, and longer fine-tuning"
+            ),
+        ),
+    ] = "fast"
+    time_limit: Annotated[
+        float | None,
+        About(
+            "Seconds that the presets beyond ``fast`` may take: what does not fit in is left out, which is said. None for as "
+            "long as it takes.",
+            number(lambda value: value > 0, "be positive or None"),
+            Flag("TIME", "for the presets beyond fast: seconds, or as 15m or 2h; what does not fit in is left out", seconds),
+        ),
+    ] = None
     dropout: Annotated[float, About("Share of features that is dropped in training.", _SHARE, Flag("X"))] = 0.2
     hidden_units: Annotated[int, About("Units of a ReLU layer before the probabilities; 0 for none.", whole(0), Flag("N"))] = 0
     class_weight: Annotated[

@@ -81,7 +81,7 @@ def fetch_model(
         >>> folder = fetch_model("https://storage.googleapis.com/tfjs-models/tfjs/mobilenet_v1_0.25_224/model.json")
     """
     address = model_address(url)
-    folder = cache_part("models") / f"url-{hashlib.sha256(address.encode()).hexdigest()[:16]}"
+    folder = _folder(address)
     with storing(redacted(address), folder):
         make_cache_part("models")
         folder.mkdir(mode=0o755, exist_ok=True)
@@ -90,6 +90,15 @@ def fetch_model(
             if not download.is_complete():
                 download.run()
     return folder
+
+
+def is_downloaded(url: str) -> bool:
+    """Whether `fetch_model` would find the model in the cache."""
+    return (_folder(model_address(url)) / "download.json").exists()
+
+
+def _folder(address: str) -> Path:
+    return cache_part("models") / f"url-{hashlib.sha256(address.encode()).hexdigest()[:16]}"
 
 
 def model_address(url: str) -> str:

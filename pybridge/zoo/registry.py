@@ -13,6 +13,7 @@ from types import ModuleType
 from pybridge.errors import ModelFormatError
 from pybridge.text import suggest
 from pybridge.zoo import models
+from pybridge.zoo.download import is_downloaded
 from pybridge.zoo.entry import ZooEntry
 
 DEFAULT = "efficientnet_lite0"
@@ -33,6 +34,16 @@ def list() -> ZooList:  # noqa: A001 - pb.zoo.list() is the public name
         ['efficientnet_lite0', 'mobilenet_v1_0.25_224']
     """
     return ZooList(_entries())
+
+
+def at_hand() -> builtins.list[ZooEntry]:
+    """The entries that need no network: those that an installed package carries, and those that were downloaded.
+
+    Example:
+        >>> [entry.name for entry in at_hand()][:1]
+        ['efficientnet_lite0']
+    """
+    return [entry for entry in _entries() if entry.url is None or is_downloaded(entry.url)]
 
 
 def get(name: str) -> ZooEntry:

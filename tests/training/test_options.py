@@ -45,6 +45,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"engine": "warp"}, "engine must be one of auto, compiled, layers, not 'warp'"),
     ({"seed": -1}, "seed must not be negative, but is -1"),
     ({"head": "new"}, "head must be one of auto, fitted, epochs, not 'new'"),
+    ({"preset": "slow"}, "preset must be one of fast, balanced, best, not 'slow'"),
+    ({"time_limit": 0}, "time_limit must be positive or None, not 0"),
     ({"dropout": 1.0}, r"dropout must be in \[0, 1\), not 1.0"),
     ({"hidden_units": -1}, "hidden_units must not be negative, but is -1"),
 ]
@@ -99,6 +101,7 @@ def test_a_function_has_the_defaults_types_and_descriptions_of_its_options(
                 "Monitor",
                 "Engine",
                 "Head",
+                "Preset",
             ), name
 
 
