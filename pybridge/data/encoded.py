@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pybridge.data.arithmetic import arithmetic_pixels
 from pybridge.data.dataset import Picture
 from pybridge.data.formats import CONVERT_HINT, HEADER_BYTES, OF_TENSORFLOW, READABLE, sniff
 from pybridge.data.pixels import as_rgb, opened, orientation_of, to_bmp
@@ -34,7 +35,7 @@ class EncodedImage:
 
     Args:
         data: The whole file where TensorFlow decodes it; else a BMP file of the pixels that Pillow decoded.
-        orientation: EXIF orientation 1 to 8 of a JPEG, WebP, AVIF or TIFF file; 1 (upright) where there is none, and for
+        orientation: EXIF orientation 1 to 8 of a JPEG, WebP or AVIF file; 1 (upright) where there is none, and for
             other formats.
         width: Columns as seen, that is, after the orientation is applied.
         height: Rows as seen.
@@ -109,10 +110,10 @@ def parse_encoded(data: bytes, name: str) -> EncodedImage:
         check_structure(data, kind, width * height, printable(name))
         if decoded and kind != "JPEG":
             data = to_bmp(np.asarray(as_rgb(image, name)))
-    if kind == "JPEG" and not has_end(data):
-        data = _with_end(data, name)
     if kind == "JPEG" and decoded:
-        data = to_bmp(_pixels(data, kind, name))
+        data = to_bmp(arithmetic_pixels(data, name))
+    elif kind == "JPEG" and not has_end(data):
+        data = _with_end(data, name)
     if orientation >= 5:
         width, height = height, width
     return EncodedImage(data, orientation, width, height, is_decoded=decoded)
@@ -179,16 +180,15 @@ def _batch(images: Sequence[EncodedImage]) -> EncodedBatch:
 def _with_end(data: bytes, name: str) -> bytes:
     """A JPEG file that lacks its end marker, with one; refused where more than the marker is missing.
 
-    libjpeg makes up what is missing. Where nothing is, the pixels do not depend on what follows the data; with arithmetic coding
-    they always do.
+    libjpeg makes up what is missing. Where nothing is, the pixels do not depend on what follows the data.
     """
     data = data.rstrip(b"\xff")
-    first, *others = (_pixels(data + tail + b"\xff\xd9", "JPEG", name) for tail in _TAILS)
+    first, *others = (_pixels(data + tail + b"\xff\xd9", name) for tail in _TAILS)
     if any(not np.array_equal(first, other) for other in others):
         raise DataError(f"{printable(name)} is damaged: the file ends too early")
     return data + b"\xff\xd9"
 
 
-def _pixels(data: bytes, kind: str, name: str) -> NDArray[np.uint8]:
-    with opened(data, kind, name) as image:
+def _pixels(data: bytes, name: str) -> NDArray[np.uint8]:
+    with opened(data, "JPEG", name) as image:
         return np.asarray(as_rgb(image, name))

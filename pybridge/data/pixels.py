@@ -29,8 +29,8 @@ _PILLOW_FORMATS = {
     "AVIF": ("AVIF",),
     "TIFF": ("TIFF",),
 }
-# Those whose orientation is part of what a viewer shows; of a HEIC file the decoder has turned the pixels already.
-_ORIENTED = {"JPEG", "MPO", "WEBP", "AVIF", "TIFF"}
+# Those whose orientation is part of what a viewer shows; of a TIFF or HEIC file the decoder has turned the pixels already.
+_ORIENTED = {"JPEG", "MPO", "WEBP", "AVIF"}
 _ORIENTATION_TAG = 0x0112
 
 _DEEP_GREY = {"I;16", "I;16L", "I;16B", "I;16N"}
@@ -68,12 +68,9 @@ def orientation_of(image: Image.Image) -> int:
     if image.format not in _ORIENTED:
         return 1
     # Pillow would fall back on XMP; services must find the same.
-    exif = image.info.get("exif") if image.format != "TIFF" else None
+    exif = image.info.get("exif")
     try:
-        if image.format == "TIFF":
-            value: Any = image.tag_v2.get(_ORIENTATION_TAG, 1)  # type: ignore[attr-defined]
-        else:
-            value = _orientation_in(exif) if exif else 1
+        value = _orientation_in(exif) if exif else 1
     except Exception:
         # Damaged EXIF is common and harmless: the pixels are complete, so the picture counts as upright.
         return 1

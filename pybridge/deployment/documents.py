@@ -16,6 +16,8 @@ _TENSORFLOW_JS = ">=4.10.0 <5"
 # Only `npm install` inside the package gives these: a service that requires the classifier does without, or has another Fastify.
 _SERVER = {"@fastify/multipart": "^10.1.9", "@fastify/swagger": "^9.9.3", "fastify": "^5.12.8", "prom-client": "^15.1.3"}
 _SERVED_ON = {"@tensorflow/tfjs": "^4.22.0", "@tensorflow/tfjs-backend-wasm": "^4.22.0"}
+# What decodes WebP, AVIF and HEIC files; each where a service has such files.
+_DECODERS = {"@jsquash/avif": "^2.1.1", "@jsquash/webp": "^1.5.0", "heic-decode": "^2.1.0"}
 _PEERS = ("@tensorflow/tfjs", "@tensorflow/tfjs-backend-wasm", "@tensorflow/tfjs-node")
 
 
@@ -63,8 +65,8 @@ def package_json(name: str, version: str, description: str, layers: str | None =
         "bin": {name.rpartition("/")[2]: "./server/main.js"},
         "scripts": {"demo": "node demo.js", "start": "node server/main.js"},
         "engines": {"node": ">=18"},
-        "peerDependencies": dict.fromkeys(_PEERS, _TENSORFLOW_JS),
-        "peerDependenciesMeta": {peer: {"optional": True} for peer in _PEERS},
+        "peerDependencies": {**dict.fromkeys(_PEERS, _TENSORFLOW_JS), **_DECODERS},
+        "peerDependenciesMeta": {peer: {"optional": True} for peer in (*_PEERS, *_DECODERS)},
         "devDependencies": {**_SERVED_ON, **_SERVER},
     }
     return (json.dumps(document, indent=2) + "\n").encode()
@@ -110,7 +112,7 @@ const [best] = await classifier.classify(bytesOrPathOrPixelsOrTensor);
 console.log(best.label, best.probability);
 ```
 
-- `classify(input, {{ topK, signal }})`: answers best first. `input` is the bytes of a JPEG, PNG, GIF or BMP file (`Buffer`,
+- `classify(input, {{ topK, signal }})`: answers best first. `input` is the bytes of a picture file (`Buffer`,
   `Uint8Array`, `ArrayBuffer`, `Blob`), a stream of them or the `Response` of `fetch`, its path or `file:` URL,
   `{{ data, width, height }}`, or an int32 tensor `[height, width, 3]`.
 - `classifyMany(inputs, {{ batchSize, topK, signal }})`: the same for many.

@@ -16,10 +16,12 @@ _NEVER_LOADED: Final = {
     "node_modules/@tensorflow/tfjs-node": {"adm-zip", "https-proxy-agent", "rimraf", "tar"},
     "node_modules/@mapbox/node-pre-gyp": None,
 }
+# Encoders, which nothing here has a use for.
+_NEVER_OPENED: Final = ("node_modules/@jsquash/avif/codec/enc", "node_modules/@jsquash/webp/codec/enc")
 
 
 def prune(folder: Path) -> None:
-    """Deletes source maps (most of the size) and packages that only other ways of installing would load.
+    """Deletes source maps (most of the size), encoders, and packages that only other ways of installing would load.
 
     Args:
         folder: Holds ``package-lock.json`` and a freshly installed ``node_modules``.
@@ -29,6 +31,8 @@ def prune(folder: Path) -> None:
     for key in sorted(packages, key=len, reverse=True):
         if key and key not in kept and not any(other.startswith(f"{key}/") for other in kept):
             shutil.rmtree(folder / key, ignore_errors=True)
+    for unused in _NEVER_OPENED:
+        shutil.rmtree(folder / unused, ignore_errors=True)
     for source_map in (folder / "node_modules").rglob("*.map"):
         if source_map.is_file() and not source_map.is_symlink():
             source_map.unlink()

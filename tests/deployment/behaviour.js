@@ -54,7 +54,7 @@ async function main() {
   await attempt('folder', () => classifier.classify('.'));
   await attempt('empty', () => classifier.classify(Buffer.alloc(0)));
   await attempt('text', () => classifier.classify(Buffer.from('this is no image')));
-  await attempt('webp', () => classifier.classify(Buffer.from('RIFF....WEBPVP8 ')));
+  await attempt('jpegxl', () => classifier.classify(Buffer.from([0xff, 0x0a, 0, 0])));
   await attempt('truncated', () => classifier.classify(bytes.subarray(0, bytes.length - 30)));
   await attempt('zero_answers', () => classifier.classify(bytes, { topK: 0 }));
   await attempt('one_for_many', () => classifier.classifyMany(bytes));

@@ -84,15 +84,59 @@ def others(folder: Path, photo: Path) -> list[Path]:
     return list(files.values())
 
 
+def decoded_by_python(folder: Path, photo: Path) -> list[Path]:
+    """Formats that TensorFlow does not decode: every kind of BMP and TIFF, WebP, and a JPEG without its end."""
+    random = np.random.default_rng(5)
+    image = Image.open(photo).convert("RGB").resize((61, 43))
+    clear = image.copy()
+    clear.putalpha(Image.fromarray(_noise(random, (43, 61))))
+    files = []
+
+    def save(name: str, picture: Image.Image, **options: Any) -> None:
+        files.append(folder / name)
+        picture.save(files[-1], **options)
+
+    for colours in (2, 9, 200):
+        save(f"palette-{colours}.bmp", image.quantize(colours))
+    for mode in ("1", "L"):
+        save(f"{mode}.bmp", image.convert(mode))
+    save("clear.bmp", clear)
+    files += _bmps(folder, random)
+    for compression in (None, "tiff_lzw", "packbits", "tiff_adobe_deflate"):
+        for mode in ("RGB", "L", "1", "CMYK", "LA"):
+            save(f"{compression}-{mode}.tif", image.convert(mode), compression=compression)
+        save(f"{compression}-palette.tif", image.quantize(40), compression=compression)
+        save(f"{compression}-clear.tif", clear, compression=compression)
+        deep = Image.fromarray(_noise(random, (9, 14)).astype(np.uint16) * 257)
+        save(f"{compression}-deep.tif", deep, compression=compression)
+    for compression in ("tiff_lzw", "tiff_adobe_deflate"):
+        save(f"{compression}-differences.tif", image, compression=compression, tiffinfo={317: 2})
+    save("pages.tif", image, save_all=True, append_images=[image.rotate(180)])
+    save("lossless.webp", image, lossless=True)
+    save("lossy.webp", image, quality=70)
+    save("clear.webp", clear, quality=70)
+    save("animated.webp", clear, save_all=True, append_images=[clear.rotate(180)], quality=70)
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        save(f"turned-{orientation}.webp", image, exif=exif, lossless=True)
+        save(f"turned-{orientation}.tif", image, tiffinfo={274: orientation})
+    save("whole.jpg", image)
+    files.append(folder / "cut.jpg")
+    files[-1].write_bytes(files[-2].read_bytes()[:-2])
+    return files
+
+
 def damaged(folder: Path, sources: list[Path]) -> list[Path]:
     """Files that end too early, and what is no picture at all."""
     files = []
     for source in sources:
         data = source.read_bytes()
-        for name, end in (("half", len(data) // 2), ("end", len(data) - 2), ("start", 20)):
+        for name, end in (("half", len(data) // 2), ("end", len(data) - 9), ("start", 20)):
             files.append(folder / f"{name}-{source.name}")
             files[-1].write_bytes(data[:end])
-    for name, content in (("text.jpg", b"not a picture"), ("empty.png", b""), ("webp.jpg", b"RIFF\0\0\0\0WEBPVP8 ")):
+    others = {"text.jpg": b"not a picture", "empty.png": b"", "webp.jpg": b"RIFF\0\0\0\0WEBPVP8 ", "jxl.jpg": b"\xff\x0a\0\0"}
+    for name, content in others.items():
         files.append(folder / name)
         files[-1].write_bytes(content)
     return files
@@ -112,6 +156,39 @@ def scratched(folder: Path, sources: list[Path], count: int) -> list[Path]:
         data[int(random.integers(start, len(data) - 2))] = int(random.integers(0, 255))
         files.append(folder / f"scratched-{number}.jpg")
         files[-1].write_bytes(data)
+    return files
+
+
+def _bmps(folder: Path, random: np.random.Generator) -> list[Path]:
+    """BMP files that Pillow does not write: few bits, masks, runs, rows from above, an old header."""
+    width, height = 13, 9
+    files = []
+
+    def write(name: str, bits: int, compression: int, data: bytes, between: bytes = b"", size: int = 40) -> None:
+        signed = -height if "above" in name else height
+        start = 14 + size + len(between)
+        header = struct.pack("<2sIHHI", b"BM", start + len(data), 0, 0, start)
+        header += struct.pack("<IiiHHIIiiII", size, width, signed, 1, bits, compression, len(data), 0, 0, 0, 0)
+        files.append(folder / f"{name}.bmp")
+        files[-1].write_bytes(header + between + data)
+
+    def noise(bits: int) -> bytes:
+        return _noise(random, ((width * bits + 31) // 32 * 4 * height,)).tobytes()
+
+    palette = _noise(random, (64,)).tobytes()
+    for place in ("below", "above"):
+        write(f"four-{place}", 4, 0, noise(4), palette)
+        write(f"sixteen-{place}", 16, 0, noise(16))
+        write(f"sixteen-masks-{place}", 16, 3, noise(16), struct.pack("<3I", 0xF800, 0x7E0, 0x1F))
+        write(f"thirty-two-{place}", 32, 0, noise(32))
+        write(f"thirty-two-masks-{place}", 32, 3, noise(32), struct.pack("<3I", 0xFF000000, 0xFF0000, 0xFF00))
+        rows = b"".join(bytes([5, 1, 0, 3, 2, 7, 9, 0, 5, 3, 0, 0]) for _ in range(height))
+        write(f"runs-{place}", 8, 1, rows + b"\0\1", palette + bytes(960))
+        rows = b"".join(bytes([5, 0x12, 0, 3, 0x45, 0x60, 5, 0x3F, 0, 0]) for _ in range(height))
+        write(f"short-runs-{place}", 4, 2, rows + b"\0\1", palette)
+    old = struct.pack("<2sIHHI", b"BM", 0, 0, 0, 26) + struct.pack("<IHHHH", 12, width, height, 1, 24)
+    files.append(folder / "old.bmp")
+    files[-1].write_bytes(old + noise(24))
     return files
 
 

@@ -9,6 +9,7 @@ const path = require('path');
 
 const lib = path.join(__dirname, '..', '..', 'node_runner', 'package', 'lib');
 const { decodeImage } = require(path.join(lib, 'image', 'decode'));
+const { decodeForeign } = require(path.join(lib, "node", "foreign_formats"));
 const { preprocess } = require(path.join(lib, 'preprocess'));
 
 async function main() {
@@ -16,7 +17,7 @@ async function main() {
   const answers = {};
   for (const file of files) {
     try {
-      const picture = await decodeImage(fs.readFileSync(file));
+      const picture = await decodeImage(fs.readFileSync(file), undefined, decodeForeign);
       answers[file] = preprocessings.map((preprocessing) => {
         const out = new Float32Array(preprocessing.height * preprocessing.width * 3);
         preprocess(picture, preprocessing, out);

@@ -51,12 +51,18 @@ def test_png_gif_and_bmp_files(tmp_path: Path, photo: Path, prepare: Prepare, pr
     assert differing(files, prepare, prepare_in_python) == []
 
 
+def test_files_that_python_decodes(tmp_path: Path, photo: Path, prepare: Prepare, prepare_in_python: Prepare) -> None:
+    files = picture_files.decoded_by_python(tmp_path, photo)
+    assert differing(files, prepare, prepare_in_python) == []
+    assert "refused" not in prepare_in_python(files, [STRETCH]).values()
+
+
 @pytest.mark.slow
 def test_both_refuse_what_is_cut_off_or_no_picture(
     tmp_path: Path, photo: Path, prepare: Prepare, prepare_in_python: Prepare
 ) -> None:
     sources = [photo]
-    for name in ("a.jpg", "b.jpg", "c.gif", "d.bmp"):
+    for name in ("a.jpg", "b.jpg", "c.gif", "d.bmp", "e.webp", "f.tif", "g.avif"):
         sources.append(tmp_path / name)
         Image.open(photo).save(sources[-1], **({"progressive": True} if name == "b.jpg" else {}))
     (tmp_path / "cut").mkdir()

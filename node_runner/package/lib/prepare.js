@@ -19,11 +19,12 @@ const { preprocess } = require('./preprocess');
  * @param {Source} source
  * @param {Preprocessing} preprocessing
  * @param {Limits} limits
+ * @param {import('./image/decode').DecodeForeign} [decodeForeign]
  * @returns {Promise<Float32Array>} `height * width * 3` numbers
  * @throws {import('./errors').ImageError}
  */
-async function prepare(source, preprocessing, limits) {
-  const picture = 'bytes' in source ? await decodeImage(source.bytes, limits) : source.picture;
+async function prepare(source, preprocessing, limits, decodeForeign) {
+  const picture = 'bytes' in source ? await decodeImage(source.bytes, limits, decodeForeign) : source.picture;
   const values = new Float32Array(preprocessing.height * preprocessing.width * 3);
   preprocess(picture, preprocessing, values);
   return values;
@@ -34,16 +35,17 @@ async function prepare(source, preprocessing, limits) {
  *
  * @param {Preprocessing} preprocessing
  * @param {Limits} limits
+ * @param {import('./image/decode').DecodeForeign} [decodeForeign] absent in browsers
  * @returns {Preparer}
  */
-function preparerHere(preprocessing, limits) {
+function preparerHere(preprocessing, limits, decodeForeign) {
   /** @type {Promise<unknown>} */
   let last = Promise.resolve();
   return {
     prepare(source, signal) {
       const made = last.then(() => {
         signal?.throwIfAborted();
-        return prepare(source, preprocessing, limits);
+        return prepare(source, preprocessing, limits, decodeForeign);
       });
       last = made.then(pause, pause);
       return made;

@@ -66,31 +66,168 @@ var require_errors = __commonJS({
 var require_bmp = __commonJS({
   "node_runner/package/lib/image/bmp.js"(exports, module) {
     "use strict";
-    var { damaged, tooLarge } = require_errors();
+    var { ImageError: ImageError2, damaged, tooLarge } = require_errors();
+    var MASKS_OF_32 = {
+      "ff0000,ff00,ff,0": [16, 8, 0],
+      "ff0000,ff00,ff,ff000000": [16, 8, 0],
+      "ff,ff00,ff0000,ff000000": [0, 8, 16],
+      "ff000000,ff0000,ff00,0": [24, 16, 8],
+      "ff000000,ff0000,ff00,ff": [24, 16, 8],
+      "ff000000,ff00,ff,0": [24, 8, 0],
+      "ff000000,ff00,ff,ff0000": [24, 8, 0],
+      "0,0,0,0": [16, 8, 0]
+    };
     function decodeBmp(data, maxPixels) {
-      if (data.length < 34) throw damaged("the file ends too early");
-      const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-      const start = view.getUint32(10, true);
-      const width = view.getInt32(18, true);
-      const signedHeight = view.getInt32(22, true);
-      const height = Math.abs(signedHeight);
-      if (width <= 0 || height === 0) throw damaged("its size is impossible");
+      const header = readHeader(data);
+      const { width, height, bits, compression } = header;
+      if (width <= 0 || height <= 0) throw damaged("its size is impossible");
       if (width * height > maxPixels) throw tooLarge(width, height, maxPixels);
-      const stride = Math.ceil(3 * width / 4) * 4;
-      if (start + stride * height > data.length) throw damaged("the file ends too early");
-      const pixels = new Uint8ClampedArray(width * height * 3);
-      let at = 0;
-      for (let y = 0; y < height; y++) {
-        let from = start + stride * (signedHeight > 0 ? height - 1 - y : y);
-        for (let x = 0; x < width; x++, at += 3, from += 3) {
-          pixels[at] = data[from + 2];
-          pixels[at + 1] = data[from + 1];
-          pixels[at + 2] = data[from];
+      const rgb = colourReader(data, header);
+      if (compression === 1 || compression === 2) return paint(header, unpackRuns(data, header), rgb);
+      const stride = (width * bits + 31 >> 3 & ~3) >>> 0;
+      if (header.start + stride * height > data.length) throw damaged("the file ends too early");
+      return paint(header, rowReader(data, header, stride), rgb);
+    }
+    function pixelsOfBmp(data) {
+      const { width, height } = readHeader(data);
+      return Math.max(width, 0) * Math.max(height, 0);
+    }
+    function readHeader(data) {
+      const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+      if (data.length < 26) throw damaged("the file ends too early");
+      const size = view.getUint32(14, true);
+      if (data.length < 14 + size) throw damaged("the file ends too early");
+      const start = view.getUint32(10, true);
+      if (size === 12) {
+        const bits2 = view.getUint16(24, true);
+        const sides = { width: view.getUint16(18, true), height: view.getUint16(20, true), fromBelow: true };
+        return placed({ ...sides, bits: bits2, compression: 0, colours: 1 << bits2, palette: 26, entry: 3, start, masks: [] }, size);
+      }
+      if (size < 40) throw rare("with an old header");
+      const signed = view.getInt32(22, true);
+      const bits = view.getUint16(28, true);
+      const compression = view.getUint32(30, true);
+      const inHeader = size >= 52;
+      const masks = [];
+      if (compression === 3) {
+        if (!inHeader && data.length < 66) throw damaged("the file ends too early");
+        for (let i = 0; i < 3; i++) masks.push(view.getUint32(54 + 4 * i, true));
+        masks.push(size >= 56 ? view.getUint32(66, true) : 0);
+      }
+      const palette = 14 + size + (compression === 3 && !inHeader ? 12 : 0);
+      const colours = view.getUint32(46, true) || 2 ** bits;
+      const header = { width: view.getInt32(18, true), height: Math.abs(signed), fromBelow: signed > 0, bits, compression, colours, palette, entry: 4, start, masks };
+      return placed(header, size);
+    }
+    function placed(header, size) {
+      const { bits, start, entry, colours, palette } = header;
+      if (![1, 4, 8, 16, 24, 32].includes(bits)) throw rare(`with ${bits} bits`);
+      if (bits <= 8 && !(colours > 0 && colours <= 65536)) throw damaged("its palette is impossible");
+      if (start === 14 + size && bits <= 8) return { ...header, start: start + entry * colours };
+      return { ...header, start: start || palette + (bits <= 8 ? entry * colours : 0) };
+    }
+    function colourReader(data, { bits, compression, colours, palette, entry, masks }) {
+      if (bits <= 8) {
+        if (compression > 2 || compression === 1 && bits !== 8 || compression === 2 && bits !== 4) throw rare("with such a compression");
+        const table = Uint8Array.from({ length: 768 }, (_, i) => Math.floor(i / 3));
+        for (let i = 0; i < Math.min(colours, 256); i++) {
+          const from = palette + entry * i;
+          if (from + 3 > data.length) throw damaged("its palette is incomplete");
+          for (let k = 0; k < 3; k++) table[3 * i + k] = data[from + 2 - k];
         }
+        return (value, out, at) => {
+          for (let k = 0; k < 3; k++) out[at + k] = table[3 * value + k];
+        };
+      }
+      if (compression !== 0 && compression !== 3) throw rare("with such a compression");
+      if (bits === 16) {
+        const names2 = masks.slice(0, 3).map((mask) => mask.toString(16)).join();
+        if (compression === 3 && !["f800,7e0,1f", "7c00,3e0,1f"].includes(names2)) throw rare("with such masks");
+        const green = compression === 3 && names2 === "f800,7e0,1f" ? 63 : 31;
+        const red = green === 63 ? 11 : 10;
+        return (value, out, at) => {
+          out[at] = Math.floor((value >> red & 31) * 255 / 31);
+          out[at + 1] = Math.floor((value >> 5 & green) * 255 / green);
+          out[at + 2] = Math.floor((value & 31) * 255 / 31);
+        };
+      }
+      const names = masks.map((mask) => mask.toString(16));
+      if (bits === 24 && compression === 3 && names.slice(0, 3).join() !== "ff0000,ff00,ff") throw rare("with such masks");
+      const shifts = bits === 32 && compression === 3 ? MASKS_OF_32[names.join()] : [16, 8, 0];
+      if (!shifts) throw rare("with such masks");
+      return (value, out, at) => {
+        for (let k = 0; k < 3; k++) out[at + k] = value >>> shifts[k] & 255;
+      };
+    }
+    function rowReader(data, { bits, start }, stride) {
+      if (bits < 8) {
+        const mask = (1 << bits) - 1;
+        const inByte = 8 / bits;
+        return (row, column) => {
+          const byte = data[start + row * stride + Math.floor(column / inByte)];
+          return byte >> 8 - bits * (column % inByte + 1) & mask;
+        };
+      }
+      const bytes = bits / 8;
+      return (row, column) => {
+        let value = 0;
+        for (let k = bytes - 1, at = start + row * stride + bytes * column; k >= 0; k--) value = value << 8 | data[at + k];
+        return value >>> 0;
+      };
+    }
+    function unpackRuns(data, { width, height, compression, start }) {
+      const half = compression === 2;
+      const size = width * height;
+      const out = new Uint8Array(size);
+      let filled = 0;
+      let x = 0;
+      let position = start;
+      while (filled < size && position + 1 < data.length) {
+        let count = data[position];
+        const byte = data[position + 1];
+        position += 2;
+        if (count > 0) {
+          count = Math.min(count, Math.max(0, width - x));
+          for (let i = 0; i < count && filled < size; i++) out[filled++] = half ? i % 2 === 0 ? byte >> 4 : byte & 15 : byte;
+          x += count;
+        } else if (byte === 0) {
+          while (filled % width !== 0) filled++;
+          x = 0;
+        } else if (byte === 1) break;
+        else if (byte === 2) {
+          if (position + 2 > data.length) break;
+          filled += Math.min(size - filled, data[position] + data[position + 1] * width);
+          position += 2;
+          x = filled % width;
+        } else {
+          count = Math.min(size - filled, byte);
+          const needed = half ? count + 1 >> 1 : count;
+          const found = Math.min(needed, data.length - position);
+          for (let i = 0; i < (half ? Math.min(count, 2 * found) : found); i++) {
+            const value = data[position + (half ? i >> 1 : i)];
+            out[filled++] = half ? i % 2 === 0 ? value >> 4 : value & 15 : value;
+          }
+          position += found;
+          if (found < needed || filled === size) break;
+          x += byte;
+          position += position % 2;
+        }
+      }
+      if (filled < size) throw damaged("its compressed data end too early");
+      return (row, column) => out[row * width + column];
+    }
+    function paint({ width, height, fromBelow }, valueAt, colour) {
+      const pixels = new Uint8ClampedArray(width * height * 3);
+      for (let y = 0, at = 0; y < height; y++) {
+        const row = fromBelow ? height - 1 - y : y;
+        for (let x = 0; x < width; x++, at += 3) colour(valueAt(row, x), pixels, at);
       }
       return { width, height, pixels };
     }
-    module.exports = { decodeBmp };
+    function rare(what) {
+      return new ImageError2(`The image is a BMP ${what}, which is not decoded: convert it to PNG`, "ERR_IMAGE_FORMAT");
+    }
+    module.exports = { decodeBmp, pixelsOfBmp };
   }
 });
 
@@ -99,13 +236,12 @@ var require_format = __commonJS({
   "node_runner/package/lib/image/format.js"(exports, module) {
     "use strict";
     var { ImageError: ImageError2 } = require_errors();
+    var BMP_HEADERS = [12, 16, 40, 52, 56, 64, 108, 124];
+    var AVIF_BRANDS = ["avif", "avis"];
+    var HEVC_BRANDS = ["heic", "heix", "heim", "heis", "hevc", "hevx"];
     var NOT_DECODED = [
-      ["WebP", (data) => ascii(data, 0, 4) === "RIFF" && ascii(data, 8, 4) === "WEBP"],
-      ["TIFF", (data) => ["II*\0", "MM\0*", "II+\0", "MM\0+"].includes(ascii(data, 0, 4))],
-      ["AVIF", (data) => ascii(data, 4, 4) === "ftyp" && ["avif", "avis"].includes(ascii(data, 8, 4))],
-      ["HEIC", (data) => ascii(data, 4, 4) === "ftyp" && ["heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1"].includes(ascii(data, 8, 4))],
-      ["JPEG XL", (data) => data[0] === 255 && data[1] === 10 || ascii(data, 4, 4) === "JXL "],
-      ["JPEG 2000", (data) => ascii(data, 4, 4) === "jP  "],
+      ["JPEG XL", (data) => data[0] === 255 && data[1] === 10 || ascii(data, 0, 8) === "\0\0\0\fJXL "],
+      ["JPEG 2000", (data) => ascii(data, 0, 8) === "\0\0\0\fjP  " || ascii(data, 0, 4) === "ÿOÿQ"],
       ["Photoshop", (data) => ascii(data, 0, 4) === "8BPS"],
       ["SVG", (data) => /^(\xef\xbb\xbf)?\s*(<svg|<\?xml[^]*<svg)/i.test(ascii(data, 0, 512))]
     ];
@@ -113,16 +249,23 @@ var require_format = __commonJS({
       if (data[0] === 255 && data[1] === 216 && data[2] === 255) return "jpeg";
       if (ascii(data, 0, 8) === "PNG\r\n\n") return "png";
       if (ascii(data, 0, 6) === "GIF87a" || ascii(data, 0, 6) === "GIF89a") return "gif";
-      if (ascii(data, 0, 2) === "BM" && [12, 16, 40, 52, 56, 64, 108, 124].includes(data[14])) return bmp(data);
+      if (ascii(data, 0, 2) === "BM" && BMP_HEADERS.includes(data[14]) && (data[15] | data[16] | data[17]) === 0) return "bmp";
+      if (ascii(data, 0, 4) === "RIFF" && ascii(data, 8, 4) === "WEBP") return "webp";
+      if (["II*\0", "MM\0*", "II+\0", "MM\0+"].includes(ascii(data, 0, 4))) return "tiff";
+      const heif = ascii(data, 4, 4) === "ftyp" ? heifOf(data) : null;
+      if (heif) return heif;
       const known = NOT_DECODED.find(([, matches]) => matches(data));
       if (known) throw new ImageError2(`The image is ${known[0]}, which is not decoded: convert it to JPEG or PNG`, "ERR_IMAGE_FORMAT");
       throw new ImageError2(data.length ? "These bytes are not an image" : "The image is empty: it has no bytes", "ERR_NOT_AN_IMAGE");
     }
-    function bmp(data) {
-      const bits = data[28] | data[29] << 8;
-      const compressed = (data[30] | data[31] | data[32] | data[33]) !== 0;
-      if (data[14] >= 40 && bits === 24 && !compressed) return "bmp";
-      throw new ImageError2("The image is a BMP of another kind than 24 bits without compression: convert it to PNG", "ERR_IMAGE_FORMAT");
+    function heifOf(data) {
+      const announced = (data[0] << 24 | data[1] << 16 | data[2] << 8 | data[3]) >>> 0;
+      const end = Math.min(Math.max(16, announced), data.length, 512);
+      const main = ascii(data, 8, 4);
+      const brands = [main];
+      for (let at = 16; at + 4 <= end; at += 4) brands.push(ascii(data, at, 4));
+      if (brands.some((brand) => AVIF_BRANDS.includes(brand))) return "avif";
+      return ["mif1", "msf1"].includes(main) || brands.some((brand) => HEVC_BRANDS.includes(brand)) ? "heic" : null;
     }
     function ascii(data, start, length) {
       return String.fromCharCode(...data.subarray(start, start + length));
@@ -154,6 +297,11 @@ var require_exif = __commonJS({
         position = end;
       }
       return 1;
+    }
+    function orientationIn(exif) {
+      if (!exif) return 1;
+      const start = ascii(exif, 0, 6) === "Exif\0\0" ? 6 : 0;
+      return fromTiff(new DataView(exif.buffer, exif.byteOffset + start, exif.length - start));
     }
     function fromTiff(tiff) {
       if (tiff.byteLength < 8) return 1;
@@ -195,7 +343,91 @@ var require_exif = __commonJS({
       }
       return { width: outWidth, height: outHeight, pixels: out };
     }
-    module.exports = { orientationOf, upright };
+    module.exports = { orientationIn, orientationOf, upright };
+  }
+});
+
+// node_runner/package/lib/image/webp.js
+var require_webp = __commonJS({
+  "node_runner/package/lib/image/webp.js"(exports, module) {
+    "use strict";
+    var { damaged } = require_errors();
+    var { ascii } = require_format();
+    function readWebp(data) {
+      const found = [...chunks(data, 12, data.length)];
+      const exif = found.find(({ name }) => name === "EXIF");
+      const described = { left: 0, top: 0, exif: exif ? data.subarray(exif.start, exif.end) : null };
+      const extended = found.find(({ name }) => name === "VP8X");
+      if (!extended) {
+        const image = found.find(({ name }) => name === "VP8 " || name === "VP8L");
+        if (!image) throw damaged("it holds no picture");
+        return { ...described, ...sizeOf(data, image), still: data };
+      }
+      if (extended.end - extended.start < 10) throw damaged("its header is too short");
+      const canvas = { width: 1 + u24(data, extended.start + 4), height: 1 + u24(data, extended.start + 7) };
+      const frame = found.find(({ name }) => name === "ANMF");
+      if (!frame) return { ...described, ...canvas, still: data };
+      const { start } = frame;
+      const [left, top] = [2 * u24(data, start), 2 * u24(data, start + 3)];
+      const [width, height] = [1 + u24(data, start + 6), 1 + u24(data, start + 9)];
+      if (left + width > canvas.width || top + height > canvas.height) throw damaged("its first frame lies outside of it");
+      return { ...described, ...canvas, left, top, still: stillOf(data, frame, width, height) };
+    }
+    function* framesOfWebp(data) {
+      for (const { name, start, end } of chunks(data, 12, data.length)) {
+        if (name === "ANMF" && end - start >= 12) yield { width: 1 + u24(data, start + 6), height: 1 + u24(data, start + 9) };
+      }
+    }
+    function* chunks(data, at, end) {
+      while (at + 8 <= end) {
+        const size = u24(data, at + 4) + data[at + 7] * 2 ** 24;
+        yield { name: ascii(data, at, 4), start: at + 8, end: Math.min(at + 8 + size, end) };
+        at += 8 + size + size % 2;
+      }
+    }
+    function stillOf(data, frame, width, height) {
+      const parts = [...chunks(data, frame.start + 16, frame.end)].filter(({ name }) => ["ALPH", "VP8 ", "VP8L"].includes(name));
+      const hasAlpha = parts.some(({ name }) => name === "ALPH");
+      const header = hasAlpha ? 18 : 0;
+      const length = parts.reduce((sum, { start, end }) => sum + 8 + (end - start) + (end - start) % 2, 12 + header);
+      const file = new Uint8Array(length);
+      const view = new DataView(file.buffer);
+      const put = (text, at2) => {
+        for (let i = 0; i < text.length; i++) file[at2 + i] = text.charCodeAt(i);
+      };
+      put("RIFF", 0);
+      view.setUint32(4, length - 8, true);
+      put("WEBP", 8);
+      if (hasAlpha) {
+        put("VP8X", 12);
+        view.setUint32(16, 10, true);
+        file[20] = 16;
+        view.setUint16(24, width - 1 & 65535, true);
+        file[26] = width - 1 >> 16;
+        view.setUint16(27, height - 1 & 65535, true);
+        file[29] = height - 1 >> 16;
+      }
+      let at = 12 + header;
+      for (const { name, start, end } of parts) {
+        put(name, at);
+        view.setUint32(at + 4, end - start, true);
+        file.set(data.subarray(start, end), at + 8);
+        at += 8 + (end - start) + (end - start) % 2;
+      }
+      return file;
+    }
+    function sizeOf(data, { name, start, end }) {
+      if (end - start < 10) throw damaged("the file ends too early");
+      if (name === "VP8L") {
+        const bits = u24(data, start + 1) + data[start + 4] * 2 ** 24;
+        return { width: 1 + (bits & 16383), height: 1 + (Math.floor(bits / 2 ** 14) & 16383) };
+      }
+      return { width: (data[start + 6] | data[start + 7] << 8) & 16383, height: (data[start + 8] | data[start + 9] << 8) & 16383 };
+    }
+    function u24(data, at) {
+      return data[at] | data[at + 1] << 8 | data[at + 2] << 16;
+    }
+    module.exports = { framesOfWebp, readWebp };
   }
 });
 
@@ -204,6 +436,7 @@ var require_structure = __commonJS({
   "node_runner/package/lib/image/structure.js"(exports, module) {
     "use strict";
     var { ImageError: ImageError2 } = require_errors();
+    var { framesOfWebp } = require_webp();
     var MOST_SCANS = 100;
     var MOST_PIXELS_IN_ALL = 1e9;
     var MOST_FRAMES = 1e4;
@@ -230,8 +463,28 @@ var require_structure = __commonJS({
       }
       return scans;
     }
+    function checkWebp(data) {
+      const most = mostParts(data);
+      const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+      let parts = 0;
+      for (let at = 12; at + 8 <= data.length; ) {
+        if (++parts > most) throw tooMuch(`more than ${most} parts`);
+        const size = view.getUint32(at + 4, true);
+        at += 8 + size + size % 2;
+      }
+      let frames = 0;
+      let pixels = 0;
+      for (const { width, height } of framesOfWebp(data)) {
+        frames += 1;
+        pixels += width * height;
+      }
+      checkFrames(frames, pixels);
+    }
+    function mostParts(data) {
+      return MOST_PARTS + Math.floor(data.length / BYTES_OF_A_PART);
+    }
     function checkParts(data) {
-      const most = MOST_PARTS + Math.floor(data.length / BYTES_OF_A_PART);
+      const most = mostParts(data);
       const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
       let parts = 0;
       for (let at = 8; at + 12 <= data.length; at += 12 + view.getUint32(at)) {
@@ -245,7 +498,7 @@ var require_structure = __commonJS({
     function tooMuch(what) {
       return new ImageError2(`The image has ${what}`, "ERR_IMAGE_TOO_LARGE");
     }
-    module.exports = { BYTES_OF_A_PART, MOST_FRAMES, MOST_PARTS, MOST_PIXELS_IN_ALL, MOST_SCANS, checkFrames, checkParts, checkScans };
+    module.exports = { BYTES_OF_A_PART, MOST_FRAMES, MOST_PARTS, MOST_PIXELS_IN_ALL, MOST_SCANS, checkFrames, checkParts, checkScans, checkWebp };
   }
 });
 
@@ -409,12 +662,81 @@ var require_gif = __commonJS({
   }
 });
 
+// node_runner/package/lib/image/heif.js
+var require_heif = __commonJS({
+  "node_runner/package/lib/image/heif.js"(exports, module) {
+    "use strict";
+    var { ascii } = require_format();
+    var ORIENTATIONS = [
+      [1, 4, 2],
+      [8, 5, 7],
+      [3, 2, 4],
+      [6, 7, 5]
+    ];
+    function readHeif(data) {
+      const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+      try {
+        const meta = find(view, 0, data.length, "meta");
+        const properties = meta && find(view, meta.start + 4, meta.end, "iprp");
+        const list = properties && find(view, properties.start, properties.end, "ipco");
+        const owners = properties && find(view, properties.start, properties.end, "ipma");
+        const main = meta && find(view, meta.start + 4, meta.end, "pitm");
+        if (!list || !owners || !main) return null;
+        const id = view.getUint8(main.start) === 0 ? view.getUint16(main.start + 4) : view.getUint32(main.start + 4);
+        const all = [...boxes(view, list.start, list.end)];
+        const own = associations(view, owners, id).map((index) => all[index - 1]).filter(Boolean);
+        const size = own.find(({ name }) => name === "ispe");
+        if (!size) return null;
+        const turn = own.find(({ name }) => name === "irot");
+        const mirror = own.find(({ name }) => name === "imir");
+        const quarters = turn ? view.getUint8(turn.start) & 3 : 0;
+        const axis = mirror ? 1 + (view.getUint8(mirror.start) & 1) : 0;
+        return { width: view.getUint32(size.start + 4), height: view.getUint32(size.start + 8), orientation: ORIENTATIONS[quarters][axis] };
+      } catch {
+        return null;
+      }
+    }
+    function* boxes(view, at, end) {
+      while (at + 8 <= end) {
+        const size = view.getUint32(at);
+        const name = ascii(new Uint8Array(view.buffer, view.byteOffset, view.byteLength), at + 4, 4);
+        const header = size === 1 ? 16 : 8;
+        const length = size === 1 ? Number(view.getBigUint64(at + 8)) : size || end - at;
+        if (length < header) return;
+        yield { name, start: at + header, end: Math.min(at + length, end) };
+        at += length;
+      }
+    }
+    function find(view, start, end, name) {
+      for (const box of boxes(view, start, end)) if (box.name === name) return box;
+      return void 0;
+    }
+    function associations(view, { start, end }, wanted) {
+      const version = view.getUint8(start);
+      const wide = view.getUint8(start + 3) & 1;
+      const entries = view.getUint32(start + 4);
+      let at = start + 8;
+      for (let i = 0; i < entries && at < end; i++) {
+        const id = version === 0 ? view.getUint16(at) : view.getUint32(at);
+        at += version === 0 ? 2 : 4;
+        const count = view.getUint8(at++);
+        const numbers = Array.from({ length: count }, (_, k) => wide ? view.getUint16(at + 2 * k) & 32767 : view.getUint8(at + k) & 127);
+        if (id === wanted) return numbers;
+        at += wide ? 2 * count : count;
+      }
+      return [];
+    }
+    module.exports = { readHeif };
+  }
+});
+
 // node_runner/package/lib/image/jpeg/bits.js
 var require_bits = __commonJS({
   "node_runner/package/lib/image/jpeg/bits.js"(exports, module) {
     "use strict";
     var { damaged } = require_errors();
     var LOOKAHEAD = 9;
+    var END = 217;
     function huffmanTable(counts, symbols) {
       const lookup = new Uint16Array(1 << LOOKAHEAD);
       const largest = new Int32Array(18).fill(-1);
@@ -448,22 +770,22 @@ var require_bits = __commonJS({
         this.count = 0;
         this.marker = 0;
         this.exhausted = false;
+        this.atEnd = false;
+      }
+      /** @returns {number} */
+      byte() {
+        if (this.position < this.data.length) return this.data[this.position++];
+        this.atEnd = true;
+        return -1;
       }
       fill() {
-        const { data } = this;
         while (this.count <= 24 && this.marker === 0) {
-          if (this.position >= data.length) throw damaged("the file ends too early");
-          const byte = data[this.position++];
-          if (byte === 255) {
-            let next = 255;
-            while (next === 255) {
-              if (this.position >= data.length) throw damaged("the file ends too early");
-              next = data[this.position++];
-            }
-            if (next !== 0) {
-              this.marker = next;
-              return;
-            }
+          const byte = this.byte();
+          let next = byte;
+          while (next === 255) next = this.byte();
+          if (next < 0 || byte === 255 && next !== 0) {
+            this.marker = next < 0 ? END : next;
+            return;
           }
           this.buffer = this.buffer << 8 | byte;
           this.count += 8;
@@ -474,6 +796,7 @@ var require_bits = __commonJS({
         if (this.count >= bits) return;
         this.fill();
         if (this.count >= bits) return;
+        if (this.atEnd) throw damaged("the file ends too early");
         this.exhausted = true;
         this.buffer <<= 25 - this.count;
         this.count = 25;
@@ -684,8 +1007,8 @@ var require_frame = __commonJS({
     "use strict";
     var { ImageError: ImageError2, damaged, tooLarge } = require_errors();
     function readFrame(marker, body, maxPixels) {
-      if (![192, 193, 194].includes(marker)) {
-        throw new ImageError2("The image is a JPEG of a rare kind (lossless, hierarchical or arithmetic) that is not decoded", "ERR_IMAGE_FORMAT");
+      if (![192, 193, 194, 201, 202].includes(marker)) {
+        throw new ImageError2("The image is a JPEG of a rare kind (lossless or hierarchical) that is not decoded", "ERR_IMAGE_FORMAT");
       }
       const count = body[5];
       if (body.length < 6 || body.length !== 6 + 3 * count) throw damaged("its frame header has a wrong length");
@@ -701,7 +1024,8 @@ var require_frame = __commonJS({
       const maxV = Math.max(...sampling.map(([, factors]) => factors & 15));
       const unitsAcross = Math.ceil(width / (8 * maxH));
       const unitsDown = Math.ceil(height / (8 * maxV));
-      const progressive = marker === 194;
+      const progressive = marker === 194 || marker === 202;
+      const arithmetic = marker >= 201;
       const components = sampling.map(([id, factors, table]) => {
         const h = factors >> 4;
         const v = factors & 15;
@@ -721,7 +1045,7 @@ var require_frame = __commonJS({
           coefficients: progressive ? new Int16Array(64 * blocks) : null
         };
       });
-      return { width, height, progressive, components, maxH, maxV, unitsAcross, unitsDown, jfif: false, adobe: null };
+      return { width, height, progressive, arithmetic, components, maxH, maxV, unitsAcross, unitsDown, jfif: false, adobe: null };
     }
     function inRange(factor) {
       return factor >= 1 && factor <= 4;
@@ -828,13 +1152,10 @@ var require_idct = __commonJS({
   }
 });
 
-// node_runner/package/lib/image/jpeg/scan.js
-var require_scan = __commonJS({
-  "node_runner/package/lib/image/jpeg/scan.js"(exports, module) {
+// node_runner/package/lib/image/jpeg/zigzag.js
+var require_zigzag = __commonJS({
+  "node_runner/package/lib/image/jpeg/zigzag.js"(exports, module) {
     "use strict";
-    var { damaged } = require_errors();
-    var { BitReader } = require_bits();
-    var { inverse } = require_idct();
     var NATURAL = new Uint8Array(80).fill(63);
     for (let index = 0, sum = 0; sum < 15; sum++) {
       for (let i = Math.max(0, sum - 7); i <= Math.min(sum, 7); i++) {
@@ -842,9 +1163,368 @@ var require_scan = __commonJS({
         NATURAL[index++] = row * 8 + (sum - row);
       }
     }
+    module.exports = { NATURAL };
+  }
+});
+
+// node_runner/package/lib/image/jpeg/arithmetic.js
+var require_arithmetic = __commonJS({
+  "node_runner/package/lib/image/jpeg/arithmetic.js"(exports, module) {
+    "use strict";
+    var { damaged } = require_errors();
+    var { inverse } = require_idct();
+    var { NATURAL } = require_zigzag();
+    var QE = Uint16Array.from(
+      "5a1d 2586 1114 080b 03d8 01da 00e5 006f 0036 001a 000d 0006 0003 0001 5a7f 3f25 2cf2 207c 17b9 1182 0cef 09a1 072f 055c 0406 0303 0240 01b1 0144 00f5 00b7 008a 0068 004e 003b 002c 5ae1 484c 3a0d 2ef1 261f 1f33 19a8 1518 1177 0e74 0bfb 09f8 0861 0706 05cd 04de 040f 0363 02d4 025c 01f8 01a4 0160 0125 00f6 00cb 00ab 008f 5b12 4d04 412c 37d8 2fe8 293c 2379 1edf 1aa9 174e 1424 119c 0f6b 0d51 0bb6 0a40 5832 4d1c 438e 3bdd 34ee 2eae 299a 2516 5570 4ca9 44d9 3e22 3824 32b4 2e17 56a8 4f46 47e5 41cf 3c3d 375e 5231 4c0f 4639 415e 5627 50e7 4b85 5597 504f 5a10 5522 59eb 5a1d".split(" "),
+      (digits) => parseInt(digits, 16)
+    );
+    var AFTER_LESS_PROBABLE = Uint8Array.of(
+      1,
+      14,
+      16,
+      18,
+      20,
+      23,
+      25,
+      28,
+      30,
+      33,
+      35,
+      9,
+      10,
+      12,
+      15,
+      36,
+      38,
+      39,
+      40,
+      42,
+      43,
+      45,
+      46,
+      48,
+      49,
+      51,
+      52,
+      54,
+      56,
+      57,
+      59,
+      60,
+      62,
+      63,
+      32,
+      33,
+      37,
+      64,
+      65,
+      67,
+      68,
+      69,
+      70,
+      72,
+      73,
+      74,
+      75,
+      77,
+      78,
+      79,
+      48,
+      50,
+      50,
+      51,
+      52,
+      53,
+      54,
+      55,
+      56,
+      57,
+      58,
+      59,
+      61,
+      61,
+      65,
+      80,
+      81,
+      82,
+      83,
+      84,
+      86,
+      87,
+      87,
+      72,
+      72,
+      74,
+      74,
+      75,
+      77,
+      77,
+      80,
+      88,
+      89,
+      90,
+      91,
+      92,
+      93,
+      86,
+      88,
+      95,
+      96,
+      97,
+      99,
+      99,
+      93,
+      95,
+      101,
+      102,
+      103,
+      104,
+      99,
+      105,
+      106,
+      107,
+      103,
+      105,
+      108,
+      109,
+      110,
+      111,
+      110,
+      112,
+      112,
+      113
+    );
+    var AFTER_MORE_PROBABLE = Uint8Array.from({ length: 114 }, (_, i) => i + 1);
+    for (const [state, next] of [[13, 13], [35, 9], [63, 32], [79, 48], [87, 71], [94, 86], [100, 93], [104, 99], [107, 103], [109, 107], [111, 109], [112, 111], [113, 113]]) {
+      AFTER_MORE_PROBABLE[state] = next;
+    }
+    var SWITCHES = /* @__PURE__ */ new Set([0, 14, 36, 64, 80, 88, 95, 105, 110, 112]);
+    var EVEN = 113;
+    var BEFORE_FIRST_BYTES = -16;
+    var ArithmeticReader = class {
+      /**
+       * @param {Uint8Array} data
+       * @param {number} position
+       */
+      constructor(data, position) {
+        this.data = data;
+        this.position = position;
+        this.marker = 0;
+        this.exhausted = false;
+        this.even = Uint8Array.of(EVEN);
+        this.code = 0;
+        this.interval = 0;
+        this.count = BEFORE_FIRST_BYTES;
+      }
+      /** Begins anew, as after a restart marker. */
+      discard() {
+        this.code = 0;
+        this.interval = 0;
+        this.count = BEFORE_FIRST_BYTES;
+      }
+      /** @returns {number} */
+      next() {
+        if (this.marker !== 0) return 0;
+        let byte = this.byte();
+        if (byte !== 255) return byte;
+        while (byte === 255) byte = this.byte();
+        if (byte === 0) return 255;
+        this.marker = byte;
+        return 0;
+      }
+      /** @returns {number} */
+      byte() {
+        if (this.position >= this.data.length) throw damaged("the file ends too early");
+        return this.data[this.position++];
+      }
+      /**
+       * @param {Uint8Array} states the more probable symbol in the highest bit, the state in the others
+       * @param {number} at which of them
+       * @returns {number} 0 or 1
+       */
+      decide(states, at) {
+        while (this.interval < 32768) {
+          if (--this.count < 0) {
+            this.code = this.code << 8 | this.next();
+            this.count += 8;
+            if (this.count < 0 && ++this.count === 0) this.interval = 32768;
+          }
+          this.interval <<= 1;
+        }
+        const likely = states[at] >> 7;
+        const state = states[at] & 127;
+        const qe = QE[state];
+        this.interval -= qe;
+        const limit = this.interval << this.count;
+        const inUpperPart = this.code >= limit;
+        if (!inUpperPart && this.interval >= 32768) return likely;
+        const isLikely = inUpperPart === this.interval < qe;
+        if (inUpperPart) {
+          this.code -= limit;
+          this.interval = qe;
+        }
+        if (isLikely) states[at] = likely << 7 | AFTER_MORE_PROBABLE[state];
+        else states[at] = (SWITCHES.has(state) ? 1 - likely : likely) << 7 | AFTER_LESS_PROBABLE[state];
+        return isLikely ? likely : 1 - likely;
+      }
+    };
+    function arithmeticBlocks(frame, scan, reader) {
+      const dcStates = /* @__PURE__ */ new Map();
+      const acStates = /* @__PURE__ */ new Map();
+      const contexts = /* @__PURE__ */ new Map();
+      const reset = () => {
+        for (const part of scan.parts) {
+          dcStates.set(part.dcNumber, new Uint8Array(64));
+          acStates.set(part.acNumber, new Uint8Array(256));
+          contexts.set(part, 0);
+          part.prediction = 0;
+        }
+      };
+      reset();
+      const signed = (states, at, magnitude, sign) => {
+        let value = magnitude;
+        for (let bit = magnitude >> 1; bit; bit >>= 1) if (reader.decide(states, at)) value |= bit;
+        return sign ? -(value + 1) : value + 1;
+      };
+      const impossible = (value) => {
+        reader.exhausted = true;
+        return value;
+      };
+      const dc = (part) => {
+        const states = (
+          /** @type {Uint8Array} */
+          dcStates.get(part.dcNumber)
+        );
+        const [lower, upper] = scan.conditioning.dc[part.dcNumber];
+        let at = contexts.get(part);
+        contexts.set(part, 0);
+        if (reader.decide(states, at) === 0) return part.prediction;
+        const sign = reader.decide(states, at + 1);
+        at += 2 + sign;
+        let magnitude = reader.decide(states, at);
+        if (magnitude !== 0) {
+          at = 20;
+          while (reader.decide(states, at)) {
+            magnitude <<= 1;
+            if (magnitude === 32768) return impossible(part.prediction);
+            at += 1;
+          }
+        }
+        if (magnitude > 1 << upper >> 1) contexts.set(part, 12 + 4 * sign);
+        else if (magnitude >= 1 << lower >> 1) contexts.set(part, 4 + 4 * sign);
+        part.prediction = part.prediction + signed(states, at + 14, magnitude, sign) << 16 >> 16;
+        return part.prediction;
+      };
+      const ac = (part, first, last, store) => {
+        const states = (
+          /** @type {Uint8Array} */
+          acStates.get(part.acNumber)
+        );
+        for (let k = first; k <= last; k++) {
+          let at = 3 * (k - 1);
+          if (reader.decide(states, at)) return;
+          while (reader.decide(states, at + 1) === 0) {
+            at += 3;
+            k++;
+            if (k > last) return void impossible(0);
+          }
+          const sign = reader.decide(reader.even, 0);
+          at += 2;
+          let magnitude = reader.decide(states, at);
+          if (magnitude !== 0 && reader.decide(states, at)) {
+            magnitude <<= 1;
+            at = k <= scan.conditioning.ac[part.acNumber] ? 189 : 217;
+            while (reader.decide(states, at)) {
+              magnitude <<= 1;
+              if (magnitude === 32768) return void impossible(0);
+              at += 1;
+            }
+          }
+          store(k, signed(states, at + 14, magnitude, sign));
+        }
+      };
+      const acRefinement = (part, stored, start) => {
+        const states = (
+          /** @type {Uint8Array} */
+          acStates.get(part.acNumber)
+        );
+        const plus = 1 << scan.low;
+        const minus = -1 << scan.low;
+        let before = scan.last;
+        while (before > 0 && stored[start + NATURAL[before]] === 0) before--;
+        for (let k = scan.first; k <= scan.last; k++) {
+          let at = 3 * (k - 1);
+          if (k > before && reader.decide(states, at)) return;
+          for (; ; ) {
+            const place = start + NATURAL[k];
+            if (stored[place] !== 0) {
+              if (reader.decide(states, at + 2)) stored[place] += stored[place] < 0 ? minus : plus;
+              break;
+            }
+            if (reader.decide(states, at + 1)) {
+              stored[place] = reader.decide(reader.even, 0) ? minus : plus;
+              break;
+            }
+            at += 3;
+            k++;
+            if (k > scan.last) return void impossible(0);
+          }
+        }
+      };
+      const block = new Int16Array(64);
+      return {
+        reset,
+        block(part, index, skip) {
+          const { component } = part;
+          if (!frame.progressive) {
+            block.fill(0);
+            if (!skip) {
+              block[0] = dc(part);
+              if (!reader.exhausted) ac(part, 1, 63, (k, value) => block[NATURAL[k]] = value);
+            }
+            const row = Math.floor(index / component.blockStride);
+            const at = row * 8 * component.stride + (index - row * component.blockStride) * 8;
+            inverse(
+              block,
+              0,
+              /** @type {Int16Array} */
+              component.factors,
+              component.plane,
+              at,
+              component.stride
+            );
+            return;
+          }
+          if (skip) return;
+          const stored = (
+            /** @type {Int16Array} */
+            component.coefficients
+          );
+          const start = 64 * index;
+          if (scan.first === 0 && scan.high !== 0) {
+            if (reader.decide(reader.even, 0)) stored[start] |= 1 << scan.low;
+          } else if (scan.first === 0) stored[start] = dc(part) << scan.low;
+          else if (scan.high === 0) ac(part, scan.first, scan.last, (k, value) => stored[start + NATURAL[k]] = value << scan.low);
+          else acRefinement(part, stored, start);
+        }
+      };
+    }
+    module.exports = { ArithmeticReader, arithmeticBlocks };
+  }
+});
+
+// node_runner/package/lib/image/jpeg/scan.js
+var require_scan = __commonJS({
+  "node_runner/package/lib/image/jpeg/scan.js"(exports, module) {
+    "use strict";
+    var { damaged } = require_errors();
+    var { ArithmeticReader, arithmeticBlocks } = require_arithmetic();
+    var { BitReader } = require_bits();
+    var { inverse } = require_idct();
+    var { NATURAL } = require_zigzag();
     function decodeScan(frame, scan, data, position) {
-      const bits = new BitReader(data, position);
-      const decode = blockDecoder(frame, scan, bits);
+      const bits = frame.arithmetic ? new ArithmeticReader(data, position) : new BitReader(data, position);
+      const decode = bits instanceof BitReader ? blockDecoder(frame, scan, bits) : arithmeticBlocks(frame, scan, bits);
       const alone = scan.parts.length === 1;
       const [{ component }] = scan.parts;
       const across = alone ? component.blocksAcross : frame.unitsAcross;
@@ -1044,7 +1724,7 @@ var require_scan = __commonJS({
         part.component.coefficients
       );
     }
-    module.exports = { decodeScan, NATURAL };
+    module.exports = { decodeScan };
   }
 });
 
@@ -1057,7 +1737,8 @@ var require_jpeg = __commonJS({
     var { toRgb } = require_colour();
     var { readFrame } = require_frame();
     var { inverse, multipliers } = require_idct();
-    var { decodeScan, NATURAL } = require_scan();
+    var { decodeScan } = require_scan();
+    var { NATURAL } = require_zigzag();
     function decodeJpeg(data, maxPixels) {
       const state = {
         data,
@@ -1067,6 +1748,7 @@ var require_jpeg = __commonJS({
         dc: [],
         ac: [],
         restartInterval: 0,
+        conditioning: { dc: Array.from({ length: 16 }, () => [0, 1]), ac: Array(16).fill(5) },
         jfif: false,
         adobe: null
       };
@@ -1074,7 +1756,7 @@ var require_jpeg = __commonJS({
       let marker = 0;
       let scanned = false;
       for (; ; ) {
-        if (marker === 0) ({ position, marker } = findMarker(data, position));
+        if (marker === 0) ({ position, marker } = findMarker(data, position, scanned && !frameOf(state).arithmetic));
         if (marker === 217) break;
         if (marker === 1 || marker >= 208 && marker <= 215) {
           marker = 0;
@@ -1114,7 +1796,9 @@ var require_jpeg = __commonJS({
         state.frame = readFrame(marker, body, state.maxPixels);
       } else if (marker === 220 || marker >= 224 && marker <= 239 || marker === 254) {
         return;
-      } else if (marker !== 204) {
+      } else if (marker === 204) {
+        readConditioning(state, body);
+      } else {
         throw damaged(`it holds the unknown marker 0x${marker.toString(16)}`);
       }
     }
@@ -1151,6 +1835,14 @@ var require_jpeg = __commonJS({
         (isAc ? state.ac : state.dc)[kind & 3] = huffmanTable(counts, symbols);
       }
     }
+    function readConditioning(state, body) {
+      for (let position = 0; position + 1 < body.length; position += 2) {
+        const [number, value] = [body[position], body[position + 1]];
+        if (number > 31 || number < 16 && (value & 15) > value >> 4) throw damaged("its arithmetic conditioning is impossible");
+        if (number < 16) state.conditioning.dc[number] = [value & 15, value >> 4];
+        else state.conditioning.ac[number - 16] = value;
+      }
+    }
     function readScan(state, body) {
       const frame = frameOf(state);
       const count = body[0];
@@ -1159,12 +1851,13 @@ var require_jpeg = __commonJS({
         const component = frame.components.find(({ id }) => id === body[1 + 2 * i]);
         if (!component) throw damaged("a scan names a colour component that does not exist");
         const tables = body[2 + 2 * i];
-        return { component, dc: state.dc[tables >> 4], ac: state.ac[tables & 15], prediction: 0 };
+        const [dcNumber, acNumber] = [tables >> 4, tables & 15];
+        return { component, dc: state.dc[dcNumber], ac: state.ac[acNumber], dcNumber, acNumber, prediction: 0 };
       });
       if (new Set(parts.map(({ component }) => component)).size !== count) throw damaged("a scan names a colour component twice");
       if (count > 1 && parts.reduce((sum, { component: { h, v } }) => sum + h * v, 0) > 10) throw damaged("its colour sampling is impossible");
       const [first, last, bits] = body.subarray(1 + 2 * count);
-      const scan = { parts, first, last, high: bits >> 4, low: bits & 15, restartInterval: state.restartInterval };
+      const scan = { parts, first, last, high: bits >> 4, low: bits & 15, restartInterval: state.restartInterval, conditioning: state.conditioning };
       if (frame.progressive && !isPossible(scan)) throw damaged("a scan has impossible parameters");
       for (const { component } of parts) {
         if (component.factors) continue;
@@ -1189,12 +1882,13 @@ var require_jpeg = __commonJS({
         }
       }
     }
-    function findMarker(data, position) {
+    function findMarker(data, position, mayEnd) {
       for (; position + 1 < data.length; position++) {
         if (data[position] === 255 && data[position + 1] !== 0 && data[position + 1] !== 255) {
           return { position: position + 2, marker: data[position + 1] };
         }
       }
+      if (mayEnd) return { position, marker: 217 };
       throw damaged("the file ends too early");
     }
     function frameOf(state) {
@@ -1380,17 +2074,258 @@ var require_png = __commonJS({
   }
 });
 
+// node_runner/package/lib/image/unpack.js
+var require_unpack = __commonJS({
+  "node_runner/package/lib/image/unpack.js"(exports, module) {
+    "use strict";
+    var { damaged } = require_errors();
+    function unpackBits(packed, size) {
+      const out = new Uint8Array(size);
+      let filled = 0;
+      for (let at = 0; filled < size; ) {
+        if (at >= packed.length) throw tooShort();
+        const count = packed[at++];
+        if (count < 128) {
+          if (at + count >= packed.length && at + Math.min(count + 1, size - filled) > packed.length) throw tooShort();
+          out.set(packed.subarray(at, at + Math.min(count + 1, size - filled)), filled);
+          at += count + 1;
+          filled += count + 1;
+        } else if (count > 128) {
+          if (at >= packed.length) throw tooShort();
+          out.fill(packed[at++], filled, Math.min(filled + 257 - count, size));
+          filled += 257 - count;
+        }
+      }
+      return out;
+    }
+    function unpackLzw(packed, size) {
+      const out = new Uint8Array(size);
+      const starts = new Int32Array(4096);
+      const lengths = new Int32Array(4096);
+      let next = 258;
+      let width = 9;
+      let before = -1;
+      let beforeLength = 0;
+      let buffer = 0;
+      let bits = 0;
+      let at = 0;
+      let filled = 0;
+      while (filled < size) {
+        while (bits < width) {
+          if (at >= packed.length) throw tooShort();
+          buffer = (buffer << 8 | packed[at++]) & 16777215;
+          bits += 8;
+        }
+        const code = buffer >> bits - width & (1 << width) - 1;
+        bits -= width;
+        if (code === 257) break;
+        if (code === 256) {
+          next = 258;
+          width = 9;
+          before = -1;
+          continue;
+        }
+        const start = filled;
+        if (code < 256) out[filled++] = code;
+        else if (code < next || code === next && before >= 0) {
+          const [from, length] = code < next ? [starts[code], lengths[code]] : [before, beforeLength + 1];
+          for (let k = 0; k < length && filled < size; k++, filled++) out[filled] = k < beforeLength || code < next ? out[from + k] : out[before];
+        } else throw damaged("it holds an impossible code");
+        if (before >= 0 && next < 4096) {
+          starts[next] = before;
+          lengths[next] = beforeLength + 1;
+          next++;
+          if (next + 1 >= 1 << width && width < 12) width++;
+        }
+        before = start;
+        beforeLength = filled - start;
+      }
+      if (filled < size) throw tooShort();
+      return out;
+    }
+    function tooShort() {
+      return damaged("its compressed data end too early");
+    }
+    module.exports = { unpackBits, unpackLzw };
+  }
+});
+
+// node_runner/package/lib/image/tiff.js
+var require_tiff = __commonJS({
+  "node_runner/package/lib/image/tiff.js"(exports, module) {
+    "use strict";
+    var { ImageError: ImageError2, damaged, tooLarge } = require_errors();
+    var { inflate } = require_inflate();
+    var { unpackBits, unpackLzw } = require_unpack();
+    var SIZES = { 1: 1, 3: 2, 4: 4 };
+    var MOST_ENTRIES = 1e3;
+    var MOST_NUMBERS = 2 ** 20;
+    var MOST_SAMPLES = 16;
+    var TAGS = /* @__PURE__ */ new Set([256, 257, 258, 259, 262, 273, 274, 277, 278, 279, 284, 317, 320, 322, 323, 324, 325, 338, 339]);
+    var COLOURS = { 0: ["white is zero", 1], 1: ["grey", 1], 2: ["rgb", 3], 3: ["palette", 1], 5: ["cmyk", 4] };
+    function readTiff(data) {
+      const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+      if (data.length < 8) throw damaged("the file ends too early");
+      const little = data[0] === 73;
+      if (view.getUint16(2, little) !== 42) throw rare("of more than 4 GB (BigTIFF)");
+      const start = view.getUint32(4, little);
+      if (start + 2 > data.length) throw damaged("the file ends too early");
+      const count = view.getUint16(start, little);
+      if (count > MOST_ENTRIES || start + 2 + 12 * count > data.length) throw damaged("its directory is impossible");
+      const tags = /* @__PURE__ */ new Map();
+      for (let i = 0, at = start + 2; i < count; i++, at += 12) {
+        const tag = view.getUint16(at, little);
+        const size = SIZES[view.getUint16(at + 2, little)];
+        const length = view.getUint32(at + 4, little);
+        if (!size || !TAGS.has(tag)) continue;
+        if (length > MOST_NUMBERS) throw damaged("its directory is impossible");
+        const from = length * size <= 4 ? at + 8 : view.getUint32(at + 8, little);
+        if (from + length * size > data.length) throw damaged("its directory points beyond its end");
+        const read = (k) => size === 1 ? view.getUint8(from + k) : size === 2 ? view.getUint16(from + 2 * k, little) : view.getUint32(from + 4 * k, little);
+        tags.set(tag, Array.from({ length }, (_, k) => read(k)));
+      }
+      const numbers = (tag) => tags.get(tag) ?? [];
+      const [orientation = 1] = numbers(274);
+      const [[width = 0], [height = 0]] = [numbers(256), numbers(257)];
+      return { width, height, orientation: orientation >= 1 && orientation <= 8 ? orientation : 1, numbers, little };
+    }
+    async function decodeTiff(data, maxPixels) {
+      const directory = readTiff(data);
+      const { width, height, numbers } = directory;
+      if (width === 0 || height === 0) throw damaged("its size is impossible");
+      if (width * height > maxPixels) throw tooLarge(width, height, maxPixels);
+      const layout = layoutOf(directory);
+      const pixels = new Uint8ClampedArray(width * height * 3);
+      const colour = colourOf(directory, layout);
+      const across = Math.ceil(width / layout.width);
+      const down = Math.ceil(height / layout.height);
+      const { offsets, lengths } = layout;
+      if (offsets.length < across * down || lengths.length < across * down) throw damaged("strips are missing");
+      for (let part = 0; part < across * down; part++) {
+        const left = part % across * layout.width;
+        const top = Math.floor(part / across) * layout.height;
+        const rows = layout.tiled ? layout.height : Math.min(layout.height, height - top);
+        if (offsets[part] + lengths[part] > data.length) throw damaged("the file ends too early");
+        const packed = data.subarray(offsets[part], offsets[part] + lengths[part]);
+        const samples = await unpacked(packed, rows * layout.stride, numbers(259)[0] ?? 1);
+        if (numbers(317)[0] === 2) undoDifferences(samples, layout, rows, directory.little);
+        else if ((numbers(317)[0] ?? 1) !== 1) throw rare("with such a prediction");
+        for (let y = 0; y < Math.min(rows, height - top); y++) {
+          for (let x = 0; x < Math.min(layout.width, width - left); x++) {
+            colour(samples, y * layout.stride, x, pixels, 3 * ((top + y) * width + left + x));
+          }
+        }
+      }
+      return { width, height, pixels };
+    }
+    function layoutOf({ width, height, numbers }) {
+      const [samples = 1] = numbers(277);
+      const depths = numbers(258).length ? numbers(258) : [1];
+      const [bits] = depths;
+      if (depths.some((depth) => depth !== bits) || ![1, 2, 4, 8, 16].includes(bits)) throw rare(`with ${depths.join(", ")} bits a sample`);
+      if (samples > MOST_SAMPLES) throw rare(`with ${samples} samples`);
+      if (samples > 1 && bits < 8) throw rare(`with ${samples} samples of ${bits} bits`);
+      if (numbers(339).some((format) => format !== 1)) throw rare("with samples that are no whole numbers from 0 on");
+      if ((numbers(284)[0] ?? 1) !== 1 && samples > 1) throw rare("with a plane for each colour");
+      const tiled = numbers(322).length > 0;
+      const columns = tiled ? numbers(322)[0] : width;
+      const rows = tiled ? numbers(323)[0] ?? 0 : Math.min(numbers(278)[0] ?? height, height);
+      if (!columns || !rows || columns > 65536 || rows > 2 ** 24) throw damaged("its strips are impossible");
+      const stride = Math.ceil(columns * samples * bits / 8);
+      const covered = Math.ceil(width / columns) * columns * Math.ceil(height / rows) * rows;
+      if (tiled && covered > Math.max(2 ** 22, 4 * width * height)) throw damaged("its tiles are impossible");
+      const [offsets, lengths] = tiled ? [numbers(324), numbers(325)] : [numbers(273), numbers(279)];
+      return { tiled, width: columns, height: rows, bits, samples, stride, offsets, lengths };
+    }
+    async function unpacked(packed, size, compression) {
+      if (compression === 1) {
+        if (packed.length < size) throw damaged("the file ends too early");
+        return packed.slice(0, size);
+      }
+      if (compression === 5) return unpackLzw(packed, size);
+      if (compression === 8 || compression === 32946) return inflate([packed], size);
+      if (compression === 32773) return unpackBits(packed, size);
+      throw rare(compression === 7 ? "compressed as JPEG" : compression <= 4 ? "compressed as a fax" : `with the compression ${compression}`);
+    }
+    function undoDifferences(samples, layout, rows, little) {
+      const { bits, stride, samples: step } = layout;
+      if (bits < 8) throw rare(`with differences of ${bits} bits`);
+      const view = new DataView(samples.buffer, samples.byteOffset, samples.byteLength);
+      for (let row = 0; row < rows; row++) {
+        if (bits === 8) for (let at = row * stride + step; at < (row + 1) * stride; at++) samples[at] += samples[at - step];
+        else for (let at = row * stride + 2 * step; at < (row + 1) * stride; at += 2) view.setUint16(at, view.getUint16(at, little) + view.getUint16(at - 2 * step, little), little);
+      }
+    }
+    function colourOf({ numbers, little }, { bits, samples }) {
+      const [photometric = 1] = numbers(262);
+      const known = COLOURS[photometric];
+      if (!known || samples < known[1]) throw rare(`with the colours ${photometric}`);
+      const [kind, needed] = known;
+      if (numbers(338)[0] === 1 && samples > needed) throw rare("whose colours are multiplied by their alpha");
+      const sample = sampleReader(bits, samples, little);
+      if (kind === "palette") {
+        const table = numbers(320);
+        const colours = 1 << bits;
+        if (bits > 8 || table.length < 3 * colours) throw damaged("its palette is missing");
+        return (data, row, x, out, at) => {
+          const index = sample(data, row, x, 0);
+          for (let k = 0; k < 3; k++) out[at + k] = table[k * colours + index] >> 8;
+        };
+      }
+      if (kind === "rgb") {
+        return (data, row, x, out, at) => {
+          for (let k = 0; k < 3; k++) out[at + k] = sample(data, row, x, k);
+        };
+      }
+      if (kind === "cmyk") {
+        return (data, row, x, out, at) => {
+          const light = 255 - sample(data, row, x, 3);
+          for (let k = 0; k < 3; k++) {
+            const product = sample(data, row, x, k) * light + 128;
+            out[at + k] = light - ((product >> 8) + product >> 8);
+          }
+        };
+      }
+      const most = bits < 8 ? (1 << bits) - 1 : 255;
+      return (data, row, x, out, at) => {
+        const grey = Math.floor(sample(data, row, x, 0) * 255 / most);
+        out[at] = out[at + 1] = out[at + 2] = kind === "grey" ? grey : 255 - grey;
+      };
+    }
+    function sampleReader(bits, samples, little) {
+      if (bits === 8) return (data, row, x, k) => data[row + x * samples + k];
+      if (bits === 16) return (data, row, x, k) => data[row + 2 * (x * samples + k) + (little ? 1 : 0)];
+      const inByte = 8 / bits;
+      const mask = (1 << bits) - 1;
+      return (data, row, x) => data[row + Math.floor(x / inByte)] >> 8 - bits * (x % inByte + 1) & mask;
+    }
+    function rare(what) {
+      return new ImageError2(`The image is a TIFF ${what}, which is not decoded here: convert it to PNG`, "ERR_IMAGE_FORMAT");
+    }
+    module.exports = { decodeTiff, readTiff };
+  }
+});
+
 // node_runner/package/lib/image/size.js
 var require_size = __commonJS({
   "node_runner/package/lib/image/size.js"(exports, module) {
     "use strict";
+    var { ImageError: ImageError2 } = require_errors();
+    var { pixelsOfBmp } = require_bmp();
+    var { ascii } = require_format();
     var { canvasOf } = require_gif();
+    var { readHeif } = require_heif();
+    var { readTiff } = require_tiff();
+    var { readWebp } = require_webp();
     function pixelsOf2(data) {
       const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
       if (data.length < 26) return null;
       if (view.getUint32(0) === 2303741511) return view.getUint32(16) * view.getUint32(20);
-      if (view.getUint32(0) === 1195984440) return pixelsOfGif(data);
-      if (view.getUint16(0) === 16973) return Math.abs(view.getInt32(18, true) * view.getInt32(22, true));
+      if (view.getUint32(0) === 1195984440) return told(() => product(canvasOf(data)));
+      if (view.getUint16(0) === 16973) return told(() => pixelsOfBmp(data));
+      if (view.getUint32(0) === 1380533830) return told(() => product(readWebp(data)));
+      if ([1229531648, 1296891946].includes(view.getUint32(0))) return told(() => product(readTiff(data)));
+      if (ascii(data, 4, 4) === "ftyp") return told(() => product(readHeif(data)));
       if (view.getUint16(0) !== 65496) return null;
       for (let position = 2; position + 9 <= data.length && data[position] === 255; ) {
         const marker = data[position + 1];
@@ -1404,12 +2339,15 @@ var require_size = __commonJS({
       }
       return null;
     }
-    function pixelsOfGif(data) {
+    function product(size) {
+      return size && size.width * size.height;
+    }
+    function told(read) {
       try {
-        const { width, height } = canvasOf(data);
-        return width * height;
-      } catch {
-        return null;
+        return read();
+      } catch (error) {
+        if (error instanceof ImageError2) return null;
+        throw error;
       }
     }
     module.exports = { pixelsOf: pixelsOf2 };
@@ -1420,18 +2358,22 @@ var require_size = __commonJS({
 var require_decode = __commonJS({
   "node_runner/package/lib/image/decode.js"(exports, module) {
     "use strict";
-    var { ImageError: ImageError2 } = require_errors();
+    var { ImageError: ImageError2, damaged, tooLarge } = require_errors();
     var { decodeBmp } = require_bmp();
-    var { orientationOf, upright } = require_exif();
+    var { orientationIn, orientationOf, upright } = require_exif();
     var { formatOf } = require_format();
     var { decodeGif } = require_gif();
+    var { readHeif } = require_heif();
     var { decodeJpeg } = require_jpeg();
     var { decodePng } = require_png();
     var { pixelsOf: pixelsOf2 } = require_size();
-    var { checkParts, checkScans } = require_structure();
+    var { checkParts, checkScans, checkWebp } = require_structure();
+    var { decodeTiff, readTiff } = require_tiff();
+    var { readWebp } = require_webp();
     var MAX_BYTES = 256 * 1024 * 1024;
     var MAX_PIXELS = 178956970;
-    async function decodeImage(data, { maxPixels = MAX_PIXELS, maxBytes = MAX_BYTES } = {}) {
+    var NAMES = { webp: "WebP", avif: "AVIF", heic: "HEIC" };
+    async function decodeImage(data, { maxPixels = MAX_PIXELS, maxBytes = MAX_BYTES } = {}, decodeForeign = refuse) {
       checkBytes(data.length, maxBytes);
       checkStructure(data);
       switch (formatOf(data)) {
@@ -1441,14 +2383,58 @@ var require_decode = __commonJS({
           return decodePng(data, maxPixels);
         case "gif":
           return decodeGif(data, maxPixels);
-        default:
+        case "bmp":
           return decodeBmp(data, maxPixels);
+        case "tiff":
+          return upright(await decodeTiff(data, maxPixels), readTiff(data).orientation);
+        case "webp":
+          return decodeWebp(data, maxPixels, decodeForeign);
+        case "avif":
+          return decodeHeif(data, "avif", maxPixels, decodeForeign);
+        default:
+          return decodeHeif(data, "heic", maxPixels, decodeForeign);
       }
+    }
+    async function decodeWebp(data, maxPixels, decodeForeign) {
+      const { width, height, still, left, top, exif } = readWebp(data);
+      if (width * height > maxPixels) throw tooLarge(width, height, maxPixels);
+      const image = await decodeForeign(still, "webp");
+      if (left + image.width > width || top + image.height > height) throw damaged("its picture has another size than it says");
+      const pixels = new Uint8ClampedArray(width * height * 3);
+      for (let y = 0; y < image.height; y++) {
+        let at = 3 * ((top + y) * width + left);
+        for (let from = 4 * y * image.width; from < 4 * (y + 1) * image.width; from += 4, at += 3) {
+          pixels[at] = image.data[from];
+          pixels[at + 1] = image.data[from + 1];
+          pixels[at + 2] = image.data[from + 2];
+        }
+      }
+      return upright({ width, height, pixels }, orientationIn(exif));
+    }
+    async function decodeHeif(data, format, maxPixels, decodeForeign) {
+      const said = readHeif(data);
+      if (!said) throw damaged("its size is missing");
+      if (said.width * said.height > maxPixels) throw tooLarge(said.width, said.height, maxPixels);
+      const { width, height, data: rgba } = await decodeForeign(data, format);
+      const pixels = new Uint8ClampedArray(width * height * 3);
+      for (let from = 0, at = 0; at < pixels.length; from += 4, at += 3) {
+        pixels[at] = rgba[from];
+        pixels[at + 1] = rgba[from + 1];
+        pixels[at + 2] = rgba[from + 2];
+      }
+      return upright({ width, height, pixels }, format === "avif" ? said.orientation : 1);
+    }
+    async function refuse(_data, format) {
+      throw new ImageError2(
+        `The image is ${NAMES[format]}, which is not decoded here: convert it to JPEG or PNG, or give its pixels as {data, width, height}`,
+        "ERR_IMAGE_FORMAT"
+      );
     }
     function checkStructure(data) {
       const format = formatOf(data);
       if (format === "jpeg") checkScans(data, pixelsOf2(data) ?? 0);
       if (format === "png") checkParts(data);
+      if (format === "webp") checkWebp(data);
     }
     function checkBytes(bytes, maxBytes) {
       if (bytes > maxBytes) throw new ImageError2(`The image has ${bytes} bytes; at most ${maxBytes} are read`, "ERR_IMAGE_TOO_LARGE");
@@ -1566,19 +2552,19 @@ var require_prepare = __commonJS({
     "use strict";
     var { decodeImage } = require_decode();
     var { preprocess } = require_preprocess();
-    async function prepare(source, preprocessing, limits) {
-      const picture = "bytes" in source ? await decodeImage(source.bytes, limits) : source.picture;
+    async function prepare(source, preprocessing, limits, decodeForeign) {
+      const picture = "bytes" in source ? await decodeImage(source.bytes, limits, decodeForeign) : source.picture;
       const values = new Float32Array(preprocessing.height * preprocessing.width * 3);
       preprocess(picture, preprocessing, values);
       return values;
     }
-    function preparerHere(preprocessing, limits) {
+    function preparerHere(preprocessing, limits, decodeForeign) {
       let last = Promise.resolve();
       return {
         prepare(source, signal) {
           const made = last.then(() => {
             signal?.throwIfAborted();
-            return prepare(source, preprocessing, limits);
+            return prepare(source, preprocessing, limits, decodeForeign);
           });
           last = made.then(pause, pause);
           return made;

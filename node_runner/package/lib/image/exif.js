@@ -31,6 +31,16 @@ function orientationOf(data) {
 }
 
 /**
+ * @param {Uint8Array | null} exif of a WebP file, with or without the mark that JPEG files put before it
+ * @returns {number}
+ */
+function orientationIn(exif) {
+  if (!exif) return 1;
+  const start = ascii(exif, 0, 6) === 'Exif\0\0' ? 6 : 0;
+  return fromTiff(new DataView(exif.buffer, exif.byteOffset + start, exif.length - start));
+}
+
+/**
  * @param {DataView} tiff
  * @returns {number}
  */
@@ -83,4 +93,4 @@ function upright(picture, orientation) {
   return { width: outWidth, height: outHeight, pixels: out };
 }
 
-module.exports = { orientationOf, upright };
+module.exports = { orientationIn, orientationOf, upright };

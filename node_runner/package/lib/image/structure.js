@@ -1,6 +1,7 @@
 'use strict';
 
 const { ImageError } = require('../errors');
+const { framesOfWebp } = require('./webp');
 
 /**
  * Limits on what a picture is made of. A file of a few kilobytes can ask for hours of work, within any limit of its pixels: by scans that go
@@ -10,7 +11,7 @@ const MOST_SCANS = 100;
 /** Of all scans, or of all frames: 20 scans of 50 megapixels. */
 const MOST_PIXELS_IN_ALL = 1e9;
 const MOST_FRAMES = 10000;
-/** Parts of a PNG, and one more for so many bytes of the file. */
+/** Parts of a PNG or WebP, and one more for so many bytes of the file. */
 const MOST_PARTS = 1000;
 const BYTES_OF_A_PART = 256;
 
@@ -47,11 +48,41 @@ function countScans(data) {
 }
 
 /**
+ * @param {Uint8Array} data of a WebP file
+ * @throws {ImageError}
+ */
+function checkWebp(data) {
+  const most = mostParts(data);
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  let parts = 0;
+  for (let at = 12; at + 8 <= data.length; ) {
+    if (++parts > most) throw tooMuch(`more than ${most} parts`);
+    const size = view.getUint32(at + 4, true);
+    at += 8 + size + (size % 2);
+  }
+  let frames = 0;
+  let pixels = 0;
+  for (const { width, height } of framesOfWebp(data)) {
+    frames += 1;
+    pixels += width * height;
+  }
+  checkFrames(frames, pixels);
+}
+
+/**
+ * @param {Uint8Array} data
+ * @returns {number}
+ */
+function mostParts(data) {
+  return MOST_PARTS + Math.floor(data.length / BYTES_OF_A_PART);
+}
+
+/**
  * @param {Uint8Array} data of a PNG file
  * @throws {ImageError}
  */
 function checkParts(data) {
-  const most = MOST_PARTS + Math.floor(data.length / BYTES_OF_A_PART);
+  const most = mostParts(data);
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   let parts = 0;
   for (let at = 8; at + 12 <= data.length; at += 12 + view.getUint32(at)) {
@@ -60,7 +91,7 @@ function checkParts(data) {
 }
 
 /**
- * @param {number} frames of a GIF file
+ * @param {number} frames of a GIF or WebP file
  * @param {number} pixels of all of them
  * @throws {ImageError}
  */
@@ -77,4 +108,4 @@ function tooMuch(what) {
   return new ImageError(`The image has ${what}`, 'ERR_IMAGE_TOO_LARGE');
 }
 
-module.exports = { BYTES_OF_A_PART, MOST_FRAMES, MOST_PARTS, MOST_PIXELS_IN_ALL, MOST_SCANS, checkFrames, checkParts, checkScans };
+module.exports = { BYTES_OF_A_PART, MOST_FRAMES, MOST_PARTS, MOST_PIXELS_IN_ALL, MOST_SCANS, checkFrames, checkParts, checkScans, checkWebp };

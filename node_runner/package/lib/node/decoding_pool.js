@@ -6,6 +6,7 @@ const { Worker } = require('worker_threads');
 
 const { DeployError, ImageError } = require('../errors');
 const { preparerHere } = require('../prepare');
+const { decodeForeign } = require('./foreign_formats');
 
 /**
  * @typedef {import('../prepare').Source} Source
@@ -68,7 +69,7 @@ function checkSeconds(seconds = DECODE_SECONDS) {
  * @returns {Preparer}
  */
 function preparerInThreads(preprocessing, limits, most, seconds = DECODE_SECONDS) {
-  const here = preparerHere(preprocessing, limits);
+  const here = preparerHere(preprocessing, limits, decodeForeign);
   if (most === 0) return here;
   /** @type {Set<Thread>} */
   const threads = new Set();

@@ -3,6 +3,7 @@
 const { parentPort, workerData } = require('worker_threads');
 
 const { prepare } = require('../prepare');
+const { decodeForeign } = require('./foreign_formats');
 
 const port = /** @type {import('worker_threads').MessagePort} */ (parentPort);
 const { preprocessing, limits } = workerData;
@@ -10,7 +11,7 @@ const { preprocessing, limits } = workerData;
 port.on('message', async (source) => {
   let values;
   try {
-    values = await prepare(source, preprocessing, limits);
+    values = await prepare(source, preprocessing, limits, decodeForeign);
   } catch (error) {
     const { name, message, code = 'ERR_RUNTIME' } = /** @type {any} */ (error);
     port.postMessage({ error: { kind: name, message, code } });

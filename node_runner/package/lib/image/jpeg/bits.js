@@ -3,6 +3,8 @@
 const { damaged } = require('../../errors');
 
 const LOOKAHEAD = 9;
+/** The marker that ends a file. */
+const END = 0xd9;
 
 /**
  * A Huffman table of ITU-T T.81, annex C, ready to decode.
@@ -44,8 +46,8 @@ function huffmanTable(counts, symbols) {
 /**
  * Reads the entropy-coded bits between two markers.
  *
- * Where the bits end too early at a marker, zeros follow and `exhausted` is set, as in libjpeg; where the file itself ends,
- * the image is damaged.
+ * Where the bits end too early at a marker, zeros follow and `exhausted` is set, as in libjpeg; where the file itself ends before the
+ * last bit that is needed, the image is damaged. The end of the file stands for the end marker.
  */
 class BitReader {
   /**
@@ -60,23 +62,24 @@ class BitReader {
     /** The marker that ended the bits, 0 before. */
     this.marker = 0;
     this.exhausted = false;
+    this.atEnd = false;
+  }
+
+  /** @returns {number} */
+  byte() {
+    if (this.position < this.data.length) return this.data[this.position++];
+    this.atEnd = true;
+    return -1;
   }
 
   fill() {
-    const { data } = this;
     while (this.count <= 24 && this.marker === 0) {
-      if (this.position >= data.length) throw damaged('the file ends too early');
-      const byte = data[this.position++];
-      if (byte === 0xff) {
-        let next = 0xff;
-        while (next === 0xff) {
-          if (this.position >= data.length) throw damaged('the file ends too early');
-          next = data[this.position++];
-        }
-        if (next !== 0) {
-          this.marker = next;
-          return;
-        }
+      const byte = this.byte();
+      let next = byte;
+      while (next === 0xff) next = this.byte();
+      if (next < 0 || (byte === 0xff && next !== 0)) {
+        this.marker = next < 0 ? END : next;
+        return;
       }
       this.buffer = (this.buffer << 8) | byte;
       this.count += 8;
@@ -88,6 +91,7 @@ class BitReader {
     if (this.count >= bits) return;
     this.fill();
     if (this.count >= bits) return;
+    if (this.atEnd) throw damaged('the file ends too early');
     this.exhausted = true;
     this.buffer <<= 25 - this.count;
     this.count = 25;

@@ -22,6 +22,7 @@ const { ImageError, damaged, tooLarge } = require('../../errors');
  * @property {number} width
  * @property {number} height
  * @property {boolean} progressive
+ * @property {boolean} arithmetic whether its entropy coding is arithmetic
  * @property {Component[]} components
  * @property {number} maxH
  * @property {number} maxV
@@ -40,8 +41,8 @@ const { ImageError, damaged, tooLarge } = require('../../errors');
  * @returns {Frame}
  */
 function readFrame(marker, body, maxPixels) {
-  if (![0xc0, 0xc1, 0xc2].includes(marker)) {
-    throw new ImageError('The image is a JPEG of a rare kind (lossless, hierarchical or arithmetic) that is not decoded', 'ERR_IMAGE_FORMAT');
+  if (![0xc0, 0xc1, 0xc2, 0xc9, 0xca].includes(marker)) {
+    throw new ImageError('The image is a JPEG of a rare kind (lossless or hierarchical) that is not decoded', 'ERR_IMAGE_FORMAT');
   }
   const count = body[5];
   if (body.length < 6 || body.length !== 6 + 3 * count) throw damaged('its frame header has a wrong length');
@@ -57,7 +58,8 @@ function readFrame(marker, body, maxPixels) {
   const maxV = Math.max(...sampling.map(([, factors]) => factors & 15));
   const unitsAcross = Math.ceil(width / (8 * maxH));
   const unitsDown = Math.ceil(height / (8 * maxV));
-  const progressive = marker === 0xc2;
+  const progressive = marker === 0xc2 || marker === 0xca;
+  const arithmetic = marker >= 0xc9;
   const components = sampling.map(([id, factors, table]) => {
     const h = factors >> 4;
     const v = factors & 15;
@@ -77,7 +79,7 @@ function readFrame(marker, body, maxPixels) {
       coefficients: progressive ? new Int16Array(64 * blocks) : null,
     };
   });
-  return { width, height, progressive, components, maxH, maxV, unitsAcross, unitsDown, jfif: false, adobe: null };
+  return { width, height, progressive, arithmetic, components, maxH, maxV, unitsAcross, unitsDown, jfif: false, adobe: null };
 }
 
 /** @param {number} factor */

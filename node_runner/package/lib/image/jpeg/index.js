@@ -5,7 +5,8 @@ const { huffmanTable } = require('./bits');
 const { toRgb } = require('./colour');
 const { readFrame } = require('./frame');
 const { inverse, multipliers } = require('./idct');
-const { decodeScan, NATURAL } = require('./scan');
+const { decodeScan } = require('./scan');
+const { NATURAL } = require('./zigzag');
 
 /**
  * @typedef {import('./bits').HuffmanTable} HuffmanTable
@@ -20,13 +21,14 @@ const { decodeScan, NATURAL } = require('./scan');
  * @property {(HuffmanTable | undefined)[]} dc
  * @property {(HuffmanTable | undefined)[]} ac
  * @property {number} restartInterval
+ * @property {import('./scan').Conditioning} conditioning
  * @property {boolean} jfif
  * @property {number | null} adobe
  */
 
 /**
  * Decodes a JPEG file as TensorFlow's `tf.io.decode_image` does, to the last bit: baseline and progressive, grey, RGB, YCbCr, CMYK
- * and YCCK. The EXIF orientation is not applied.
+ * and YCCK; and with arithmetic coding, which TensorFlow does not know, as if it had Huffman coding. The EXIF orientation is not applied.
  *
  * Libraries for JavaScript use other inverse transforms or other upsampling; their pixels differ from those that a model was
  * trained on.
@@ -46,6 +48,7 @@ function decodeJpeg(data, maxPixels) {
     dc: [],
     ac: [],
     restartInterval: 0,
+    conditioning: { dc: Array.from({ length: 16 }, () => [0, 1]), ac: Array(16).fill(5) },
     jfif: false,
     adobe: null,
   };
@@ -53,7 +56,7 @@ function decodeJpeg(data, maxPixels) {
   let marker = 0;
   let scanned = false;
   for (;;) {
-    if (marker === 0) ({ position, marker } = findMarker(data, position));
+    if (marker === 0) ({ position, marker } = findMarker(data, position, scanned && !frameOf(state).arithmetic));
     if (marker === 0xd9) break;
     if (marker === 0x01 || (marker >= 0xd0 && marker <= 0xd7)) {
       marker = 0;
@@ -99,7 +102,9 @@ function readSegment(state, marker, body) {
     state.frame = readFrame(marker, body, state.maxPixels);
   } else if (marker === 0xdc || (marker >= 0xe0 && marker <= 0xef) || marker === 0xfe) {
     return;
-  } else if (marker !== 0xcc) {
+  } else if (marker === 0xcc) {
+    readConditioning(state, body);
+  } else {
     throw damaged(`it holds the unknown marker 0x${marker.toString(16)}`);
   }
 }
@@ -150,6 +155,19 @@ function readHuffman(state, body) {
 /**
  * @param {State} state
  * @param {Uint8Array} body
+ */
+function readConditioning(state, body) {
+  for (let position = 0; position + 1 < body.length; position += 2) {
+    const [number, value] = [body[position], body[position + 1]];
+    if (number > 31 || (number < 16 && (value & 15) > value >> 4)) throw damaged('its arithmetic conditioning is impossible');
+    if (number < 16) state.conditioning.dc[number] = [value & 15, value >> 4];
+    else state.conditioning.ac[number - 16] = value;
+  }
+}
+
+/**
+ * @param {State} state
+ * @param {Uint8Array} body
  * @returns {Scan}
  */
 function readScan(state, body) {
@@ -160,12 +178,13 @@ function readScan(state, body) {
     const component = frame.components.find(({ id }) => id === body[1 + 2 * i]);
     if (!component) throw damaged('a scan names a colour component that does not exist');
     const tables = body[2 + 2 * i];
-    return { component, dc: state.dc[tables >> 4], ac: state.ac[tables & 15], prediction: 0 };
+    const [dcNumber, acNumber] = [tables >> 4, tables & 15];
+    return { component, dc: state.dc[dcNumber], ac: state.ac[acNumber], dcNumber, acNumber, prediction: 0 };
   });
   if (new Set(parts.map(({ component }) => component)).size !== count) throw damaged('a scan names a colour component twice');
   if (count > 1 && parts.reduce((sum, { component: { h, v } }) => sum + h * v, 0) > 10) throw damaged('its colour sampling is impossible');
   const [first, last, bits] = body.subarray(1 + 2 * count);
-  const scan = { parts, first, last, high: bits >> 4, low: bits & 15, restartInterval: state.restartInterval };
+  const scan = { parts, first, last, high: bits >> 4, low: bits & 15, restartInterval: state.restartInterval, conditioning: state.conditioning };
   if (frame.progressive && !isPossible(scan)) throw damaged('a scan has impossible parameters');
   for (const { component } of parts) {
     if (component.factors) continue;
@@ -201,14 +220,16 @@ function transformAll(frame) {
 /**
  * @param {Uint8Array} data
  * @param {number} position
+ * @param {boolean} mayEnd whether the end of the file stands for the end marker
  * @returns {{position: number, marker: number}} the next marker, and what follows it
  */
-function findMarker(data, position) {
+function findMarker(data, position, mayEnd) {
   for (; position + 1 < data.length; position++) {
     if (data[position] === 0xff && data[position + 1] !== 0 && data[position + 1] !== 0xff) {
       return { position: position + 2, marker: data[position + 1] };
     }
   }
+  if (mayEnd) return { position, marker: 0xd9 };
   throw damaged('the file ends too early');
 }
 

@@ -1,8 +1,10 @@
 'use strict';
 
 const { damaged } = require('../../errors');
+const { ArithmeticReader, arithmeticBlocks } = require('./arithmetic');
 const { BitReader } = require('./bits');
 const { inverse } = require('./idct');
+const { NATURAL } = require('./zigzag');
 
 /**
  * @typedef {import('./bits').HuffmanTable} HuffmanTable
@@ -13,6 +15,8 @@ const { inverse } = require('./idct');
  * @property {Component} component
  * @property {HuffmanTable | undefined} dc
  * @property {HuffmanTable | undefined} ac
+ * @property {number} dcNumber of its table or, in arithmetic coding, its conditioning
+ * @property {number} acNumber
  * @property {number} prediction of the next DC coefficient
  *
  * @typedef {object} Scan
@@ -22,16 +26,12 @@ const { inverse } = require('./idct');
  * @property {number} high the bit that earlier scans ended with
  * @property {number} low the bit that this scan ends with
  * @property {number} restartInterval units between restart markers, 0 without any
+ * @property {Conditioning} conditioning of arithmetic coding
+ *
+ * @typedef {object} Conditioning
+ * @property {[number, number][]} dc lower and upper bound of small differences
+ * @property {number[]} ac the last coefficient that counts as low
  */
-
-/** From zigzag to natural order; damaged data may point up to 15 beyond the end (T.81, figure A.6). */
-const NATURAL = new Uint8Array(80).fill(63);
-for (let index = 0, sum = 0; sum < 15; sum++) {
-  for (let i = Math.max(0, sum - 7); i <= Math.min(sum, 7); i++) {
-    const row = sum % 2 === 0 ? sum - i : i;
-    NATURAL[index++] = row * 8 + (sum - row);
-  }
-}
 
 /**
  * Decodes the entropy-coded data of one scan: into coefficients where the picture is progressive, else into samples.
@@ -43,8 +43,8 @@ for (let index = 0, sum = 0; sum < 15; sum++) {
  * @returns {{position: number, marker: number}} what follows; marker 0 where it has not been read yet
  */
 function decodeScan(frame, scan, data, position) {
-  const bits = new BitReader(data, position);
-  const decode = blockDecoder(frame, scan, bits);
+  const bits = frame.arithmetic ? new ArithmeticReader(data, position) : new BitReader(data, position);
+  const decode = bits instanceof BitReader ? blockDecoder(frame, scan, bits) : arithmeticBlocks(frame, scan, bits);
   const alone = scan.parts.length === 1;
   const [{ component }] = scan.parts;
   const across = alone ? component.blocksAcross : frame.unitsAcross;
@@ -247,7 +247,7 @@ function acRefinement(scan, bits) {
 /**
  * Goes over a restart marker; where another marker stands there, resynchronizes as libjpeg's `jpeg_resync_to_restart` does.
  *
- * @param {BitReader} bits
+ * @param {BitReader | ArithmeticReader} bits
  * @param {number} expected 0 to 7
  */
 function restart(bits, expected) {
@@ -271,7 +271,7 @@ function restart(bits, expected) {
 }
 
 /**
- * @param {BitReader} bits
+ * @param {BitReader | ArithmeticReader} bits
  * @returns {number}
  */
 function nextMarker(bits) {
@@ -301,4 +301,4 @@ function coefficients(part) {
   return /** @type {Int16Array} */ (part.component.coefficients);
 }
 
-module.exports = { decodeScan, NATURAL };
+module.exports = { decodeScan };
