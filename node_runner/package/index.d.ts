@@ -23,8 +23,8 @@ export interface Pixels {
 export type ByteStream = AsyncIterable<ArrayBufferView> | ReadableStream<Uint8Array>;
 
 /**
- * A picture: the bytes of a JPEG, PNG, GIF, BMP or TIFF file, in Node.js also of a WebP, AVIF or HEIC file where its decoder is installed; its path or `file:` address, what `fetch` answered, a stream of bytes, pixels, or
- * an int32 tensor of shape [height, width, 3] with values from 0 to 255.
+ * A picture: the bytes of a JPEG, PNG, GIF, BMP or TIFF file, in Node.js also of a WebP, AVIF or HEIC file where its decoder is
+ * installed; its path or `file:` address, what `fetch` answered, a stream of bytes, pixels, or an int32 tensor of shape [height, width, 3] with values from 0 to 255.
  */
 export type ImageInput = string | URL | ArrayBufferView | ArrayBuffer | Blob | Response | ByteStream | Pixels | TensorLike;
 
