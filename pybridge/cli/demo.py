@@ -24,7 +24,7 @@ def run_demo(out: Path | None, say: Callable[[str], None], callbacks: Sequence[C
     Args:
         out: Where the pictures and the run go; a new temporary folder by default.
         say: Shows a line to the user.
-        callbacks: Told about each epoch.
+        callbacks: Told about each step.
 
     Returns:
         ``accuracy`` on the pictures kept aside, their number, and where the run and the pictures are.
@@ -39,9 +39,9 @@ def run_demo(out: Path | None, say: Callable[[str], None], callbacks: Sequence[C
     photos = write_folder(digits.take(training), folder / "photos")
     test_photos = write_folder(digits.take(held_out), folder / "test_photos")
     say(f"{len(digits)} pictures of handwritten digits in {len(digits.class_names)} classes, from scikit-learn, in {folder}")
-    say("Training a head on efficientnet_lite0, in Node.js:")
+    say("Fitting a head on efficientnet_lite0, in Node.js:")
 
-    with ImageClassifier(base="efficientnet_lite0", epochs=20, seed=SEED) as classifier, classifier.session.tensorflow():
+    with ImageClassifier(base="efficientnet_lite0", seed=SEED) as classifier, classifier.session.tensorflow():
         classifier.fit(photos, run_dir=folder / "run", callbacks=callbacks)
         parity = prove(classifier, folder / "run")
         measured = classifier.evaluate(test_photos)

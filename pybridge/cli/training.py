@@ -184,7 +184,9 @@ def epoch_lines(before: int = 0) -> Any:
     def show(epoch: int, logs: dict[str, float]) -> None:
         if not sys.stderr.isatty():
             shown = (f"{name} {value:.4f}" for name, value in logs.items() if name != "learning_rate")
-            say(f"epoch {before + epoch + 1}: " + "  ".join(shown))
+            # What is fitted has no rate.
+            word = "epoch" if "learning_rate" in logs else "step"
+            say(f"{word} {before + epoch + 1}: " + "  ".join(shown))
 
     return LambdaCallback(on_epoch_end=show)
 

@@ -23,10 +23,15 @@ def curves(history: Sequence[Mapping[str, float]], best_epoch: int | None) -> Ma
     return Markup("").join(_chart(history, key, title, best_epoch) for key, title in (("loss", "Loss"), ("accuracy", "Accuracy")))
 
 
+def unit(history: Sequence[Mapping[str, float]]) -> str:
+    """What an entry of the history is: an epoch, or a step of the search for the best head, which has a C."""
+    return "step" if history and "C" in history[0] else "epoch"
+
+
 def numbers(history: Sequence[Mapping[str, float]], best_epoch: int | None) -> list[list[str]]:
     """The same as a table of text: a row of headings, and one for each epoch."""
     keys = [key for key in ("loss", "val_loss", "accuracy", "val_accuracy") if any(key in entry for entry in history)]
-    rows = [["epoch", *(key.replace("val_", "validation ") for key in keys)]]
+    rows = [[unit(history), *(key.replace("val_", "validation ") for key in keys)]]
     for i, entry in enumerate(history):
         epoch = int(entry.get("epoch", i + 1))
         kept = " (kept)" if epoch == best_epoch else ""
@@ -74,7 +79,7 @@ def _chart(history: Sequence[Mapping[str, float]], key: str, title: str, best_ep
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(mark)}" y2="{y(mark)}"/>')
         parts.append(f'<text class="tick" x="{_LEFT - 8}" y="{y(mark) + 4}" text-anchor="end">{escape(label)}</text>')
     parts += [f'<text class="tick" x="{x(mark)}" y="{_HEIGHT - 20}" text-anchor="middle">{int(mark)}</text>' for mark in x_marks]
-    parts.append(f'<text class="tick" x="{(_LEFT + _WIDTH) / 2}" y="{_HEIGHT - 3}" text-anchor="middle">epoch</text>')
+    parts.append(f'<text class="tick" x="{(_LEFT + _WIDTH) / 2}" y="{_HEIGHT - 3}" text-anchor="middle">{unit(history)}</text>')
     if best_epoch is not None and first <= best_epoch <= last:
         at = x(best_epoch)
         parts.append(f'<line class="best" x1="{at}" x2="{at}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>')

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pybridge.errors import DataError
 from pybridge.report.content import Prediction, ReportData
-from pybridge.report.curves import curves, numbers
+from pybridge.report.curves import curves, numbers, unit
 from pybridge.report.matrix import matrix
 from pybridge.report.metrics import Metrics, check_confusion, metrics_from_confusion
 from pybridge.report.pages import NONE, data_address, number, percent, render_page, write_page
@@ -52,6 +52,7 @@ def render(data: ReportData) -> str:
         data=data,
         metrics=metrics,
         total=int(metrics.support.sum()),
+        unit=unit(data.history),
         charts=curves(data.history, data.best_epoch),
         validated=any("val_loss" in entry for entry in data.history),
         numbers=numbers(data.history, data.best_epoch),

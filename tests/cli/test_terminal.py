@@ -60,7 +60,7 @@ def test_the_demonstration_trains_and_its_advice_works(pybridge: CommandLine) ->
     found = re.search(r"Accuracy on (\d+) pictures that training never saw: (\d+\.\d)%", done.stdout)
     assert found, done.stdout
     assert float(found[2]) > 80
-    assert all(line.startswith("epoch ") for line in done.stderr.splitlines()), done.stderr
+    assert all(line.startswith("step ") for line in done.stderr.splitlines()), done.stderr
     advice = [line.strip() for line in done.stdout.splitlines() if line.startswith("  pybridge")]
     commands = [line for line in advice if "YOUR_" not in line]
     assert len(commands) >= 2
