@@ -143,8 +143,8 @@ class Model:
         Args:
             folder: Where to; must not exist, or be empty.
             format: - ``tfjs_layers``: a ``model.json`` with weight files, as `tf.loadLayersModel` takes it;
-                - ``tfjs_graph``: for `tf.loadGraphModel`, smaller and faster, but not to be trained; needs the extra
-                  ``tensorflowjs``;
+                - ``tfjs_graph``: for `tf.loadGraphModel`: batch normalization folded, biases and activations fused; faster, but
+                  not to be trained. Of a SavedModel it needs the extra ``tensorflowjs``;
                 - ``saved_model``: for TensorFlow in any language;
                 - ``keras``: a Keras 3 file, ready to train in Python; ``folder`` may be its name, ending in ``.keras``.
             precision: Of the weights: ``float32``, ``float16``, ``uint16`` or ``uint8``. ``saved_model`` and ``keras`` then hold
@@ -157,7 +157,7 @@ class Model:
         Raises:
             ParityError: What was saved answers differently; nothing is left behind.
             BridgeError: The folder holds something already.
-            SetupError: The extra ``tensorflowjs`` is needed.
+            SetupError: The extra ``tensorflowjs`` is needed, which is so for a SavedModel as ``tfjs_graph``.
 
         Example:
             >>> print(model.save("small", precision="uint8"))

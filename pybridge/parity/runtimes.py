@@ -76,6 +76,8 @@ def choose(names: Sequence[str] | None, tested: Subject, *, same: bool) -> list[
     chosen = []
     for name in RUNTIMES if names is None else dict.fromkeys(names):
         missing = _missing(name, tested)
+        if names is None and missing is None and name == "tfjs-node-graph" and tested.graph is None:
+            missing = ("unavailable", "it is no graph model; ask for this runtime by name to have one made")
         if missing is not None and names is not None:
             raise BridgeError(f"the runtime {name} cannot be compared: {missing[1]}", hint="Ask for others, or for none by name.")
         exact = same and name == "node"
@@ -97,8 +99,8 @@ def _missing(name: str, tested: Subject) -> tuple[Status, str] | None:
         return "unavailable", "the model is no Keras model and has no layers that Keras could take"
     if name == "node" and tested.graph is not None and tested.layers is None:
         return "unavailable", "the graph model has operations that Python's side has no layers for"
-    if name == "tfjs-node-graph" and tested.graph is None and importlib.util.find_spec("tensorflowjs") is None:
-        return "unavailable", "it is no graph model, and the Python package tensorflowjs that makes one is not installed"
+    if name == "tfjs-node-graph" and tested.saved is not None and importlib.util.find_spec("tensorflowjs") is None:
+        return "unavailable", "a graph model is made of a SavedModel by the Python package tensorflowjs, which is not installed"
     if name.startswith(("tfjs-", "browser-")) and name != "tfjs-node-graph":
         if tested.saved is not None:
             return "unavailable", "TensorFlow.js runs a SavedModel only through TensorFlow itself; see the runtime node"

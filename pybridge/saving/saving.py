@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pybridge.errors import BridgeError, ModelFormatError, ParityError
+from pybridge.errors import BridgeError, ModelFormatError, ParityError, RemoteError
 from pybridge.loading import OpenedModel, SavedModel, lift
 from pybridge.loading.saved_model import read_saved_model
 from pybridge.saving import writers
@@ -120,7 +120,13 @@ def _write_and_answer(
 ) -> tuple[float | None, Arrays]:
     if format_ == "tfjs_graph":
         writers.write_graph(model, made, precision)
-        return None, answer(GraphModel.read(made / "model.json"), inputs)
+        try:
+            return None, answer(GraphModel.read(made / "model.json"), inputs)
+        except RemoteError as refusal:
+            raise ModelFormatError(
+                f"TensorFlow.js cannot run the model as a graph: {refusal.remote_message}",
+                hint="Save it as tfjs_layers, saved_model or keras instead.",
+            ) from refusal
     if format_ == "saved_model" and isinstance(model, SavedModel):
         _refuse_rounding(precision)
         writers.copy_saved_model(model, made)

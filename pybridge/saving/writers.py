@@ -20,7 +20,7 @@ from pybridge.loading import OpenedModel, SavedModel
 from pybridge.loading.saved_model import content_files
 from pybridge.runtime import ensure
 from pybridge.storage.folders import scratch_beside
-from pybridge.tfjs.graph_model import GraphModel
+from pybridge.tfjs.graph_model import GraphModel, write_graph_model
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.tfjs.precision import Precision
 
@@ -65,11 +65,14 @@ def write_keras(model: LayersModel, file: Path, inputs: list[NDArray[Any]], *, c
 
 
 def write_graph(model: OpenedModel, folder: Path, precision: Precision) -> None:
-    """Write a TF.js graph model by ``tensorflowjs``, which optimizes the graph with Grappler.
+    """Write a TF.js graph model.
+
+    Layers, and graphs that can be lifted into layers, are written by us: with folded batch normalization, and with biases and
+    activations fused. Other SavedModels need ``tensorflowjs``.
 
     Raises:
-        SetupError: ``tensorflowjs`` is not installed.
-        ModelFormatError: It cannot convert the model.
+        SetupError: ``tensorflowjs`` is needed and not installed.
+        ModelFormatError: The model cannot be written as one.
     """
     if isinstance(model, GraphModel):
         if precision != "float32":
@@ -78,15 +81,18 @@ def write_graph(model: OpenedModel, folder: Path, precision: Precision) -> None:
             )
         model.copy_to(folder)
         return
-    _need_tensorflowjs()
     with scratch_beside(folder) as scratch:
         if isinstance(model, SavedModel):
-            source, signature = model.folder, model.signature
-        else:
-            source, signature = scratch / "exported", "serving_default"
-            write_saved_model(model, source)
-        _run_converter(source, signature, scratch / "graph", precision)
-        (scratch / "graph").rename(folder)
+            _need_tensorflowjs()
+            _run_converter(model.folder, model.signature, scratch / "graph", precision)
+            (scratch / "graph").rename(folder)
+            return
+        model.write(scratch / "model")
+        names = _run(scratch, "export_graph", {}, "pybridge.saving.graph_export")["weights"]
+        graph = json.loads((scratch / "graph.json").read_text("utf-8"))
+        with np.load(scratch / "weights.npz", allow_pickle=False) as values:
+            weights = {name: values[str(position)] for position, name in enumerate(names)}
+    write_graph_model(folder, graph["topology"], graph["signature"], weights, precision)
 
 
 def copy_saved_model(model: SavedModel, folder: Path) -> None:
@@ -101,9 +107,9 @@ def copy_saved_model(model: SavedModel, folder: Path) -> None:
         shutil.copyfile(file, target)
 
 
-def _run(scratch: Path, job: str, arguments: dict[str, Any]) -> dict[str, Any]:
+def _run(scratch: Path, job: str, arguments: dict[str, Any], module: str = _JOBS) -> dict[str, Any]:
     with TensorFlowProcess(ensure().environment()) as process:
-        return process.run(scratch, f"{_JOBS}:{job}", arguments)
+        return process.run(scratch, f"{module}:{job}", arguments)
 
 
 def _need_tensorflowjs() -> None:

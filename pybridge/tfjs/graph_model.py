@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from pybridge.errors import ModelFormatError
-from pybridge.tfjs.layers_model import MODEL_JSON_LIMIT, parse_model_json
+from pybridge.tfjs.layers_model import MODEL_JSON_LIMIT, SHARD_BYTES, parse_model_json
 from pybridge.tfjs.port import Port
-from pybridge.tfjs.weights import parse_manifest
+from pybridge.tfjs.precision import Precision
+from pybridge.tfjs.weights import encode_weights, named_shards, parse_manifest
 
 # tensorflow/core/framework/types.proto; the other types differ from numpy's names in nothing but the prefix.
 _DTYPES = {"DT_FLOAT": "float32", "DT_DOUBLE": "float64", "DT_HALF": "float16"}
@@ -68,6 +72,41 @@ class GraphModel:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(self.folder / path, folder / path)
         shutil.copyfile(self.file, folder / "model.json")
+
+
+def write_graph_model(
+    folder: Path,
+    topology: dict[str, Any],
+    signature: dict[str, Any],
+    weights: Mapping[str, NDArray[Any]],
+    precision: Precision = "float32",
+) -> None:
+    """Write ``model.json`` and its weight files into a new folder.
+
+    Args:
+        folder: Where to; its parent exists.
+        topology: A ``GraphDef`` in JSON, whose constants have no content.
+        signature: The inputs and outputs by name, as `GraphModel.read` finds them.
+        weights: The content of the constants by their names.
+        precision: How float32 is stored; see `pybridge.tfjs.weights.encode_weights`.
+
+    Raises:
+        ModelFormatError: A weight's type has no counterpart in TF.js, or its numbers do not fit the precision.
+    """
+    described, shards = encode_weights(weights, SHARD_BYTES, precision)
+    files = named_shards(shards)
+    document = {
+        "format": "graph-model",
+        "generatedBy": "pybridge",
+        "convertedBy": None,
+        "signature": signature,
+        "modelTopology": topology,
+        "weightsManifest": [{"paths": list(files), "weights": described}],
+    }
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    (folder / "model.json").write_text(json.dumps(document, separators=(",", ":")), "utf-8")
 
 
 def is_graph_model(document: dict[str, Any]) -> bool:

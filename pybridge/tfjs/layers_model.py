@@ -16,7 +16,7 @@ from pybridge.storage.files import PARTIAL_SUFFIX, replace_file
 from pybridge.tfjs.custom_layers import FILE_NAME, custom_classes, javascript_for
 from pybridge.tfjs.precision import Precision
 from pybridge.tfjs.topology import CONTAINERS, check_topology
-from pybridge.tfjs.weights import encode_weights, parse_manifest, read_weights, tfjs_dtype
+from pybridge.tfjs.weights import encode_weights, named_shards, parse_manifest, read_weights, tfjs_dtype
 
 MODEL_JSON_LIMIT = 64 * 2**20
 """The largest ``model.json`` that is read, in bytes; those of large image models have about 1 MB."""
@@ -93,29 +93,25 @@ class LayersModel:
         described, shards = encode_weights(self.weights, SHARD_BYTES, precision)
         classes = custom_classes(self.topology)
         script = javascript_for(classes).encode() if classes else None
-        contents = list(shards)
-        names = [
-            f"group1-shard{number}of{len(contents)}-{hashlib.sha256(content).hexdigest()[:8]}.bin"
-            for number, content in enumerate(contents, 1)
-        ]
+        files = named_shards(shards)
         document: dict[str, Any] = {
             "format": "layers-model",
             "generatedBy": "pybridge",
             "convertedBy": None,
             "modelTopology": {"keras_version": "2.15.0", "backend": "tensorflow", "model_config": self.topology},
-            "weightsManifest": [{"paths": names, "weights": described}],
+            "weightsManifest": [{"paths": list(files), "weights": described}],
         }
         if self.user_metadata:
             document["userDefinedMetadata"] = self.user_metadata
         if self.training_config is not None:
             document["trainingConfig"] = self.training_config
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in zip(names, contents, strict=True):
+        for name, content in files.items():
             replace_file(folder / name, content)
         if script is not None:
             replace_file(folder / FILE_NAME, script)
         replace_file(folder / "model.json", json.dumps(document, separators=(",", ":"), sort_keys=True).encode())
-        known = {folder / name for name in names}
+        known = {folder / name for name in files}
         for stale in {*folder.glob("group1-shard*of*-*.bin"), *folder.glob(f"group1-shard*of*-*.bin{PARTIAL_SUFFIX}")} - known:
             stale.unlink(missing_ok=True)
         if script is None:

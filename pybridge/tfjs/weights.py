@@ -6,8 +6,9 @@ hold the group's weights one after the other, little-endian, without padding.
 
 from __future__ import annotations
 
+import hashlib
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -205,6 +206,19 @@ def encode_weights(
         parts.append(content)
     data = b"".join(parts)
     return described, (data[start : start + shard_bytes] for start in range(0, len(data), shard_bytes))
+
+
+def named_shards(shards: Iterable[bytes]) -> dict[str, bytes]:
+    """Give weight files names with a part of their hash, so that old and new ones never mix.
+
+    Returns:
+        The contents by name, in order.
+    """
+    contents = list(shards)
+    return {
+        f"group1-shard{number}of{len(contents)}-{hashlib.sha256(content).hexdigest()[:8]}.bin": content
+        for number, content in enumerate(contents, 1)
+    }
 
 
 def tfjs_dtype(value: NDArray[Any], name: str) -> str:

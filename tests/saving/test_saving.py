@@ -7,6 +7,7 @@ import json
 import os
 import stat
 import zipfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -122,12 +123,16 @@ def test_what_exists_is_not_overwritten(model: pb.Model, tmp_path: Path, target:
     assert [file.name for file in tmp_path.iterdir()] == [target]
 
 
-def test_without_tensorflowjs_the_graph_format_says_what_to_install(model: pb.Model, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_without_tensorflowjs_the_graph_of_a_saved_model_says_what_to_install(
+    node: pb.Node, model: pb.Model, tmp_path: Path
+) -> None:
     if HAS_TENSORFLOWJS:
         pytest.skip("tensorflowjs is installed here")
+    model.save(tmp_path / "saved", "saved_model")
     with pytest.raises(SetupError, match=r"pip install 'pybridge\[tensorflowjs\]'"):
-        model.save(tmp_path / "out", "tfjs_graph")
-    assert not list(tmp_path.iterdir())
+        node.load_model(tmp_path / "saved").save(tmp_path / "out", "tfjs_graph")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow
@@ -176,10 +181,9 @@ def test_inputs_and_outputs_may_be_dicts(node: pb.Node, tmp_path: Path, format_:
     assert model.save(tmp_path / "out", format_).max_rel_diff < 1e-5
 
 
-@needs_tensorflowjs
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "float16", "uint8"])
-def test_grappler_writes_a_graph_that_answers_the_same(node: pb.Node, model: pb.Model, tmp_path: Path, precision: str) -> None:
+def test_a_graph_answers_the_same(node: pb.Node, model: pb.Model, tmp_path: Path, precision: str) -> None:
     report = model.save(tmp_path / "graph", "tfjs_graph", precision=precision)
     assert report.max_abs_diff < {"float32": 1e-6, "float16": 1e-3, "uint8": 2e-2}[precision]
     again = node.load_model(tmp_path / "graph")
@@ -187,7 +191,6 @@ def test_grappler_writes_a_graph_that_answers_the_same(node: pb.Node, model: pb.
     assert again.save(tmp_path / "layers").max_rel_diff < 1e-5
 
 
-@needs_tensorflowjs
 @pytest.mark.slow
 def test_a_graph_of_several_ends_is_fed_by_name(node: pb.Node, tmp_path: Path) -> None:
     import keras
@@ -195,3 +198,52 @@ def test_a_graph_of_several_ends_is_fed_by_name(node: pb.Node, tmp_path: Path) -
     b, a = keras.Input((4,), name="b"), keras.Input((2,), name="a")
     model = node.load_model(keras.Model([b, a], [keras.layers.Dense(3)(b), keras.layers.Dense(5)(a)]))
     assert model.save(tmp_path / "graph", "tfjs_graph").max_rel_diff < 1e-5
+
+
+def operations_of(folder: Path) -> Counter[str]:
+    return Counter(node["op"] for node in json.loads((folder / "model.json").read_text())["modelTopology"]["node"])
+
+
+@pytest.mark.slow
+def test_a_graph_has_no_batch_normalization_and_its_biases_and_activations_are_fused(node: pb.Node, tmp_path: Path) -> None:
+    import keras
+
+    random = np.random.default_rng(0)
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, use_bias=False)(image)
+    x = keras.layers.ReLU(6.0)(keras.layers.BatchNormalization()(x))
+    x = keras.layers.DepthwiseConv2D(3, activation="relu")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    network = keras.Model(image, keras.layers.Dense(3, activation="softmax")(keras.layers.Dense(5, activation="relu")(x)))
+    for weight in network.weights:
+        weight.assign(random.uniform(0.5, 1.5, weight.shape))
+    report = node.load_model(network).save(tmp_path / "graph", "tfjs_graph")
+    assert report.max_rel_diff < 1e-6
+    found = operations_of(tmp_path / "graph")
+    fused = {"_FusedConv2D": 1, "FusedDepthwiseConv2dNative": 1, "_FusedMatMul": 2}
+    assert {name: found[name] for name in fused} == fused
+    assert set(found) == {*fused, "Const", "Placeholder", "Mean", "Softmax", "Identity"}
+
+
+@pytest.mark.slow
+def test_what_has_several_uses_is_not_fused_away(node: pb.Node, tmp_path: Path) -> None:
+    import keras
+
+    image = keras.Input((8, 8, 3))
+    linear = keras.layers.Conv2D(4, 3, bias_initializer="ones")(image)
+    positive = keras.layers.ReLU()(linear)
+    network = keras.Model(image, [keras.layers.Add()([linear, positive]), linear, linear])
+    report = node.load_model(network).save(tmp_path / "graph", "tfjs_graph")
+    assert report.max_rel_diff < 1e-6
+    assert len(node.load_model(tmp_path / "graph").outputs) == 3
+
+
+@pytest.mark.slow
+def test_a_graph_that_tensorflow_js_cannot_run_is_refused(node: pb.Node, tmp_path: Path) -> None:
+    import keras
+
+    sequence = keras.Input((6, 4))
+    network = keras.Model(sequence, keras.layers.GRU(3)(sequence))
+    with pytest.raises(ModelFormatError, match="TensorFlow\\.js cannot run the model as a graph: Cannot compute the outputs"):
+        node.load_model(network).save(tmp_path / "graph", "tfjs_graph")
+    assert not (tmp_path / "graph").exists()
