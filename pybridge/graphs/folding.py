@@ -11,6 +11,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 _LINEAR = ("Conv2D", "DepthwiseConv2dNative", "MatMul")
+CONTROL_FLOW = ("Enter", "Exit", "LoopCond", "Merge", "NextIteration", "Switch", "While", "StatelessWhile", "If", "StatelessIf")
+"""Operations after which a graph is more than what its inputs become."""
 _AFFINE = ("Mul", "AddV2", "Add", "Sub", "BiasAdd")
 
 Vector = NDArray[np.float64]
@@ -63,12 +65,17 @@ def fold_affine(graph: Any, outputs: list[str]) -> Any:
 
 
 class _Constants:
-    """The tensors of a graph that depend on no input, and their values."""
+    """The tensors of a graph that depend on no input, and their values.
+
+    What another operation has to run before is none: that may be an input, or a turn of a loop.
+    """
 
     def __init__(self, graph: Any) -> None:
         self._session = tf.compat.v1.Session(graph=graph)
         self._names: set[str] = set()
         for operation in graph.get_operations():
+            if operation.control_inputs or operation.type in CONTROL_FLOW:
+                continue
             if operation.type == "Const" or (operation.inputs and all(x.op.name in self._names for x in operation.inputs)):
                 self._names.add(operation.name)
 

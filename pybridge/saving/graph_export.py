@@ -14,7 +14,7 @@ import tensorflow as tf
 from google.protobuf.json_format import MessageToDict
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from pybridge.graphs.folding import fold_affine
+from pybridge.graphs.folding import CONTROL_FLOW, fold_affine
 from pybridge.models import to_keras
 from pybridge.tfjs.layers_model import LayersModel
 
@@ -22,7 +22,6 @@ from pybridge.tfjs.layers_model import LayersModel
 _FUSED = {"Conv2D": "_FusedConv2D", "DepthwiseConv2dNative": "FusedDepthwiseConv2dNative", "MatMul": "_FusedMatMul"}
 # Those that every backend of TensorFlow.js fuses.
 _ACTIVATIONS = ("Relu", "Relu6")
-_CONTROL_FLOW = ("Enter", "Exit", "LoopCond", "Merge", "NextIteration", "Switch", "While", "StatelessWhile", "If", "StatelessIf")
 # Bookkeeping of TensorFlow that TensorFlow.js does not read.
 _NOT_WRITTEN = ("_output_shapes", "_class", "_xla_inferred_shapes", "shared_name")
 
@@ -53,7 +52,7 @@ def export_graph(folder: Path, _arguments: dict[str, Any]) -> dict[str, Any]:
     outputs = [tensor.op.name for tensor in frozen.outputs]
     definition = fold_affine(frozen.graph, outputs)
     # In a loop, what is computed depends on more than on inputs.
-    if not any(node.op in _CONTROL_FLOW for node in definition.node):
+    if not any(node.op in CONTROL_FLOW for node in definition.node):
         definition = _fused(_computed(_without_identities(definition, outputs), outputs), outputs)
     definition = tf.compat.v1.graph_util.extract_sub_graph(definition, outputs)
     present = {node.name for node in definition.node}

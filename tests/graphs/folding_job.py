@@ -26,6 +26,7 @@ def _models() -> tuple[dict[str, Any], Any]:
         "without scale and centre": layers.BatchNormalization(scale=False, center=False)(layers.Conv2D(4, 1)(image)),
         "residual sum": layers.Add()([layers.BatchNormalization()(layers.Conv2D(3, 1, use_bias=False)(image)), image]),
         "normalization first": layers.Conv2D(4, 3, use_bias=False)(layers.BatchNormalization()(image)),
+        "a loop": layers.Dense(4)(layers.GRU(3)(layers.Reshape((-1, 3))(image))),
         "used twice": layers.Concatenate()([layers.BatchNormalization()(shared), shared]),
         "a constant picture": layers.Conv2D(3, 1, use_bias=False)(image)
         * np.linspace(0, 1, 192, dtype=np.float32).reshape(8, 8, 3),
