@@ -27,18 +27,22 @@ if TYPE_CHECKING:
     from pybridge.data.augmentation import Augmentation
     from pybridge.data.preprocessing import Preprocessing
     from pybridge.deployment import deploy, serve
-    from pybridge.node import Model, Node
+    from pybridge.node import AsyncNode, JSIterator, JSObject, Model, Node, NodePool
     from pybridge.node.conversion import convert
     from pybridge.parity import verify
     from pybridge.training import callbacks
     from pybridge.training.history import History
 
 _LAZY = {
+    "AsyncNode": "pybridge.node",
     "Augmentation": "pybridge.data.augmentation",
     "History": "pybridge.training.history",
     "ImageClassifier": "pybridge.classifier",
+    "JSIterator": "pybridge.node",
+    "JSObject": "pybridge.node",
     "Model": "pybridge.node",
     "Node": "pybridge.node",
+    "NodePool": "pybridge.node",
     "Preprocessing": "pybridge.data.preprocessing",
     "callbacks": "pybridge.training",
     "convert": "pybridge.node.conversion",
@@ -52,17 +56,21 @@ _LAZY = {
 _ROOMS = {"callbacks", "zoo"}
 
 __all__ = [
+    "AsyncNode",
     "Augmentation",
     "BridgeError",
     "CallTimeoutError",
     "DataError",
     "History",
     "ImageClassifier",
+    "JSIterator",
+    "JSObject",
     "Model",
     "ModelFormatError",
     "Node",
     "NodeCrashedError",
     "NodeNotFoundError",
+    "NodePool",
     "ParityError",
     "Preprocessing",
     "RemoteError",

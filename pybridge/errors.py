@@ -71,7 +71,8 @@ class RemoteError(BridgeError):
         properties: The error's own members, such as ``{"code": "ENOENT"}``; of a thrown object, its members.
         code: The JSON-RPC error code.
 
-    What JavaScript names as the error's ``cause`` is its ``__cause__`` too, so that Python shows both.
+    What JavaScript names as the error's ``cause`` is its ``__cause__`` too, so that Python shows both; where a Python function
+    raised that JavaScript called, the ``__cause__`` is that exception.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class RemoteError(BridgeError):
         code: int = 0,
         hint: str | None = None,
         properties: Mapping[str, Any] | None = None,
-        cause: RemoteError | None = None,
+        cause: BaseException | None = None,
     ) -> None:
         super().__init__(f"{name} in Node.js: {message}", hint=hint)
         self.name = name

@@ -4,6 +4,7 @@ const { buildLayersModel, containerOf, flatLayers, readWeights } = require('../e
 const { SavedModel } = require('../engines/saved_model');
 const { Handles } = require('./handles');
 const { NDArray } = require('../rpc/ndarray');
+const { Reference } = require('../rpc/references');
 const { loadTensorflow } = require('../tensorflow');
 
 /**
@@ -168,6 +169,38 @@ function weights({ model }) {
 }
 
 /**
+ * The model itself, for the user's own JavaScript.
+ *
+ * @param {{model: number}} params
+ */
+function lend({ model }) {
+  return new Reference(loadedLayersModel(model));
+}
+
+/**
+ * What a model is made of that the user's own JavaScript has made.
+ *
+ * @param {{object: LayersModel}} params
+ * @returns {Promise<{topology: object, names: string[], weights: NDArray[]}>}
+ */
+async function describeMade({ object }) {
+  const tf = loadTensorflow();
+  /** @type {import('@tensorflow/tfjs-core').io.ModelArtifacts | undefined} */
+  let artifacts;
+  const handler = tf.io.withSaveHandler(async (given) => {
+    artifacts = given;
+    return { modelArtifactsInfo: { dateSaved: new Date(), modelTopologyType: 'JSON' } };
+  });
+  await object.save(handler);
+  const { modelTopology, weightSpecs = [], weightData } = /** @type {NonNullable<typeof artifacts>} */ (artifacts);
+  const tensors = tf.io.decodeWeights(/** @type {ArrayBuffer} */ (weightData), weightSpecs);
+  const names = weightSpecs.map(({ name }) => name);
+  const values = names.map((name) => NDArray.fromTensor(tensors[name]));
+  tf.dispose(tensors);
+  return { topology: /** @type {object} */ (modelTopology), names, weights: values };
+}
+
+/**
  * @param {number} model
  * @returns {LayersModel}
  * @throws {TypeError} where it is a graph model
@@ -291,4 +324,4 @@ function concatenate(arrays) {
   return new NDArray(arrays[0].dtype, [rows, ...arrays[0].shape.slice(1)], data);
 }
 
-module.exports = { loadedLayersModel, loadLayers, loadGraph, loadSavedModel, predict, weights, dispose };
+module.exports = { describeMade, lend, loadedLayersModel, loadLayers, loadGraph, loadSavedModel, predict, weights, dispose };

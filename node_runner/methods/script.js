@@ -4,14 +4,16 @@
 
 const { INVALID_PARAMS } = require('../rpc/protocol');
 const { RpcError } = require('../rpc/errors');
-const { loadTensorflow } = require('../tensorflow');
+const { Reference } = require('../rpc/references');
+const { inContext, thisOf } = require('./script_context');
+const { asStream } = require('./objects');
 const { loadCount, moduleOf, noteParts } = require('./script_modules');
 
 /**
  * Call an exported function, sync or async, of a CommonJS or ES module. Its `this` has `signal`, an AbortSignal that fires when
- * the caller gives up, `progress(value)`, and `tf`, the TensorFlow.js of this process; in CommonJS files
- * `require('@tensorflow/tfjs-node')` gives the same. The module is loaded once, and again when its file, or one that it uses, has
- * changed.
+ * the caller gives up, `progress(value)`, and `tf`, the TensorFlow.js of this process; `import { context } from 'pybridge'` gives the
+ * same to functions without `this`. The module is loaded once, and again when its file, or one that it uses, has changed. An async
+ * generator, or a stream, is drawn from by Python.
  *
  * @param {{path: string, function: string, args?: unknown[]}} params  `path` is absolute
  * @param {import('../rpc/protocol').CallContext} context
@@ -23,24 +25,22 @@ async function call({ path, function: name, args = [] }, context) {
   const before = loadCount();
   const exported = await moduleOf(path);
   try {
-    return await findFunction(exported, name, path).apply(withTensorflow(context), args);
+    const run = findFunction(exported, name, path);
+    const result = await inContext(context, () => run.apply(thisOf(context), args));
+    return asStream(result) ?? asModel(result) ?? result;
   } finally {
     noteParts(path, before);
   }
 }
 
 /**
- * @param {import('../rpc/protocol').CallContext} context
- * @returns {object}
+ * A `tf.LayersModel`, which becomes a model of Python's; undefined for all else.
+ *
+ * @param {any} result
  */
-function withTensorflow({ signal, progress }) {
-  return {
-    signal,
-    progress,
-    get tf() {
-      return loadTensorflow();
-    },
-  };
+function asModel(result) {
+  const isModel = result !== null && typeof result === 'object' && Array.isArray(result.layers) && typeof result.predictOnBatch === 'function';
+  return isModel ? new Reference(result, 'model') : undefined;
 }
 
 /**

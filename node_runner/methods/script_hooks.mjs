@@ -11,9 +11,18 @@ let parameter;
 /** @type {string|undefined} */
 let tensorflow;
 
-/** @param {{port: import('node:worker_threads').MessagePort, parameter: string, tensorflow?: string}} data */
+/** Files of the runner. */
+const ofRunner = { context: '' };
+/** A file beside which `node.install` has put packages. @type {string|undefined} */
+let packages;
+
+/**
+ * @param {{port: import('node:worker_threads').MessagePort, parameter: string, tensorflow?: string, context: string,
+ *   packages?: string}} data
+ */
 export function initialize(data) {
-  ({ port, parameter, tensorflow } = data);
+  ({ port, parameter, tensorflow, packages } = data);
+  ofRunner.context = data.context;
 }
 
 /**
@@ -23,8 +32,11 @@ export function initialize(data) {
  */
 export async function resolve(specifier, context, next) {
   if (specifier === '@tensorflow/tfjs-node' && tensorflow) return { url: tensorflow, format: 'commonjs', shortCircuit: true };
-  const resolved = await next(specifier, context);
+  if (specifier === 'pybridge') return { url: ofRunner.context, format: 'commonjs', shortCircuit: true };
+  if (specifier.startsWith('pybridge:import?')) return resolveFrom(new URL(specifier).searchParams, context, next);
   const parent = context.parentURL;
+  const places = parent && packages && isBare(specifier) && !parent.includes('/node_modules/') ? [parent, packages] : [parent];
+  const resolved = await resolveIn(places, specifier, context, next);
   if (!parent?.startsWith('file:') || !resolved.url.startsWith('file:') || resolved.url.includes('/node_modules/')) return resolved;
   port.postMessage([parent, resolved.url]);
   const edition = new URL(parent).searchParams.get(parameter);
@@ -32,4 +44,36 @@ export async function resolve(specifier, context, next) {
   const url = new URL(resolved.url);
   url.searchParams.set(parameter, edition);
   return { ...resolved, url: url.href };
+}
+
+/**
+ * @param {URLSearchParams} asked
+ * @param {object} context
+ * @param {(specifier: string, context: object) => Promise<{url: string, format?: string}>} next
+ */
+async function resolveFrom(asked, context, next) {
+  const specifier = asked.get('specifier') ?? '';
+  if (specifier === '@tensorflow/tfjs-node' && tensorflow) return { url: tensorflow, format: 'commonjs', shortCircuit: true };
+  return resolveIn([asked.get('from') ?? '', ...(packages ? [packages] : [])], specifier, context, next);
+}
+
+/**
+ * @param {(string|undefined)[]} places  files that could have imported it
+ * @param {string} specifier
+ * @param {object} context
+ * @param {(specifier: string, context: object) => Promise<{url: string, format?: string}>} next
+ * @returns {Promise<{url: string, format?: string}>} of the first place that has it
+ */
+async function resolveIn([parentURL, ...others], specifier, context, next) {
+  try {
+    return await next(specifier, { ...context, parentURL });
+  } catch (error) {
+    if (error?.code !== 'ERR_MODULE_NOT_FOUND' || others.length === 0) throw error;
+    return resolveIn(others, specifier, context, next);
+  }
+}
+
+/** @param {string} specifier */
+function isBare(specifier) {
+  return !/^(\.|\/|[a-z]+:)/.test(specifier);
 }

@@ -9,11 +9,13 @@
 
 const fs = require('node:fs');
 const Module = require('node:module');
+const { createRequire } = Module;
 const path = require('node:path');
 const { MessageChannel, receiveMessageOnPort } = require('node:worker_threads');
 const { pathToFileURL, fileURLToPath } = require('node:url');
 
 const { provideTensorflow, tensorflowEntry } = require('../tensorflow');
+const { context } = require('./script_context');
 const { RpcError } = require('../rpc/errors');
 const { INVALID_PARAMS } = require('../rpc/protocol');
 
@@ -50,11 +52,84 @@ function moduleOf(asked) {
   return load(asked);
 }
 
+/**
+ * A module by name or path, as `require` in a file of a folder would find it.
+ *
+ * @param {string} specifier
+ * @param {string} folder
+ * @returns {any}
+ */
+function requireFrom(specifier, folder) {
+  prepare();
+  return createRequire(path.join(folder, 'pybridge.js'))(specifier);
+}
+
+/**
+ * The same for ES modules. Files are read again when they have changed.
+ *
+ * @param {string} specifier
+ * @param {string} folder
+ * @returns {Promise<any>} its namespace
+ */
+async function importFrom(specifier, folder) {
+  if (specifier.startsWith('.') || path.isAbsolute(specifier)) return moduleOf(path.resolve(folder, specifier));
+  prepare();
+  await followImports();
+  if (resolutions === undefined) throw new RpcError(INVALID_PARAMS, `import_module needs Node.js 18.19 or later; this is ${process.version}`);
+  const address = new URL('pybridge:import');
+  address.searchParams.set('specifier', specifier);
+  address.searchParams.set('from', pathToFileURL(path.join(folder, 'pybridge.mjs')).href);
+  return import(address.href);
+}
+
+function prepare() {
+  provideTensorflow();
+  provideContext();
+  providePackages();
+  followRequires();
+}
+
+/** Lets `require` find what `node.install` has installed, after all else. */
+function providePackages() {
+  const folder = process.env.PYBRIDGE_PACKAGES;
+  const searched = (process.env.NODE_PATH ?? '').split(path.delimiter).filter(Boolean);
+  if (!folder || searched.includes(path.join(folder, 'node_modules'))) return;
+  process.env.NODE_PATH = [...searched, path.join(folder, 'node_modules')].join(path.delimiter);
+  /** @type {any} */ (Module)._initPaths();
+}
+
+/** Lets `require('pybridge')` in users' files find the context of their calls. */
+function provideContext() {
+  const loader = /** @type {any} */ (Module);
+  const loadModule = loader._load;
+  if (loadModule.providesContext) return;
+  /** @type {any} */
+  const providing = (/** @type {string} */ request, /** @type {unknown[]} */ ...rest) =>
+    request === 'pybridge' ? { context } : loadModule.call(loader, request, ...rest);
+  providing.providesContext = true;
+  providing.providesTensorflow = true;
+  loader._load = providing;
+}
+
+/** @param {string} file */
+function checkTypeScript(file) {
+  if (!/\.[mc]?ts$/.test(file) || /** @type {any} */ (process.features).typescript) return;
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  const isBehindFlag = major > 22 || (major === 22 && minor >= 6);
+  throw new RpcError(
+    INVALID_PARAMS,
+    `${file} is TypeScript, which this Node.js (${process.version}) does not run`,
+    isBehindFlag
+      ? "Switch it on with Node(env={'NODE_OPTIONS': '--experimental-strip-types'}), or use Node.js 22.18 or later."
+      : 'Use Node.js 22.18 or later, which removes the types by itself, or compile the file to JavaScript.',
+  );
+}
+
 /** @param {string} asked */
 async function load(asked) {
   if (!fs.existsSync(asked)) throw new RpcError(INVALID_PARAMS, `there is no file ${asked}`);
-  provideTensorflow();
-  followRequires();
+  checkTypeScript(asked);
+  prepare();
   await followImports();
   const file = fs.realpathSync(asked);
   stamps.set(file, stampOf(file));
@@ -142,7 +217,13 @@ async function followImports() {
   port1.unref();
   const hooks = pathToFileURL(path.join(__dirname, 'script_hooks.mjs')).href;
   const entry = tensorflowEntry();
-  const data = { port: port2, parameter: EDITION, tensorflow: entry && pathToFileURL(entry).href };
+  const data = {
+    port: port2,
+    parameter: EDITION,
+    tensorflow: entry && pathToFileURL(entry).href,
+    context: pathToFileURL(path.join(__dirname, 'script_context.js')).href,
+    packages: process.env.PYBRIDGE_PACKAGES && pathToFileURL(path.join(process.env.PYBRIDGE_PACKAGES, 'pybridge.mjs')).href,
+  };
   /** @type {any} */ (Module).register(hooks, { data, transferList: [port2] });
 }
 
@@ -177,4 +258,4 @@ function intersect(some, others) {
   return false;
 }
 
-module.exports = { loadCount, moduleOf, noteParts };
+module.exports = { importFrom, loadCount, moduleOf, noteParts, requireFrom };

@@ -9,7 +9,7 @@ const MOST_MEMBERS = 50;
 const MOST_CHARACTERS = 10_000;
 // Between a caller and the function that was called lie only frames of the pipe and of Node.js.
 const RUNNER = path.dirname(__dirname);
-const OWN_FRAME = [path.join(RUNNER, 'rpc'), path.join(RUNNER, 'methods', 'script'), path.join(RUNNER, 'tensorflow', 'index.js'), 'node:internal/'];
+const OWN_FRAME = [path.join(RUNNER, 'rpc'), path.join(RUNNER, 'methods', 'script'), path.join(RUNNER, 'methods', 'objects'), path.join(RUNNER, 'tensorflow', 'index.js'), 'node:internal/'];
 
 /** An error with a JSON-RPC code, and a hint that says what the caller can do about it. */
 class RpcError extends Error {
@@ -23,6 +23,19 @@ class RpcError extends Error {
     this.name = 'RpcError';
     this.code = code;
     this.hint = hint;
+  }
+}
+
+/** What a Python function raised that JavaScript has called. */
+class PythonError extends Error {
+  /** @param {import('./protocol').ErrorObject} error */
+  constructor({ message, data }) {
+    super(message);
+    // Not enumerable, as in other errors: these are not members that a script has added.
+    Object.defineProperty(this, 'name', { value: data?.name ?? 'PythonError', configurable: true, writable: true });
+    Object.defineProperty(this, 'number', { value: data?.python });
+    const [, ...frames] = ownFramesCut(this.stack ?? '').split('\n');
+    this.stack = [`${this.name}: ${message}`, ...(data?.stack ? [data.stack] : []), ...frames].join('\n');
   }
 }
 
@@ -58,6 +71,7 @@ function describe(thrown, depth = 0) {
   const error = /** @type {Error & {hint?: unknown, errors?: unknown}} */ (thrown);
   /** @type {import('./protocol').ErrorData} */
   const data = { name: String(error.name), stack: ownFramesCut(String(error.stack ?? '')) };
+  if (thrown instanceof PythonError) data.python = /** @type {any} */ (thrown).number;
   if (typeof error.hint === 'string') data.hint = error.hint;
   const properties = propertiesOf(error);
   if (properties) data.properties = properties;
@@ -126,4 +140,4 @@ function ownFramesCut(stack) {
     .join('\n');
 }
 
-module.exports = { RpcError, toErrorObject };
+module.exports = { PythonError, RpcError, toErrorObject };

@@ -21,8 +21,10 @@
  *
  * @typedef {{dtype: DType, shape: number[], nbytes: number}} TensorDescriptor
  *
- * @typedef {{name: string, stack: string, hint?: string, properties?: Record<string, unknown>, cause?: ErrorObject}} ErrorData
- *   `properties`: the error's own members, such as `code`; `cause`: the error that it came from
+ * @typedef {{name: string, stack: string, hint?: string, properties?: Record<string, unknown>, cause?: ErrorObject,
+ *   python?: number}} ErrorData
+ *   `properties`: the error's own members, such as `code`; `cause`: the error that it came from; `python`: the number of the exception of a
+ *   Python function that it came from
  *
  * @typedef {{code: number, message: string, data?: ErrorData}} ErrorObject
  *
@@ -32,6 +34,14 @@
  *
  * @typedef {{id: number, value: unknown}} ProgressParams  params of the notification `$/progress`
  *
+ * @typedef {{objects: [number, number][]}} ReleaseParams  params of Python's notification `$/release`: JavaScript objects that it has let
+ *   go, each with the number of crossings
+ *
+ * @typedef {{callback: number, args: unknown[]}} CallbackParams  params of this side's request `$/callback`
+ *
+ * @typedef {{callbacks: [number, number][], serial: number}} ReleasedParams  params of this side's notification `$/released`: Python functions
+ *   that it has let go
+ *
  * @typedef {{jsonrpc: '2.0', id?: number|null, method?: string, params?: unknown, result?: unknown, error?: ErrorObject,
  *   tensors?: TensorDescriptor[]}} Message
  *
@@ -40,7 +50,7 @@
  * @typedef {(params: any, context: CallContext) => unknown} Method  may be async
  */
 
-const PROTOCOL_VERSION = 1;
+const PROTOCOL_VERSION = 2;
 const MAGIC = 0x31425950;
 const HEADER_BYTES = 16;
 const MAX_JSON_BYTES = 64 * 2 ** 20;
@@ -55,6 +65,7 @@ const METHOD_NOT_FOUND = -32601;
 const INVALID_PARAMS = -32602;
 const INTERNAL_ERROR = -32603;
 const JAVASCRIPT_ERROR = -32000;
+const PYTHON_ERROR = -32001;
 const CANCELLED = -32800;
 
 const PROTOCOL_EXIT_CODE = 70;
@@ -74,6 +85,7 @@ module.exports = {
   INVALID_PARAMS,
   INTERNAL_ERROR,
   JAVASCRIPT_ERROR,
+  PYTHON_ERROR,
   CANCELLED,
   PROTOCOL_EXIT_CODE,
 };

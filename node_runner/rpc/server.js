@@ -10,10 +10,12 @@
 
 const net = require('node:net');
 const protocol = require('./protocol');
-const { RpcError, toErrorObject } = require('./errors');
+const { Callbacks } = require('./callbacks');
+const { PythonError, RpcError, toErrorObject } = require('./errors');
 const { FrameReader } = require('./frame_reader');
 const { writeFrame } = require('./frame_writer');
-const { pack, unpack } = require('./values');
+const references = require('./references');
+const { pack, packArguments, unpack } = require('./values');
 
 /**
  * Serve methods over an inherited socket until the other side closes it; then the process exits.
@@ -27,6 +29,12 @@ function serve(fd, methods, consuming) {
   const running = new Map();
   /** @type {Record<string, Method>} */
   const loaded = {};
+  /** What this side has asked Python for. @type {Map<number, {resolve: (value: unknown) => void, reject: (error: Error) => void}>} */
+  const asked = new Map();
+  let serial = 0;
+  const callbacks = new Callbacks(callPython, (crossings) => {
+    send({ jsonrpc: '2.0', method: '$/released', params: { callbacks: crossings, serial: ++serial } }, []);
+  });
 
   const reader = new FrameReader({
     isConsumed: (message) => consuming.has(message?.method),
@@ -63,6 +71,12 @@ function serve(fd, methods, consuming) {
   /** @param {import('./frame_reader').Frame} frame */
   function receive(frame) {
     const { message } = frame;
+    if (message?.method === undefined && asked.has(message?.id)) {
+      settle(frame);
+      return;
+    }
+    // An answer to what nobody waits for any more.
+    if (message?.method === undefined && message?.jsonrpc === '2.0' && Number.isInteger(message.id) && ('result' in message || 'error' in message)) return;
     const problem = problemOf(message);
     if (problem) {
       fail(Number.isInteger(message?.id) ? message.id : null, new RpcError(protocol.INVALID_REQUEST, problem));
@@ -70,6 +84,7 @@ function serve(fd, methods, consuming) {
     }
     if (message.id === undefined) {
       if (message.method === '$/cancel') running.get(message.params?.id)?.abort();
+      if (message.method === '$/release') references.release(message.params?.objects);
       return;
     }
     void answer(frame);
@@ -82,7 +97,7 @@ function serve(fd, methods, consuming) {
     running.set(id, controller);
     try {
       const run = load(method);
-      const result = await run(hasPlaceholders ? unpack(params, tensors) : params, { signal, progress });
+      const result = await run(hasPlaceholders ? unpack(params, tensors, callbacks) : params, { signal, progress });
       // The caller has gone on: a large result would cross for nothing.
       if (signal.aborted) throw new RpcError(protocol.CANCELLED, `${method} was cancelled`);
       const packed = pack(result, 'the result');
@@ -97,8 +112,34 @@ function serve(fd, methods, consuming) {
     /** @param {unknown} value */
     function progress(value) {
       if (signal.aborted || !running.has(id)) return;
-      const packed = pack(value, 'the progress value');
+      const packed = pack(new references.Converted(value), 'the progress value');
       send({ jsonrpc: '2.0', method: '$/progress', params: { id, value: packed.json } }, packed.tensors);
+    }
+  }
+
+  /**
+   * @param {number} callback
+   * @param {unknown[]} args
+   * @returns {Promise<unknown>}
+   */
+  function callPython(callback, args) {
+    return new Promise((resolve, reject) => {
+      const packed = packArguments(args);
+      const id = ++serial;
+      asked.set(id, { resolve, reject });
+      send({ jsonrpc: '2.0', id, method: '$/callback', params: { callback, args: packed.json } }, packed.tensors);
+    });
+  }
+
+  /** @param {import('./frame_reader').Frame} frame  Python's answer to `callPython` */
+  function settle({ message: { id, result, error }, tensors, hasPlaceholders }) {
+    const { resolve, reject } = /** @type {any} */ (asked.get(id));
+    asked.delete(id);
+    try {
+      if (error) reject(new PythonError(error));
+      else resolve(hasPlaceholders ? unpack(result, tensors, callbacks) : result);
+    } catch (problem) {
+      reject(problem);
     }
   }
 

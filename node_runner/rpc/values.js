@@ -5,22 +5,25 @@
  *
  * @typedef {import('./tensors').EncodedTensor} EncodedTensor
  * @typedef {import('./ndarray').NDArray} NDArray
+ * @typedef {{tensors: EncodedTensor[], collections: boolean}} Packing  `collections`: whether Map and Set cross
  */
 
 const { INVALID_PARAMS, MAX_BIGINT_DIGITS, MAX_DEPTH } = require('./protocol');
 const { RpcError } = require('./errors');
+const { Converted, Reference, borrowed, lend } = require('./references');
 const { encodeIfTensor } = require('./tensors');
 
-const PLACEHOLDERS = new Set(['$tensor', '$number', '$bigint', '$literal']);
+const PLACEHOLDERS = new Set(['$tensor', '$number', '$bigint', '$date', '$map', '$set', '$object', '$callback', '$literal']);
 /** @type {Record<string, number>} */
 const NUMBERS = { NaN, Infinity, '-Infinity': -Infinity, '-0': -0 };
 
 // Kinds of JavaScript itself whose content is no member: even where a script has added some, the rest would be lost.
-const BUILT_IN = new Set(['Boolean', 'Number', 'String', 'Symbol', 'RegExp', 'Date', 'WeakMap', 'WeakSet', 'WeakRef', 'Atomics', 'Math', 'JSON']);
+const BUILT_IN = new Set(['Boolean', 'Number', 'String', 'Symbol', 'RegExp', 'WeakMap', 'WeakSet', 'WeakRef', 'Atomics', 'Math', 'JSON']);
 
 /**
  * Split a value into what JSON can say and the tensors beside it. `undefined` vanishes from objects and becomes null in lists, as in
- * JSON; what else JSON would lose in silence is refused by name.
+ * JSON; what else JSON would lose in silence is refused by name. A Map and a Set become others in Python, and cross only in a
+ * `Converted` value.
  *
  * @param {unknown} value
  * @param {string} where  names the value in errors
@@ -29,39 +32,112 @@ const BUILT_IN = new Set(['Boolean', 'Number', 'String', 'Symbol', 'RegExp', 'Da
 function pack(value, where) {
   /** @type {EncodedTensor[]} */
   const tensors = [];
-  const json = packValue(value, where, tensors, 0) ?? null;
+  const isConverted = value instanceof Converted;
+  const packing = { tensors, collections: isConverted };
+  const json = packValue(isConverted ? value.value : value, where, packing, 0) ?? null;
   return { json, tensors };
+}
+
+/**
+ * The arguments for a Python function: data by their content, all else by reference.
+ *
+ * @param {unknown[]} args
+ * @returns {{json: unknown, tensors: EncodedTensor[]}}
+ */
+function packArguments(args) {
+  /** @type {EncodedTensor[]} */
+  const tensors = [];
+  const json = args.map((value, index) => {
+    if (value === null || typeof value !== 'object') return typeof value === 'function' ? lendOne(value) : packAlone(value);
+    if (!isData(value)) return lendOne(value);
+    try {
+      return packAlone(value);
+    } catch {
+      // It holds something that has no content, such as a function.
+      return lendOne(value);
+    }
+
+    /** @param {unknown} content */
+    function packAlone(content) {
+      /** @type {EncodedTensor[]} */
+      const found = [...tensors];
+      const packed = packValue(content, `argument ${index}`, { tensors: found, collections: true }, 1) ?? null;
+      tensors.push(...found.slice(tensors.length));
+      return packed;
+    }
+  });
+  return { json, tensors };
+
+  /** @param {object} value */
+  function lendOne(value) {
+    return { $object: lend(new Reference(value)) };
+  }
+}
+
+/**
+ * Whether it is made of content alone: arrays, plain objects, Map, Set, Date, and what crosses as a tensor.
+ *
+ * @param {any} value
+ */
+function isData(value) {
+  if (Array.isArray(value) || value instanceof Map || value instanceof Set || value instanceof Date) return true;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null || encodeIfTensor(value) !== undefined;
 }
 
 /**
  * @param {any} value
  * @param {string} where
- * @param {EncodedTensor[]} tensors
+ * @param {Packing} packing
  * @param {number} depth
  * @returns {unknown}
  */
-function packValue(value, where, tensors, depth) {
+function packValue(value, where, packing, depth) {
   if (typeof value === 'number') return packNumber(value);
   if (typeof value === 'bigint') return packBigInt(value, where);
   if (typeof value === 'function' || typeof value === 'symbol') throw unsendable(where, nameOf(value), 'return what it stands for instead');
   if (value === null || typeof value !== 'object') return value;
+  if (value instanceof Reference) return { $object: lend(value) };
   const tensor = encodeIfTensor(value);
-  if (tensor) return { $tensor: tensors.push(tensor) - 1 };
+  if (tensor) return { $tensor: packing.tensors.push(tensor) - 1 };
   if (depth >= MAX_DEPTH) {
     throw new TypeError(`${where.slice(0, 80)}... is nested deeper than ${MAX_DEPTH} levels, or contains itself`);
   }
   if (Array.isArray(value)) {
-    return value.map((item, index) => packValue(item, `${where}[${index}]`, tensors, depth + 1) ?? null);
+    return value.map((item, index) => packValue(item, `${where}[${index}]`, packing, depth + 1) ?? null);
   }
-  if (typeof value.toJSON === 'function') return packValue(value.toJSON(), where, tensors, depth + 1);
+  if (value instanceof Date) return packDate(value, where);
+  if (packing.collections && (value instanceof Map || value instanceof Set)) return packCollection(value, where, packing, depth);
+  if (typeof value.toJSON === 'function') return packValue(value.toJSON(), where, packing, depth + 1);
   refuseUnsendable(value, where);
   /** @type {Record<string, unknown>} */
   const packed = {};
   for (const [key, item] of Object.entries(value)) {
-    const packedItem = packValue(item, `${where}.${key}`, tensors, depth + 1);
+    const packedItem = packValue(item, `${where}.${key}`, packing, depth + 1);
     if (packedItem !== undefined) setOwn(packed, key, packedItem);
   }
   return isPlaceholder(packed) ? { $literal: packed } : packed;
+}
+
+/**
+ * @param {Date} value
+ * @param {string} where
+ */
+function packDate(value, where) {
+  if (Number.isNaN(value.getTime())) throw new RangeError(`${where} is an invalid Date, which cannot cross to Python`);
+  return { $date: value.getTime() };
+}
+
+/**
+ * @param {Map<unknown, unknown> | Set<unknown>} value
+ * @param {string} where
+ * @param {Packing} packing
+ * @param {number} depth
+ */
+function packCollection(value, where, packing, depth) {
+  const each = (/** @type {unknown} */ item, /** @type {string} */ place) => packValue(item, place, packing, depth + 2) ?? null;
+  if (value instanceof Set) return { $set: [...value].map((item, index) => each(item, `${where}[${index}]`)) };
+  return { $map: [...value].map(([key, item], index) => [each(key, `${where}, key ${index},`), each(item, `${where}[${index}]`)]) };
 }
 
 /** @param {number} value */
@@ -141,39 +217,42 @@ function setOwn(object, key, value) {
 }
 
 /**
- * Put tensors and special numbers back in the place of their placeholders.
+ * Put tensors and what else JSON lacks back in the place of their placeholders.
  *
  * @param {any} value
  * @param {NDArray[]} tensors
+ * @param {import('./callbacks').Callbacks} [callbacks]  makes functions of Python's
  * @param {number} [depth]
  * @returns {any}
  */
-function unpack(value, tensors, depth = 0) {
+function unpack(value, tensors, callbacks, depth = 0) {
   if (value === null || typeof value !== 'object') return value;
   if (depth > 2 * MAX_DEPTH) throw new RpcError(INVALID_PARAMS, `a value is nested deeper than ${MAX_DEPTH} levels`);
-  if (Array.isArray(value)) return value.map((item) => unpack(item, tensors, depth + 1));
-  if (isPlaceholder(value)) return unpackPlaceholder(value, tensors, depth);
-  return unpackMembers(value, tensors, depth);
+  if (Array.isArray(value)) return value.map((item) => unpack(item, tensors, callbacks, depth + 1));
+  if (isPlaceholder(value)) return unpackPlaceholder(value, tensors, callbacks, depth);
+  return unpackMembers(value, tensors, callbacks, depth);
 }
 
 /**
  * @param {Record<string, unknown>} value
  * @param {NDArray[]} tensors
+ * @param {import('./callbacks').Callbacks|undefined} callbacks
  * @param {number} depth
  */
-function unpackMembers(value, tensors, depth) {
+function unpackMembers(value, tensors, callbacks, depth) {
   /** @type {Record<string, unknown>} */
   const unpacked = {};
-  for (const [key, item] of Object.entries(value)) setOwn(unpacked, key, unpack(item, tensors, depth + 1));
+  for (const [key, item] of Object.entries(value)) setOwn(unpacked, key, unpack(item, tensors, callbacks, depth + 1));
   return unpacked;
 }
 
 /**
  * @param {Record<string, any>} value
  * @param {NDArray[]} tensors
+ * @param {import('./callbacks').Callbacks|undefined} callbacks
  * @param {number} depth
  */
-function unpackPlaceholder(value, tensors, depth) {
+function unpackPlaceholder(value, tensors, callbacks, depth) {
   const [[key, content]] = Object.entries(value);
   if (key === '$tensor' && Number.isInteger(content) && content >= 0 && content < tensors.length) return tensors[content];
   if (key === '$number' && typeof content === 'string' && Object.hasOwn(NUMBERS, content)) return NUMBERS[content];
@@ -181,9 +260,16 @@ function unpackPlaceholder(value, tensors, depth) {
     return BigInt(content);
   }
   if (key === '$literal' && content !== null && typeof content === 'object') {
-    return unpackMembers(content, tensors, depth + 1);
+    return unpackMembers(content, tensors, callbacks, depth + 1);
+  }
+  if (key === '$object' && Number.isInteger(content)) return borrowed(content);
+  if (key === '$callback' && Number.isInteger(content) && callbacks) return callbacks.take(content);
+  if (key === '$date' && Number.isFinite(content)) return new Date(content);
+  if (key === '$set' && Array.isArray(content)) return new Set(unpack(content, tensors, callbacks, depth + 1));
+  if (key === '$map' && Array.isArray(content) && content.every((entry) => Array.isArray(entry) && entry.length === 2)) {
+    return new Map(unpack(content, tensors, callbacks, depth + 1));
   }
   throw new RpcError(INVALID_PARAMS, `malformed placeholder ${key}`);
 }
 
-module.exports = { pack, unpack };
+module.exports = { isData, pack, packArguments, unpack };

@@ -12,12 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from pybridge.loading import OpenedModel, SavedModel, lift
 from pybridge.node.inputs import as_inputs, examples_of, fixed_batch, is_whole, no_outputs
 from pybridge.progress import progress
+from pybridge.rpc.javascript import JSObject
 from pybridge.rpc.runner import Runner
 from pybridge.runtime.sandbox import Confinement
 from pybridge.saving.formats import Format
 from pybridge.saving.saving import SaveReport, save_model
 from pybridge.tfjs.graph_model import GraphModel
-from pybridge.tfjs.layers_model import LayersModel
+from pybridge.tfjs.layers_model import LayersModel, layers_topology
 from pybridge.tfjs.port import Port
 from pybridge.tfjs.precision import Precision
 from pybridge.tfjs.topology import check_topology
@@ -63,6 +64,35 @@ class Model:
         """The model's number in its Node.js process, where it is loaded if need be."""
         self._load()
         return self._handle
+
+    @classmethod
+    def from_javascript(cls, runner: Runner, made: JSObject) -> Model:
+        """A ``tf.LayersModel`` that a user's JavaScript has made or changed, as a model of its own.
+
+        Args:
+            runner: Its process.
+            made: It.
+
+        Raises:
+            ModelFormatError: It has layers that cannot be saved.
+        """
+        described = runner.call("model.describeMade", {"object": made})
+        weights = dict(zip(described["names"], described["weights"], strict=True))
+        topology = layers_topology(
+            {"format": "layers-model", "modelTopology": described["topology"]}, "The model from JavaScript"
+        )
+        return cls(runner, LayersModel(topology, weights))
+
+    def to_javascript(self) -> JSObject:
+        """The ``tf.LayersModel`` in Node.js, as which the model arrives where it is an argument of a script's function.
+
+        What JavaScript does to it, such as training, is done to this model in Node.js; return it to have it as a `Model`.
+
+        Raises:
+            ModelFormatError: It is a graph that cannot be lifted into layers.
+        """
+        self.become_layers()
+        return self._runner.call("model.lend", {"model": self.handle})  # type: ignore[no-any-return]
 
     def predict(self, x: ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike], *, batch_size: int = 32) -> Any:
         """The model's outputs for a batch of inputs.

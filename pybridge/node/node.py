@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,8 +16,10 @@ from pybridge.node.training import train_model
 from pybridge.optimizers import OptimizerName
 from pybridge.progress import download_progress
 from pybridge.rpc.console import ConsoleTarget
+from pybridge.rpc.javascript import JSObject, is_model
 from pybridge.rpc.runner import Restart, Runner, RunnerRuntime
 from pybridge.rpc.values import Arguments
+from pybridge.runtime.user_packages import default_packages, install_user_packages
 from pybridge.training.callbacks import Callback
 from pybridge.training.history import History
 from pybridge.training.options import ClassWeight, Engine, Loss, Monitor, Schedule, TrainingOptions
@@ -34,6 +36,9 @@ class Node:
             the next call has one. ``never``: all further calls fail.
         console: Where goes what your JavaScript prints: ``print``, where Python prints; ``log``, to the logger ``pybridge.node``;
             ``silent``; or a function that is called with ``"stdout"`` or ``"stderr"`` and each line.
+        cwd: The process's working directory, from which scripts and modules are looked for: a JavaScript project's folder, with
+            its own ``package.json`` and ``node_modules``. By default Python's.
+        packages: The folder that `install` fills; by default one of pybridge's cache.
 
     Example:
         >>> with pb.Node() as node:
@@ -48,8 +53,13 @@ class Node:
         runtime: RunnerRuntime | None = None,
         restart: Restart = "raise",
         console: ConsoleTarget = "print",
+        cwd: str | Path | None = None,
+        packages: str | Path | None = None,
     ) -> None:
-        self.runner = Runner(runtime, env=env, restart=restart, console=console)
+        self.cwd = None if cwd is None else Path(cwd).expanduser().absolute()
+        self.packages = default_packages() if packages is None else Path(packages).expanduser().absolute()
+        environment = {"PYBRIDGE_PACKAGES": str(self.packages), **(env or {})}
+        self.runner = Runner(runtime, env=environment, restart=restart, console=console, cwd=self.cwd)
 
     def load_model(
         self,
@@ -193,21 +203,102 @@ class Node:
             callbacks=callbacks,
         )
 
-    def call(self, script: str | Path, function: str, *args: Any, timeout: float | None = None) -> Any:
+    def call(
+        self,
+        script: str | Path,
+        function: str,
+        *args: Any,
+        timeout: float | None = None,
+        on_progress: Callable[[Any], object] | None = None,
+    ) -> Any:
         """Runs an exported function of a JavaScript file, sync or async; numpy arrays go in and come out.
 
+        docs/javascript.md has the table of what becomes what.
+
         Args:
-            script: The file, CommonJS or ESM.
+            script: The file, CommonJS, ESM or, where Node.js removes its types, TypeScript.
             function: The exported function's name.
-            args: Its arguments: JSON-like values, numpy arrays, bytes.
+            args: Its arguments: JSON-like values, numpy arrays, bytes, sets, datetimes, a `Model` of this node; and Python
+                functions, anywhere in them, that JavaScript calls with ``await``. They run in threads of the connection.
             timeout: Seconds to wait; None waits as long as it takes.
+            on_progress: Called in this thread with what the script gives ``this.progress``; what it raises cancels the call.
+
+        Returns:
+            What the function returns. An async generator or a stream comes as a `JSIterator`, a ``tf.LayersModel`` as a `Model`.
 
         Raises:
-            RemoteError: The function threw, or the file has no such function.
+            RemoteError: The function threw, or the file has no such function. Where a Python function raised that it called, that
+                exception is the ``__cause__``.
         """
+        parameters = self.call_parameters(script, function, args)
+        return self.answered(self.runner.call("script.call", parameters, timeout=timeout, on_progress=on_progress))
+
+    def call_parameters(self, script: str | Path, function: str, args: Sequence[Any]) -> dict[str, Any]:
+        """What the runner is told to run a function."""
+        path = os.path.expanduser(script)  # noqa: PTH111
         # Path.resolve() would look at each folder on the way, a quarter of what the call takes; Node.js follows links itself.
-        path = os.path.abspath(os.path.expanduser(script))  # noqa: PTH100, PTH111
-        return self.runner.call("script.call", {"path": path, "function": function, "args": Arguments(args)}, timeout=timeout)
+        path = os.path.abspath(path if self.cwd is None else os.path.join(self.cwd, path))  # noqa: PTH100, PTH118
+        return {"path": path, "function": function, "args": Arguments(args)}
+
+    def answered(self, answer: Any) -> Any:
+        """What a function returned; a model that JavaScript has made is a `Model`."""
+        return Model.from_javascript(self.runner, answer) if is_model(answer) else answer
+
+    @staticmethod
+    def is_javascript_model(answer: Any) -> bool:
+        """Whether `answered` would make a `Model` of it."""
+        return is_model(answer)
+
+    def require(self, specifier: str) -> JSObject:
+        """What ``require`` gives: a module by name, or by path from ``cwd``.
+
+        Example:
+            >>> path = node.require("node:path")
+            >>> path.basename("/a/b.txt")
+            'b.txt'
+        """
+        return self._object("object.require", specifier=specifier, folder=self._folder())
+
+    def import_module(self, specifier: str) -> JSObject:
+        """What ``import * as module`` gives: an ES module by name, or by path from ``cwd``. A changed file is read again."""
+        return self._object("object.import", specifier=specifier, folder=self._folder())
+
+    def evaluate(self, expression: str, **names: Any) -> Any:
+        """The value of a JavaScript expression, which may use ``await`` and the names given.
+
+        Example:
+            >>> node.evaluate("a + b", a=1, b=2)
+            3
+        """
+        return self.runner.call("object.evaluate", {"source": expression, "given": names})
+
+    @property
+    def globals(self) -> JSObject:
+        """``globalThis``."""
+        return self.evaluate("globalThis")  # type: ignore[no-any-return]
+
+    def install(self, *packages: str, scripts: bool = False) -> Path:
+        """Installs npm packages for `require`, `import_module` and scripts, beside those that are installed.
+
+        They lie in a folder of pybridge's, or in the one that ``packages`` of `Node` names, with a lock file.
+
+        Args:
+            packages: Names with versions: ``"lodash@4.17.21"``.
+            scripts: Whether the packages' install scripts may run. They can do whatever you can.
+
+        Returns:
+            The ``node_modules`` folder.
+
+        Raises:
+            SetupError: npm failed.
+        """
+        return install_user_packages(packages, self.packages, scripts=scripts)
+
+    def _object(self, method: str, **parameters: Any) -> JSObject:
+        return self.runner.call(method, parameters)  # type: ignore[no-any-return]
+
+    def _folder(self) -> str:
+        return str(self.cwd or Path.cwd())
 
     def close(self) -> None:
         """Ends the process; models that it held are gone."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-import math
 import os
 import queue
 import select
@@ -20,7 +19,10 @@ from typing import Any, Final
 from pybridge.errors import BridgeError, CallTimeoutError, DataError, RemoteError
 from pybridge.rpc import protocol
 from pybridge.rpc.frames import FrameReader, IncomingFrame, OutgoingFrame, encode_frame, parse_whole
+from pybridge.rpc.javascript import JSObject, object_of
+from pybridge.rpc.pending import AsyncCall, PendingCall, checked_timeout
 from pybridge.rpc.protocol import ProtocolError
+from pybridge.rpc.references import BorrowedObjects, CallbackThreads, LentFunctions
 from pybridge.rpc.values import pack, unpack
 
 _log = logging.getLogger("pybridge.rpc")
@@ -38,82 +40,6 @@ _MAX_CAUSES: Final = 10
 _STAY_AWAKE_SECONDS: Final = 150e-6
 
 _open_connections: weakref.WeakSet[Connection] = weakref.WeakSet()
-
-
-class PendingCall:
-    """A call that was sent. ``result`` waits for its answer; ``cancel`` gives it up from any thread."""
-
-    def __init__(self, connection: Connection, call_id: int, method: str) -> None:
-        self.method = method
-        self.id = call_id
-        self.abandoned = False
-        self._connection = connection
-        self._events: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
-        self._outcome: tuple[str, Any] | None = None
-
-    def result(self, timeout: float | None = None, on_progress: Callable[[Any], object] | None = None) -> Any:
-        """Wait for the answer.
-
-        Args:
-            timeout: Seconds to wait; None waits as long as it takes.
-            on_progress: Called in this thread with each progress value; what it raises cancels the call.
-
-        Raises:
-            RemoteError: The JavaScript method threw.
-            NodeCrashedError: Node.js ended first.
-            CallTimeoutError: The time ran out. The call is cancelled, the connection stays usable.
-        """
-        deadline = None if timeout is None else time.monotonic() + _checked_timeout(timeout)
-        try:
-            while self._outcome is None:
-                kind, content = self._next_event(timeout, deadline)
-                if kind != "progress":
-                    self._outcome = kind, content
-                elif on_progress is not None:
-                    on_progress(_value_of(content, "params", "value"))
-        except BaseException:
-            self._connection.stop_leading(self)
-            self.abandon()
-            raise
-        kind, content = self._outcome
-        if kind == "lost":
-            raise content()
-        error = content.message.get("error")
-        if error is not None:
-            raise _remote_error(error)
-        return _value_of(content, "result")
-
-    def cancel(self) -> None:
-        """Give the call up: Node is told through the method's AbortSignal, and a waiting thread gets a BridgeError."""
-        self.abandon()
-        self.deliver("lost", lambda: BridgeError(f"The call of {self.method} was cancelled."))
-        self._connection.wake_leader()
-
-    def abandon(self) -> None:
-        """Tell Node that nobody waits any more; a late answer is dropped."""
-        if self._outcome is None and not self.abandoned:
-            self.abandoned = True
-            self._connection.forget(self)
-
-    @property
-    def has_event(self) -> bool:
-        """Whether something was delivered that ``result`` has not taken yet."""
-        return not self._events.empty()
-
-    def deliver(self, kind: str, content: Any) -> None:
-        """Hand over an event: ``progress`` or ``answer`` with a frame, ``lost`` with a function that makes an error."""
-        self._events.put((kind, content))
-
-    def _next_event(self, timeout: float | None, deadline: float | None) -> tuple[str, Any]:
-        self._connection.lead(self, deadline)
-        remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
-        try:
-            return self._events.get(timeout=remaining)
-        except queue.Empty:
-            raise CallTimeoutError(
-                f"{self.method} did not answer within {timeout:g} s; the call was cancelled.",
-                hint="Allow more time with timeout=..., or None to wait as long as it takes.",
-            ) from None
 
 
 class Connection:
@@ -144,11 +70,16 @@ class Connection:
         self._loss_was_told = False
         self._hello: queue.SimpleQueue[IncomingFrame | None] = queue.SimpleQueue()
         self._send_lock = threading.Lock()
+        self._lent = LentFunctions()
+        self._borrowed = BorrowedObjects()
+        self._callback_threads = CallbackThreads()
+        self._last_serial = 0
         self._outbox: deque[tuple[OutgoingFrame, PendingCall | None]] = deque()
         self._outbox_ticket: queue.SimpleQueue[bool] = queue.SimpleQueue()
         # Re-entrant, because only its owner can release such a lock: cleaning up twice does no harm.
         self._reading = threading.RLock()
         self._reader_ticket: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._reader_serves = False
         self._wake_read, self._wake_write = self._wake_descriptors = list(os.pipe())
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
@@ -181,7 +112,7 @@ class Connection:
             ProtocolError: The first frame was another one.
         """
         try:
-            frame = self._hello.get(timeout=_checked_timeout(timeout))
+            frame = self._hello.get(timeout=checked_timeout(timeout))
         except queue.Empty:
             raise CallTimeoutError(f"Node.js did not say hello within {timeout:g} s.") from None
         if frame is None:
@@ -205,15 +136,24 @@ class Connection:
             DataError: Something in ``params`` cannot cross.
             NodeCrashedError: The other side is gone.
         """
+        call = PendingCall(self, next(self._ids), method)
+        self.start(call, params)
+        return call
+
+    def start(self, call: PendingCall, params: Mapping[str, Any] | None) -> None:
+        """Send a new call; see `submit`."""
         if os.getpid() != self._owner_pid:
             raise BridgeError(
                 f"This connection to Node.js belongs to process {self._owner_pid}; a forked child cannot use it.",
                 hint="Create a new Node() in the child process.",
             )
-        packed, tensors = pack(params if params is not None else {})
-        call = PendingCall(self, next(self._ids), method)
-        message = {"jsonrpc": "2.0", "id": call.id, "method": method, "params": packed}
-        frame = encode_frame(message, tensors)
+        crossing = _Crossing(self, self._lent)
+        try:
+            packed, tensors = pack(params if params is not None else {}, "params", crossing)
+            frame = encode_frame({"jsonrpc": "2.0", "id": call.id, "method": call.method, "params": packed}, tensors)
+        except BaseException:
+            crossing.undo()
+            raise
         self._pending[call.id] = call
         # The reader publishes the loss before it empties _pending, so one of the two always sees the other.
         if self._make_loss is not None:
@@ -221,11 +161,12 @@ class Connection:
             self._loss_was_told = True
             raise self._make_loss()
         try:
+            if self._borrowed:
+                self._release_objects()
             self._send(frame, call)
         except BaseException:
             call.abandon()
             raise
-        return call
 
     def call(
         self,
@@ -242,6 +183,51 @@ class Connection:
             array([0, 1, 2])
         """
         return self.submit(method, params).result(timeout, on_progress)
+
+    def value_of(self, frame: IncomingFrame, *path: str) -> Any:
+        """A member of a message, with its tensors and objects."""
+        value: Any = frame.message
+        for key in path:
+            value = value.get(key)
+        return unpack(value, frame.tensors, self._borrow) if frame.has_placeholders else value
+
+    def remote_error(self, error: Mapping[str, Any], depth: int = 0) -> RemoteError:
+        """The error of an answer; where a Python function raised it, that is its cause."""
+        data = error.get("data")
+        data = data if isinstance(data, dict) else {}
+        code = error.get("code")
+        hint, properties, cause = data.get("hint"), data.get("properties"), data.get("cause")
+        return RemoteError(
+            str(data.get("name", "Error")),
+            str(error.get("message", "")),
+            stack=str(data.get("stack", "")),
+            code=code if isinstance(code, int) else protocol.INTERNAL_ERROR,
+            hint=str(hint) if hint else None,
+            properties=properties if isinstance(properties, dict) else None,
+            cause=self.remote_error(cause, depth + 1)
+            if isinstance(cause, dict) and depth < _MAX_CAUSES
+            else self._lent.exception(data.get("python")),
+        )
+
+    def drop_answer(self, frame: IncomingFrame) -> None:
+        """Let go what an answer brings that nobody takes."""
+        if frame.has_placeholders:
+            with contextlib.suppress(ProtocolError, DataError):
+                unpack(frame.message.get("result"), frame.tensors, lambda description: self._borrowed.let_go(description["id"]))
+
+    async def call_async(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        on_progress: Callable[[Any], object] | None = None,
+    ) -> Any:
+        """Call a method within asyncio; see `AsyncCall.answer` for what it raises. Cancelling it gives the call up."""
+        call = AsyncCall(self, next(self._ids), method)
+        self.start(call, params)
+        self.wake_reader()
+        return await call.answer(timeout, on_progress)
 
     def forget(self, call: PendingCall) -> None:
         """Drop a pending call and tell the other side."""
@@ -264,7 +250,13 @@ class Connection:
         with contextlib.suppress(RuntimeError):
             self._reading.release()
         others = len(self._pending) - (call.id in self._pending)
-        if others or not call.has_event:
+        if others or not call.has_event or self._lent:
+            self.wake_reader()
+
+    def wake_reader(self) -> None:
+        """Let the reader thread serve, for as long as anything may come."""
+        # It looks at what is pending after it has said that it serves no longer.
+        if not self._reader_serves:
             self._reader_ticket.put(True)
 
     def wake_leader(self) -> None:
@@ -361,18 +353,23 @@ class Connection:
         self._pending.clear()
 
     def _serve_pending(self, reader: FrameReader) -> bool:
-        """Read until no call is pending; False at the end of the stream."""
+        """Read until no call is pending and Node.js can call nothing; False at the end of the stream."""
         # A caller that finds the lock taken relies on the look at _pending after its release.
-        while self._pending or reader.buffered:
+        while self._expects_frames(reader):
+            self._reader_serves = True
             with self._reading:
-                while self._pending or reader.buffered:
+                while self._expects_frames(reader):
                     frame = reader.read()
                     if frame is None:
                         return False
                     self._dispatch(frame)
                     # A large result must not live on in this variable until the next one comes.
                     del frame
+            self._reader_serves = False
         return True
+
+    def _expects_frames(self, reader: FrameReader) -> bool:
+        return bool(self._pending or reader.buffered or self._lent)
 
     def _deliver_small_frame(self, deadline: float | None) -> bool:
         """Wait for a small whole frame and deliver it; False, with nothing consumed, when there is none in time."""
@@ -407,13 +404,7 @@ class Connection:
     def _dispatch(self, frame: IncomingFrame) -> None:
         message = frame.message
         if "method" in message:
-            params = message.get("params")
-            if message["method"] == "$/progress" and isinstance(params, dict):
-                call = self._pending.get(params.get("id", 0))
-                if call is not None:
-                    call.deliver("progress", frame)
-                return
-            _log.warning("Node.js sent the unknown notification %.80r.", message["method"])
+            self._dispatch_request(frame)
             return
         call_id = message.get("id")
         if call_id is None:
@@ -424,6 +415,54 @@ class Connection:
         call = self._pending.pop(call_id, None)
         if call is not None:
             call.deliver("answer", frame)
+        else:
+            self.drop_answer(frame)
+
+    def _dispatch_request(self, frame: IncomingFrame) -> None:
+        """What Node.js says or asks by itself."""
+        message = frame.message
+        method, params = message["method"], message.get("params")
+        if method == "$/progress" and isinstance(params, dict):
+            call = self._pending.get(params.get("id", 0))
+            if call is not None:
+                call.deliver("progress", frame)
+        elif method == "$/callback" and isinstance(params, dict) and self._is_new(message.get("id")):
+            self._callback_threads.run(lambda: self._answer_callback(frame))
+        elif method == "$/released" and isinstance(params, dict) and self._is_new(params.get("serial")):
+            for number, crossings in params.get("callbacks", []):
+                self._lent.take_back(number, crossings)
+        elif method not in {"$/callback", "$/released"}:
+            _log.warning("Node.js sent the unknown notification %.80r.", method)
+
+    def _is_new(self, serial: object) -> bool:
+        """Whether this request has not been dispatched yet: an interrupted caller leaves it on the socket for the next."""
+        if not isinstance(serial, int) or serial <= self._last_serial:
+            return False
+        self._last_serial = serial
+        return True
+
+    def _answer_callback(self, frame: IncomingFrame) -> None:
+        message = frame.message
+        answer = {"jsonrpc": "2.0", "id": message["id"]}
+        crossing = _Crossing(self, self._lent)
+        try:
+            arguments = self.value_of(frame, "params", "args")
+            result = self._lent.call(message["params"].get("callback"), arguments)
+            packed, tensors = pack(result, "the callback's result", crossing)
+            encoded = encode_frame({**answer, "result": packed}, tensors)
+        except BaseException as error:
+            crossing.undo()
+            encoded = encode_frame({**answer, "error": self._lent.describe(error)}, [])
+        self._send(encoded, None)
+        if self._borrowed:
+            self._release_objects()
+
+    def _release_objects(self) -> None:
+        message = {"jsonrpc": "2.0", "method": "$/release", "params": {"objects": self._borrowed.take()}}
+        self._send(encode_frame(message, []), None)
+
+    def _borrow(self, description: Mapping[str, Any]) -> JSObject:
+        return object_of(self, self._borrowed, description)
 
     def _fail_all(self, message: dict[str, Any]) -> None:
         """Node could not tell which call it failed to understand; any of them would otherwise wait for ever."""
@@ -435,33 +474,31 @@ class Connection:
             call.deliver("lost", lambda: ProtocolError(f"Node.js could not understand a message: {described}"))
 
 
-def _checked_timeout(timeout: float) -> float:
-    if math.isnan(timeout) or timeout < 0:
-        raise DataError(f"timeout must be a number of seconds, at least 0, or None; found {timeout!r}.")
-    return min(timeout, threading.TIMEOUT_MAX)
+class _Crossing:
+    """What one message lends; given back if it is not sent."""
 
+    def __init__(self, connection: Connection, lent: LentFunctions) -> None:
+        self._connection = connection
+        self._lent = lent
+        self._numbers: list[int] = []
 
-def _value_of(frame: IncomingFrame, *path: str) -> Any:
-    value: Any = frame.message
-    for key in path:
-        value = value.get(key)
-    return unpack(value, frame.tensors) if frame.has_placeholders else value
+    def lend_function(self, function: Callable[..., Any], where: str) -> int:
+        number = self._lent.lend(function, where)
+        self._numbers.append(number)
+        return number
 
+    def object_number(self, value: Any, where: str) -> int | None:
+        lend = getattr(type(value), "to_javascript", None)
+        if lend is not None:
+            value = lend(value)
+        if not isinstance(value, JSObject):
+            return None
+        return value._number_in(self._connection, where)
 
-def _remote_error(error: Mapping[str, Any], depth: int = 0) -> RemoteError:
-    data = error.get("data")
-    data = data if isinstance(data, dict) else {}
-    code = error.get("code")
-    hint, properties, cause = data.get("hint"), data.get("properties"), data.get("cause")
-    return RemoteError(
-        str(data.get("name", "Error")),
-        str(error.get("message", "")),
-        stack=str(data.get("stack", "")),
-        code=code if isinstance(code, int) else protocol.INTERNAL_ERROR,
-        hint=str(hint) if hint else None,
-        properties=properties if isinstance(properties, dict) else None,
-        cause=_remote_error(cause, depth + 1) if isinstance(cause, dict) and depth < _MAX_CAUSES else None,
-    )
+    def undo(self) -> None:
+        """The message was not sent."""
+        for number in self._numbers:
+            self._lent.take_back(number, 1)
 
 
 def _close_in_forked_child() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from pybridge.errors import BridgeError, CallTimeoutError, NodeCrashedError, NodeNotFoundError, SetupError
+from pybridge.errors import BridgeError, CallTimeoutError, DataError, NodeCrashedError, NodeNotFoundError, SetupError
 from pybridge.rpc.connection import Connection
 from pybridge.rpc.console import Console, ConsoleTarget
 from pybridge.rpc.protocol import PROTOCOL_VERSION, ProtocolError
@@ -42,11 +42,13 @@ class NodeProcess:
         environment: The child's whole environment.
         startup_timeout: Seconds until it must have said hello.
         console: Where goes what it prints; see `Console`.
+        cwd: Its working directory; None for this process's.
 
     Raises:
         NodeNotFoundError: The program cannot be started.
         SetupError: It speaks another version of the protocol, or said nothing in time.
         NodeCrashedError: It ended before it said hello.
+        DataError: There is no such working directory.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class NodeProcess:
         *,
         startup_timeout: float = 60.0,
         console: ConsoleTarget = "log",
+        cwd: Path | None = None,
     ) -> None:
         self._owner_pid = os.getpid()
         self._closing = False
@@ -66,7 +69,7 @@ class NodeProcess:
             lifeline_read, self._lifeline = os.pipe()
             undo.callback(self._cut_lifeline)
             try:
-                self._child = _spawn(command, environment, (theirs.fileno(), lifeline_read))
+                self._child = _spawn(command, environment, (theirs.fileno(), lifeline_read), cwd)
             finally:
                 theirs.close()
                 os.close(lifeline_read)
@@ -181,7 +184,7 @@ def _socket_pair() -> tuple[socket.socket, socket.socket]:
 
 
 def _spawn(
-    command: Sequence[str | Path], environment: Mapping[str, str], descriptors: tuple[int, int]
+    command: Sequence[str | Path], environment: Mapping[str, str], descriptors: tuple[int, int], cwd: Path | None
 ) -> subprocess.Popen[bytes]:
     arguments = [*(str(part) for part in command), *(str(descriptor) for descriptor in descriptors)]
     try:
@@ -194,8 +197,11 @@ def _spawn(
             pass_fds=descriptors,
             env={**_MEMORY_TUNING, **environment},
             start_new_session=True,
+            cwd=cwd,
         )
     except OSError as error:
+        if cwd is not None and not cwd.is_dir():
+            raise DataError(f"cwd is {cwd}, and there is no such folder.") from None
         raise NodeNotFoundError(
             f"Node.js could not be started from {arguments[0]}: {error.strerror or error}.",
             hint="Check the installation with: pybridge doctor",

@@ -16,10 +16,19 @@ JSON lacks::
     {"$tensor": 3}              the message's tensor number 3
     {"$number": "NaN"}          NaN, Infinity, -Infinity or -0
     {"$bigint": "9007199254740993"}   an integer that a double cannot hold
+    {"$date": 1700000000000}    a Date, in milliseconds from 1970
+    {"$map": [[key, value]]}    a Map
+    {"$set": [...]}             a Set
+    {"$object": ...}            a JavaScript object that Python holds: from Node its id, kind and name, from Python its id
+    {"$callback": 7}            a Python function, only from Python
     {"$literal": {...}}         a user's own object that looks like one of these
 
 Node speaks first with the notification ``hello``; then Python sends requests, and Node answers each exactly once, in
-any order. Answers to calls that Python has cancelled may come and are dropped.
+any order. Answers to calls that Python has cancelled may come and are dropped. Node asks with ``$/callback`` for a call of a
+Python function, with ids of its own that only grow; Python answers each once, in any order.
+
+Both sides count how often an object or a function has crossed. ``$/release`` (to Node) and ``$/released`` (to Python) give
+back so many crossings as the other side has let go; at none it is forgotten.
 """
 
 from __future__ import annotations
@@ -29,7 +38,7 @@ from typing import Any, Final, TypedDict
 
 from pybridge.errors import BridgeError
 
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
 MAGIC: Final = b"PYB1"
 HEADER: Final = struct.Struct("<4sIQ")
 MAX_JSON_BYTES: Final = 64 * 2**20
@@ -45,6 +54,7 @@ METHOD_NOT_FOUND: Final = -32601
 INVALID_PARAMS: Final = -32602
 INTERNAL_ERROR: Final = -32603
 JAVASCRIPT_ERROR: Final = -32000
+PYTHON_ERROR: Final = -32001
 CANCELLED: Final = -32800
 
 PROTOCOL_EXIT_CODE: Final = 70
@@ -61,7 +71,8 @@ class TensorDescriptor(TypedDict):
 class ErrorData(TypedDict, total=False):
     """What a JavaScript error carries beside its message.
 
-    ``properties`` are its own members, such as ``code``; ``cause`` is the error that it came from.
+    ``properties`` are its own members, such as ``code``; ``cause`` is the error that it came from;
+    ``python`` the number of the exception of a Python function that it came from.
     """
 
     name: str
@@ -69,6 +80,7 @@ class ErrorData(TypedDict, total=False):
     hint: str
     properties: dict[str, Any]
     cause: ErrorObject
+    python: int
 
 
 class ErrorObject(TypedDict, total=False):
@@ -98,6 +110,26 @@ class ProgressParams(TypedDict):
 
     id: int
     value: Any
+
+
+class ReleaseParams(TypedDict):
+    """Params of the notification ``$/release``: JavaScript objects that Python has let go, each with the number of crossings."""
+
+    objects: list[tuple[int, int]]
+
+
+class CallbackParams(TypedDict):
+    """Params of Node's request ``$/callback``."""
+
+    callback: int
+    args: list[Any]
+
+
+class ReleasedParams(TypedDict):
+    """Params of the notification ``$/released``: Python functions that Node has let go; ``serial`` counts like an id."""
+
+    callbacks: list[tuple[int, int]]
+    serial: int
 
 
 class Message(TypedDict, total=False):

@@ -47,6 +47,7 @@ class Runner:
         console: Where goes what JavaScript prints; see `pybridge.rpc.console.Console`.
         confinement: Where the system has a sandbox, the process can open nothing but this and its installation, and has no
             network. For graphs of strangers; None confines nothing.
+        cwd: Working directory of the process; None for Python's.
 
     Example:
         >>> with Runner() as runner:
@@ -62,6 +63,7 @@ class Runner:
         restart: Restart = "silent",
         console: ConsoleTarget = "log",
         confinement: Confinement | None = None,
+        cwd: Path | None = None,
     ) -> None:
         if restart not in get_args(Restart):
             raise ValueError(f"restart must be one of {', '.join(get_args(Restart))}, not {restart!r}")
@@ -71,6 +73,7 @@ class Runner:
         self._env = dict(env or {})
         self._startup_timeout = startup_timeout
         self._confinement = confinement
+        self._cwd = cwd
         self._siblings: weakref.WeakSet[Runner] = weakref.WeakSet()
         self._owner_pid = os.getpid()
         self._lock = threading.Lock()
@@ -198,7 +201,9 @@ class Runner:
             needed = (*_program_folders(self._runtime), *self._confinement.read)
             command = confined_command(command, replace(self._confinement, read=needed))
         try:
-            process = NodeProcess(command, environment, startup_timeout=self._startup_timeout, console=self._console)
+            process = NodeProcess(
+                command, environment, startup_timeout=self._startup_timeout, console=self._console, cwd=self._cwd
+            )
         except NodeCrashedError as error:
             if self._confinement is not None and sandbox_version():
                 error.hint = "If something is installed where the sandbox does not look: PYBRIDGE_SANDBOX=off."

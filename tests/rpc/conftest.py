@@ -54,8 +54,11 @@ def run_js(runner: Runner, tmp_path: Path) -> Callable[..., Any]:
         return runner.call("script.call", script(body, *args), **options)
 
     def script(body: str, *args: Any) -> dict[str, Any]:
-        path = written.setdefault(body, tmp_path / f"script{len(written)}.js")
-        path.write_text(f"exports.main = async function (...args) {{\n{body}\n}};\n")
+        if body not in written:
+            path = tmp_path / f"script{len(written)}.js"
+            path.write_text(f"exports.main = async function (...args) {{\n{body}\n}};\n")
+            written[body] = path
+        path = written[body]
         return {"path": str(path), "function": "main", "args": list(args)}
 
     run.script = script  # type: ignore[attr-defined]

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from pybridge.errors import BridgeError, NodeCrashedError, NodeNotFoundError, SetupError
+from pybridge.rpc.protocol import PROTOCOL_VERSION
 from pybridge.rpc.runner import Runner
 
 FOREVER = "this.progress(process.pid); for (;;);"
@@ -252,7 +253,7 @@ def fake_main(plain_node: Any, folder: Path, body: str) -> Any:
 @pytest.mark.parametrize(
     ("body", "error", "says"),
     [
-        ("hello(2); stay();", SetupError, "speaks version 2 .* reinstall"),
+        ("hello(999); stay();", SetupError, "speaks version 999 .* reinstall"),
         ("hello('x'); stay();", SetupError, "speaks version 'x'"),
         ("stay();", SetupError, "not ready within"),
         ("console.error('no module'); process.exit(7);", NodeCrashedError, "code 7(.|\n)*no module"),
@@ -281,7 +282,7 @@ def test_a_program_that_is_not_the_runner_is_refused(
     ],
 )
 def test_a_malformed_answer_fails_the_pending_call(plain_node: Any, tmp_path: Path, answer: str, says: str) -> None:
-    program = f"hello(1); setTimeout(() => {{ {answer}; }}, 20); stay();"
+    program = f"hello({PROTOCOL_VERSION}); setTimeout(() => {{ {answer}; }}, 20); stay();"
     with Runner(fake_main(plain_node, tmp_path, program)) as runner:
         call = runner.submit("echo")
         started = time.monotonic()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pybridge.rpc.frames import FrameReader
-from pybridge.rpc.protocol import HEADER, MAGIC
+from pybridge.rpc.protocol import HEADER, MAGIC, PROTOCOL_VERSION
 
 MAIN_JS = Path(__file__).resolve().parents[2] / "node_runner" / "main.js"
 
@@ -62,7 +62,7 @@ def echo(call_id: int, **more: Any) -> dict[str, Any]:
 
 def test_it_says_hello_first(raw: RawNode) -> None:
     assert raw.hello["method"] == "hello"
-    assert raw.hello["params"]["protocol"] == 1
+    assert raw.hello["params"]["protocol"] == PROTOCOL_VERSION
     assert raw.hello["params"]["pid"] == raw.child.pid
 
 
