@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -91,6 +92,7 @@ class TrainingResult:
             "trained on": f"{counts['training']} images",
             "judged on": f"{len(self.evaluation.images)} {_KINDS[record.data['judged_by']]}",
             **({"fitted head": str(HeadSetting.from_dict(record.data["head"]))} if "head" in record.data else {}),
+            **({"fine-tuning": _told(record.data["comparison"])} if "comparison" in record.data else {}),
             "frozen up to": record.cut or "nothing: every layer trained",
             **record.settings,
             "engine": record.history.engine,
@@ -99,6 +101,12 @@ class TrainingResult:
         }
         shown = report_data(title, self.evaluation, record.history, settings, record.versions)
         return render(replace(shown, parity=record.data.get("parity")))
+
+
+def _told(comparison: Mapping[str, Any]) -> str:
+    """What fine-tuning was good for."""
+    change = f"{comparison['measure'].replace('_', ' ')} {comparison['before']:.4f} to {comparison['after']:.4f}"
+    return f"{'helped' if comparison['helped'] else 'did not help'}: {change} on {comparison['images']} images kept to judge by"
 
 
 class TrainedClassifier:
