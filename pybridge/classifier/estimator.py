@@ -16,6 +16,7 @@ from sklearn.exceptions import NotFittedError
 
 from pybridge.classifier.comparison import fair_beginning
 from pybridge.classifier.evaluation import Evaluation
+from pybridge.classifier.head_training import Given, best_head, load_base, train_head
 from pybridge.classifier.inputs import Images, labelled, training_images, unlabelled
 from pybridge.classifier.presets import PLANS, Budget, Deadline, bases_at_hand
 from pybridge.classifier.settings import options_of, recorded
@@ -23,12 +24,10 @@ from pybridge.classifier.trained import TrainedClassifier, TrainingResult
 from pybridge.classifier.training_run import choose_seed, new_record, prepare_run, train
 from pybridge.classifier.transfers import new_head, unfrozen_end, without_head
 from pybridge.data import Labelling, Preprocessing
-from pybridge.errors import ModelFormatError
 from pybridge.features import parse_memory
-from pybridge.loading import BaseModel, Source, resolve
+from pybridge.loading import Source
 from pybridge.node import Node
 from pybridge.optimizers import OptimizerName
-from pybridge.progress import download_progress
 from pybridge.session import Session
 from pybridge.training.callbacks import Callback
 from pybridge.training.history import History
@@ -199,19 +198,18 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if run is not None and run.is_finished():
             return self._keep(TrainingResult.read(run))
         seed = choose_seed(self.seed, run)
-        judging = {"validation_split": validation_split, "validation_data": validation_data}
-        labelling = {"labels": labels, "label_from_name": label_from_name}
-        plan = PLANS[self.preset] if self.preset in PLANS else PLANS["fast"]
-        parameters = self.get_params()
+        parameters, session = self.get_params(), self.session
+        plan = PLANS.get(self.preset, PLANS["fast"])
+        if plan.epochs and not isinstance(x, str | os.PathLike) and not hasattr(x, "__array__"):
+            x = list(x)  # it is gone through twice
+        given = Given(x, y, Labelling(labels, label_from_name), validation_split, validation_data)
         if not plan.epochs:
-            result = self._trained_head(parameters, x, y, {**judging, **labelling}, seed, run, callbacks)
-            return self._keep(result)
-        x = x if isinstance(x, str | os.PathLike) or hasattr(x, "__array__") else list(x)
+            return self._keep(train_head(given, parameters, seed, session, run, callbacks))
         budget = Budget(self.time_limit)
-        head = {**parameters, "epochs": ClassifierOptions.epochs}
         bases = bases_at_hand(self.base) if plan.bases else [self.base]
-        best, seconds = self._best_head(head, bases, x, y, {**judging, **labelling}, seed, callbacks, budget)
-        wanted = plan.epochs if self.epochs == ClassifierOptions.epochs else self.epochs
+        usual = ClassifierOptions.epochs
+        best, seconds = best_head(bases, given, {**parameters, "epochs": usual}, seed, session, budget, callbacks)
+        wanted = plan.epochs if self.epochs == usual else self.epochs
         epochs = budget.epochs(wanted, seconds)
         if epochs < wanted:
             logger.warning("In the time that is left %s of %d epochs of fine-tuning fit.", epochs or "none", wanted)
@@ -225,82 +223,14 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             y,
             unfreeze=plan.unfreeze,
             epochs=epochs,
-            **labelling,
+            labels=labels,
+            label_from_name=label_from_name,
             validation_data=validation_data,
             validation_split=validation_split or 0.2,
             callbacks=[Deadline(budget), *callbacks],
             run_dir=run_dir,
             resume=resume,
         )
-
-    def _trained_head(
-        self,
-        parameters: dict[str, Any],
-        x: Images,
-        y: ArrayLike | None,
-        given: dict[str, Any],
-        seed: int,
-        run: RunDirectory | None,
-        callbacks: Sequence[Callback],
-    ) -> TrainingResult:
-        """A new head on the base that the parameters name."""
-        if run is not None and run.exists() and "head" not in run.read()[0].settings:
-            parameters = {**parameters, "head": "epochs"}  # all that there was when that run was begun
-        options = options_of(parameters, seed)
-        split = given["validation_split"]
-        if split is None:
-            split = 0.0 if options.fits_head else 0.2
-        images = training_images(
-            x,
-            y,
-            split=split,
-            validation=given["validation_data"],
-            seed=seed,
-            labelling=Labelling(given["labels"], given["label_from_name"]),
-            skip_unreadable=self.skip_unreadable,
-        )
-        session = self.session
-        with session.tensorflow():
-            base = self._load_base(parameters["base"])
-            transfer = new_head(base, images, options, session)
-            record = new_record(
-                transfer,
-                {"name": base.name, **base.origin},
-                recorded({**self.get_params(), "base": parameters["base"]}, images.classes, images.class_names),
-                images.classes.dtype.kind,
-                session.runtime,
-            )
-            return train(transfer, record, session, run, callbacks=callbacks)
-
-    def _best_head(
-        self,
-        parameters: dict[str, Any],
-        bases: Sequence[Any],
-        x: Images,
-        y: ArrayLike | None,
-        given: dict[str, Any],
-        seed: int,
-        callbacks: Sequence[Callback],
-        budget: Budget,
-    ) -> tuple[TrainingResult, float]:
-        """The head with the lowest loss of those on several bases, and the seconds that it took."""
-        tried: list[tuple[TrainingResult, float]] = []
-        for base in bases:
-            if tried and budget.left < 2 * tried[-1][1]:
-                logger.warning("There is no time left to try the base %s.", base)
-                continue
-            begun = budget.spent
-            try:
-                result = self._trained_head({**parameters, "base": base}, x, y, given, seed, None, callbacks)
-            except ModelFormatError as error:
-                if not tried:
-                    raise
-                logger.warning("The base %s cannot be tried: %s", base, error.message)
-                continue
-            tried.append((result, budget.spent - begun))
-            if len(bases) > 1:
-                logger.warning("On %s: accuracy %.4f, loss %.4f", base, *(result.record.metrics[n] for n in ("accuracy", "loss")))
-        return min(tried, key=lambda one: one[0].record.metrics["loss"])
 
     def find_learning_rate(
         self,
@@ -346,7 +276,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
         session = self.session
         with session.tensorflow():
-            transfer = new_head(self._load_base(), images, options, session)
+            transfer = new_head(load_base(self.get_params()), images, options, session)
             return find_rate(transfer, session, search)
 
     def fine_tune(
@@ -594,16 +524,6 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_result" in self.__dict__
-
-    def _load_base(self, base: Source | None = None) -> BaseModel:
-        with download_progress() as report:
-            return resolve(
-                self.base if base is None else base,
-                preprocessing=self.preprocessing,
-                input_shape=self.input_shape,
-                allow_lambda=self.allow_lambda,
-                progress=report,
-            )
 
     def _keep(self, result: TrainingResult) -> History:
         self._result = result
