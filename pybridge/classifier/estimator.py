@@ -299,9 +299,9 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ) -> History:
         """Goes on training, at a lower rate, with the last layers of the base unfrozen.
 
-        A head that was fitted to all images is fitted once more to those that are not kept to judge by, and fine-tuning goes on
-        from there, so that the comparison of before and after is fair: ``comparison`` in the run's record has it. Where
-        fine-tuning is no better, the classifier stays what it was.
+        A head that was fitted to all images is fitted once more to those that are not kept to judge by, so that the comparison
+        of before and after is fair: ``comparison`` in the run's record has it. Fine-tuning begins with a more strongly penalised
+        head, which leaves the base something to learn. Where it is no better, the classifier stays what it was.
 
         Batch normalization in the base keeps its statistics. What stays frozen runs once for each image. Layers that the base
         marks as not trainable stay as they are, which is logged.
@@ -357,7 +357,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         session = self.session
         transfer = unfrozen_end(known.model, self.preprocessing_, unfreeze, images, options)
         with session.tensorflow():
-            beginning = fair_beginning(known, transfer, session, parted=images.parted)
+            beginning = fair_beginning(known, transfer, session)
         if beginning is not None:
             transfer = replace(transfer, model=beginning.model)
         record = new_record(

@@ -106,13 +106,11 @@ class TrainingImages:
         training: Images to train on.
         validation: Images to judge by, or None.
         classes: The classes as the user knows them: whole numbers, booleans or names.
-        parted: Whether the images to judge by are a share of those that were given to train on.
     """
 
     training: ImageSet
     validation: ImageSet | None
     classes: NDArray[Any]
-    parted: bool = False
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -164,7 +162,7 @@ def training_images(
     if split == 0:
         return TrainingImages(images, None, classes)
     training, kept = stratified_split(images.labels, split, seed)
-    return TrainingImages(images.take(training), images.take(kept), classes, parted=True)
+    return TrainingImages(images.take(training), images.take(kept), classes)
 
 
 def _class_values(y: ArrayLike | None, images: ImageSet) -> NDArray[Any]:

@@ -168,8 +168,8 @@ def _train(
     described = {"labels": list(record.class_names), "preprocessing": record.preprocessing.to_dict()}
     model = replace(result.model, user_metadata={**result.model.user_metadata, "pybridge": described})
     left = TrainingResult(finished, model, evaluation)
-    if beginning is not None:
-        left = _better(left, beginning)
+    if beginning is not None and beginning.probabilities is not None:
+        left = _better(left, beginning, result.fit.history.best_epoch is not None)
     advice = advise(left.record, left.evaluation)
     left = replace(left, record=replace(left.record, data={**left.record.data, "advice": advice}))
     if run is not None:
@@ -177,11 +177,12 @@ def _train(
     return left
 
 
-def _better(tuned: TrainingResult, beginning: Beginning) -> TrainingResult:
+def _better(tuned: TrainingResult, beginning: Beginning, learned: bool) -> TrainingResult:
     """The fine-tuned classifier, or where that is no better on the same images, the one before; with the comparison."""
     assert tuned.evaluation is not None
     record = tuned.record
     comparison = beginning.compare(tuned.evaluation.images, tuned.evaluation.probabilities)
+    comparison["helped"] = comparison["helped"] and learned
     if comparison["helped"]:
         return replace(tuned, record=replace(record, data={**record.data, "comparison": comparison}))
     known = beginning.known

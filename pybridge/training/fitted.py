@@ -30,9 +30,7 @@ from pybridge.training.transfer import JudgedBy, Transfer, TransferResult, froze
 _MOST_STEPS = 2 * len(STRENGTHS) + 1
 
 
-def run_fitted(
-    transfer: Transfer, session: Session, *, callbacks: Sequence[Callback] = (), setting: HeadSetting | None = None
-) -> TransferResult:
+def run_fitted(transfer: Transfer, session: Session, *, callbacks: Sequence[Callback] = ()) -> TransferResult:
     """Extracts features, chooses and fits the head, and judges it.
 
     Without validation images every training image is judged by a fold that had not seen it; the head is fitted to all of
@@ -42,13 +40,32 @@ def run_fitted(
         transfer: What to do; its cut is the layer whose output the head takes.
         session: Where.
         callbacks: Called around the steps of the search; ``stop_training`` ends it.
-        setting: How to fit the head, without a search.
 
     Raises:
         DataError: Images cannot be decoded, or too few are left.
     """
     # The search is judged by what the folds had not seen.
-    callbacks = as_callbacks(callbacks, monitor="val_loss")
+    [result] = _run(transfer, session, [None], as_callbacks(callbacks, monitor="val_loss"))
+    return result
+
+
+def run_settings(transfer: Transfer, session: Session, settings: Sequence[HeadSetting]) -> list[TransferResult]:
+    """As `run_fitted`, but without a search: a head for each setting, on the same features.
+
+    Args:
+        transfer: See `run_fitted`.
+        session: See `run_fitted`.
+        settings: How to fit the heads.
+
+    Raises:
+        DataError: Images cannot be decoded, or too few are left.
+    """
+    return _run(transfer, session, settings, [])
+
+
+def _run(
+    transfer: Transfer, session: Session, settings: Sequence[HeadSetting | None], callbacks: Sequence[Callback]
+) -> list[TransferResult]:
     stages = frozen_programs(transfer.model, transfer.cut, transfer.preprocessing, session)
     # The program is traced while features are extracted.
     with ThreadPoolExecutor(1) as pool, ExitStack() as stores:
@@ -58,24 +75,26 @@ def run_fitted(
         if transfer.validation is not None:
             kept = validation_data(transfer, transfer.validation, session.extractor, stages, stores)
         program = traced.result()
-        history = History(engine="compiled")
         examples = _examples(training, len(images.class_names), stages[-1].output_shape[0])
+        results = []
         with HeadSolver(session.runner.start().connection, program, examples) as solver:
-            head = _searched(solver, transfer, history, callbacks, setting)
+            for setting in settings:
+                history = History(engine="compiled")
+                head = _searched(solver, transfer, history, callbacks, setting)
+                judged = _judged(head, session, (training, images), kept)
+                results.append(TransferResult(_with_head(transfer, head), FitResult(history), *judged, head))
+    return results
 
-        def judge(given: Examples) -> NDArray[np.float32]:
-            features = session.extractor.read(given.store, given.used)
-            taken = normalized(features) if head.setting.features == "normalized" else features
-            return softmax(taken @ head.kernel + head.bias)
 
-        judged_by: JudgedBy
-        if kept is not None:
-            judged, probabilities, judged_by = kept[1], judge(kept[0]), "validation"
-        elif len(head.held_out):
-            judged, probabilities, judged_by = images.take(head.held_out), head.probabilities, "held-out folds"
-        else:
-            judged, probabilities, judged_by = images, judge(training), "training"
-    return TransferResult(_with_head(transfer, head), FitResult(history), judged, probabilities, judged_by, head)
+def _judged(
+    head: HeadFit, session: Session, training: tuple[Examples, ImageSet], validation: tuple[Examples, ImageSet] | None
+) -> tuple[ImageSet, NDArray[np.float32], JudgedBy]:
+    if validation is None and len(head.held_out):
+        return training[1].take(head.held_out), head.probabilities, "held-out folds"
+    examples, images = training if validation is None else validation
+    features = session.extractor.read(examples.store, examples.used)
+    taken = normalized(features) if head.setting.features == "normalized" else features
+    return images, softmax(taken @ head.kernel + head.bias), "training" if validation is None else "validation"
 
 
 def _examples(training: Examples, classes: int, channels: int) -> HeadExamples:
