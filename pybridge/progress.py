@@ -40,6 +40,11 @@ class Progress:
             self._bar.total = total
             self._bar.refresh()
 
+    def finish(self) -> None:
+        """Say that no more will be done: what is done is all there is, and the bar is full."""
+        if self._bar is not None and self._bar.n:
+            self.set_total(self._bar.n)
+
     def close(self) -> None:
         """Leave the bar as it is and go to a new line."""
         if self._bar is not None:

@@ -18,6 +18,7 @@ from pybridge.classifier.comparison import fair_beginning
 from pybridge.classifier.evaluation import Evaluation
 from pybridge.classifier.head_training import Given, best_head, load_base, train_head
 from pybridge.classifier.inputs import Images, labelled, training_images, unlabelled
+from pybridge.classifier.occupation import alone_in_run
 from pybridge.classifier.presets import PLANS, Budget, Deadline, bases_at_hand
 from pybridge.classifier.settings import options_of, recorded
 from pybridge.classifier.trained import TrainedClassifier, TrainingResult
@@ -157,6 +158,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.seed = seed
         self.node = node
 
+    @alone_in_run
     def fit(
         self,
         x: Images,
@@ -279,6 +281,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             transfer = new_head(load_base(self.get_params()), images, options, session)
             return find_rate(transfer, session, search)
 
+    @alone_in_run
     def fine_tune(
         self,
         x: Images,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,11 @@ def unlabelled(x: Images, class_names: tuple[str, ...]) -> ImageSet:
         return ImageSet(files, np.zeros(len(files), np.int32), class_names)
     images = as_images(x)
     return ImageSet(images, np.zeros(len(images), np.int32), class_names)
+
+
+def unlabelled_files(files: Sequence[Path], class_names: tuple[str, ...]) -> ImageSet:
+    """Files, each of which is known to be an image, as an image set whose labels mean nothing."""
+    return ImageSet(list(files), np.zeros(len(files), np.int32), class_names)
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,12 @@ from pybridge.classifier.evaluation import Evaluation, report_data
 from pybridge.classifier.inputs import parse_class_values
 from pybridge.classifier.settings import in_use, options_of
 from pybridge.data import ImageSet
+from pybridge.errors import ModelFormatError
 from pybridge.graphs import Program
 from pybridge.heads import HeadSetting
 from pybridge.report import render
 from pybridge.session import Session
+from pybridge.text import printable
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.training.options import ClassifierOptions
 from pybridge.training.run_directory import REPORT_FILE, RunDirectory, RunRecord
@@ -63,6 +65,11 @@ class TrainingResult:
             ModelFormatError: There is no run, or its files were altered.
         """
         record, model = run.read()
+        if record.status == "training" and not record.history.rows:
+            raise ModelFormatError(
+                f"{printable(run.path)} has not finished its first epoch: there is nothing to use yet",
+                hint="Wait for it, or go on with it by --resume (resume=True).",
+            )
         if record.status == "training":
             logger.warning("%s is not finished: it has the best weights of %d epochs.", run.path, len(record.history))
         report = run.path / REPORT_FILE
@@ -160,6 +167,14 @@ class TrainedClassifier:
             DataError: An image cannot be decoded.
         """
         return self.session.extractor.compute(self.programs, images)
+
+    def probabilities_of_readable(self, images: ImageSet) -> tuple[NDArray[np.float32], dict[int, str]]:
+        """The same for those of the images that can be decoded.
+
+        Returns:
+            float32 of shape (readable images, classes), and what is wrong with the others, by position.
+        """
+        return self.session.extractor.compute_readable(self.programs, images)
 
     def activations(self, images: ImageSet) -> NDArray[np.float32]:
         """What its frozen part gives for images: float32 of shape (images, ...).

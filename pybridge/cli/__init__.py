@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,12 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 success, 1 the thing asked failed, 2 the user's mistake.
     """
+    options: argparse.Namespace | None = None
     try:
         options = build_parser().parse_args(arguments)
         _configure_logging(options.verbose)
         code: int = options.run(options)
     except KeyboardInterrupt:
-        return _complain("Interrupted.", 130)
+        return _complain(f"Interrupted.{_way_on(options, arguments)}", 130)
     except BrokenPipeError:
         # Whoever read our output has gone; Python would complain again when it flushes at exit.
         sys.stdout = None
@@ -71,6 +73,15 @@ def _on_one_line(message: str, arguments: Sequence[str] | None) -> str:
             if "\n" in part:
                 message = message.replace(printable_lines(part), printable(part))
     return message
+
+
+def _way_on(options: argparse.Namespace | None, arguments: Sequence[str] | None) -> str:
+    """How to go on with a training that was interrupted, where something of it is there."""
+    out = getattr(options, "out", None)
+    if not hasattr(options, "resume") or out is None or not (out / "run.json").is_file():
+        return ""
+    words = [word for word in (sys.argv[1:] if arguments is None else arguments) if word != "--resume"]
+    return f" What was trained is in {printable(out)}; go on with: pybridge {shlex.join([*words, '--resume'])}"
 
 
 def _complain(text: str, code: int) -> int:

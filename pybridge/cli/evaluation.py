@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pybridge.cli.common import ALLOW_OPERATION, FAILED, INPUT_SHAPE, SUCCESS, Verbs, answer, label_flags, set_up, sizes
-from pybridge.text import printable
+from pybridge.text import listed, printable
 
 
 def add(verbs: Verbs) -> None:
@@ -63,23 +65,53 @@ def _evaluate(options: argparse.Namespace) -> int:
 def _predict(options: argparse.Namespace) -> int:
     set_up()
     from pybridge.classifier import ImageClassifier
-    from pybridge.data import list_images
+    from pybridge.classifier.inputs import unlabelled_files
 
-    files = list_images(options.images)
+    found = _listed(options.images)
+    files = [path for path, wrong in found if wrong is None]
     with ImageClassifier.load(options.run_dir) as classifier:
-        probabilities = classifier.predict_proba(files)
         names = classifier.class_names_
-    best = probabilities.argmax(axis=1)
-    facts = [
-        {"file": str(file), "label": names[label], "probability": float(row[label])}
-        for file, label, row in zip(files, best, probabilities, strict=True)
-    ]
-    answer(
-        options,
-        facts,
-        "\n".join(f"{printable(fact['label']):24} {fact['probability']:6.1%}  {printable(fact['file'])}" for fact in facts),
-    )
-    return SUCCESS
+        probabilities, unreadable = classifier.trained_.probabilities_of_readable(unlabelled_files(files, names))
+    rows = iter(probabilities)
+    answers = [{"error": unreadable[i]} if i in unreadable else _best(next(rows), names) for i in range(len(files))]
+    remaining = iter(answers)
+    facts = [{"file": str(path), **(next(remaining) if wrong is None else {"error": wrong})} for path, wrong in found]
+    answer(options, facts, "\n".join(map(_prediction_line, facts)))
+    return FAILED if any("error" in fact for fact in facts) else SUCCESS
+
+
+def _listed(given: list[Path]) -> list[tuple[Path, str | None]]:
+    """The files that are named, in order, each with what is wrong with it; folders give the images in them.
+
+    Raises:
+        DataError: None of them is an image.
+    """
+    from pybridge.data import check_image, pictures_below
+    from pybridge.errors import DataError
+
+    found: list[tuple[Path, str | None]] = []
+    first: DataError | None = None
+    for path in (each.expanduser() for each in given):
+        for file in pictures_below(path) if path.is_dir() else [path]:
+            try:
+                found.append((check_image(file), None))
+            except DataError as error:
+                first = first or error
+                found.append((file, str(error).splitlines()[0]))
+    if all(wrong is not None for _, wrong in found):
+        raise first or DataError(f"no images in {listed(given)}")
+    return found
+
+
+def _best(row: Any, names: Sequence[str]) -> dict[str, Any]:
+    label = int(row.argmax())
+    return {"label": names[label], "probability": float(row[label])}
+
+
+def _prediction_line(fact: dict[str, Any]) -> str:
+    if "error" in fact:
+        return f"{'not read':24}         {printable(fact['file'])}: {printable(fact['error'].splitlines()[0])}"
+    return f"{printable(fact['label']):24} {fact['probability']:6.1%}  {printable(fact['file'])}"
 
 
 def _verify(options: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ from pybridge.data.arrays import as_images, from_arrays, is_pillow_image, with_l
 from pybridge.data.augmentation import Augmentation
 from pybridge.data.dataset import ImageSet, Picture
 from pybridge.data.encoded import EncodedBatch, EncodedImage, iter_batches, parse_encoded, read_encoded
-from pybridge.data.folders import check_image, images_below, list_images, read_folder
+from pybridge.data.folders import check_image, images_below, list_images, pictures_below, read_folder
 from pybridge.data.labelled import Labelling, read_test_images, read_training_images
 from pybridge.data.preprocessing import Preprocessing
 from pybridge.data.samples import load_digits_images, write_folder
@@ -30,6 +30,7 @@ __all__ = [
     "list_images",
     "load_digits_images",
     "parse_encoded",
+    "pictures_below",
     "read_encoded",
     "read_folder",
     "read_test_images",

@@ -151,6 +151,12 @@ def images_below(folder: Path, *, skip_unreadable: bool = False) -> list[Path]:
     return sorted(images, key=lambda file: file.relative_to(folder).as_posix())
 
 
+def pictures_below(folder: Path) -> list[Path]:
+    """The files in and below a folder that are pictures of any format, also of those that cannot be decoded, by their paths."""
+    found = [file for file in files_below(folder) if sniff_file(file) is not None]
+    return sorted(found, key=lambda file: file.relative_to(folder).as_posix())
+
+
 def warn_of_duplicates(labelled: Sequence[tuple[str, Path]]) -> None:
     """Pictures with two labels spoil training and flatter validation; only equal sizes need their bytes compared."""
     by_size = defaultdict(list)

@@ -182,7 +182,7 @@ def named_models(texts: Sequence[str]) -> Models:
     for text in texts:
         name, equals, folder = text.partition("=")
         if not equals:
-            name, folder = package_name(Path(text).absolute().name), text
+            name, folder = _name_of(text), text
         if name in models:
             raise DataError(f"Two models are called {name}", hint="Name them, such as: cats=RUN1 dogs=RUN2")
         models[name] = folder
@@ -192,7 +192,7 @@ def named_models(texts: Sequence[str]) -> Models:
 def _prepare(models: Models, stack: contextlib.ExitStack, images: Any, force: bool) -> list[str]:
     """Makes packages of runs; gives the server's arguments."""
     if isinstance(models, str | Path):
-        models = {package_name(Path(models).absolute().name): models}
+        models = {_name_of(models): models}
     if not models:
         raise DataError("There is no model to serve")
     arguments = []
@@ -200,7 +200,7 @@ def _prepare(models: Models, stack: contextlib.ExitStack, images: Any, force: bo
     for name, folder in models.items():
         if not server_options().model_name.fullmatch(name):
             raise DataError(f"{name!r} is not a name for a model", hint="Use letters, digits, hyphens and dots.")
-        source = Path(folder).absolute()
+        source = Path(folder).expanduser().absolute()
         if (source / RUN_FILE).is_file():
             place = place or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pybridge-serve-")))
             source = deploy(source, place / name, saved_model=True, name=package_name(name), images=images, force=force).path
@@ -210,6 +210,12 @@ def _prepare(models: Models, stack: contextlib.ExitStack, images: Any, force: bo
             )
         arguments.append(f"{name}={source}")
     return arguments
+
+
+def _name_of(folder: str | Path) -> str:
+    """What a model is called that was given no name: as its folder, where a model may be called so."""
+    name = Path(folder).expanduser().absolute().name
+    return name if server_options().model_name.fullmatch(name) else package_name(name)
 
 
 def _holds_packages(folder: Path) -> bool:

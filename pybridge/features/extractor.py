@@ -81,6 +81,29 @@ class FeatureExtractor:
         Raises:
             DataError: Images cannot be decoded; every one of them is found first, and they are named.
         """
+        store, unreadable = self._fill(
+            stages, images, batch_size=batch_size, augmentation=augmentation, seed=seed, description=description
+        )
+        if unreadable:
+            try:
+                _report(images, unreadable, raising=not skip_unreadable)
+            except DataError:
+                self.release(store)
+                raise
+        readable = np.array([position for position in range(len(images)) if position not in unreadable], dtype=np.int64)
+        return store, readable
+
+    def _fill(
+        self,
+        stages: Sequence[Program],
+        images: ImageSet,
+        *,
+        batch_size: int,
+        augmentation: Augmentation | None,
+        seed: int,
+        description: str,
+    ) -> tuple[int, dict[int, str]]:
+        """A store as `extract` gives it, and what is wrong with the images that cannot be decoded, by position."""
         views = augmentation.views if augmentation else 1
         handles = self._load(stages)
         connection = self._loaded()
@@ -112,15 +135,30 @@ class FeatureExtractor:
                     running.append((batch, connection.submit("features.extract", parameters)))
                 while running:
                     finish_oldest()
-                if unreadable:
-                    _report(images, unreadable, raising=not skip_unreadable)
             except BaseException:
                 for _, call in running:
                     call.cancel()
                 self.release(store)
                 raise
-        readable = np.array([position for position in range(len(images)) if position not in unreadable], dtype=np.int64)
-        return store, readable
+        return store, unreadable
+
+    def compute_readable(
+        self, stages: Sequence[Program], images: ImageSet, *, batch_size: int = 32, description: str = "Predicting"
+    ) -> tuple[NDArray[np.float32], dict[int, str]]:
+        """What a chain of programs makes of those images that can be decoded: float32 of shape (readable, ...).
+
+        Returns:
+            That, and what is wrong with the others, by position.
+        """
+        values = self._computed_at_once(stages, images) if 0 < len(images) <= batch_size else None
+        if values is not None:
+            return values, {}
+        store, unreadable = self._fill(stages, images, batch_size=batch_size, augmentation=None, seed=0, description=description)
+        try:
+            rows = [position for position in range(len(images)) if position not in unreadable]
+            return self.read(store, np.array(rows, np.int32)), unreadable
+        finally:
+            self.release(store)
 
     def compute(
         self, stages: Sequence[Program], images: ImageSet, *, batch_size: int = 32, description: str = "Predicting"

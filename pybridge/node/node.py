@@ -23,6 +23,7 @@ from pybridge.runtime.user_packages import default_packages, install_user_packag
 from pybridge.training.callbacks import Callback
 from pybridge.training.history import History
 from pybridge.training.options import ClassWeight, Engine, Loss, Monitor, Schedule, TrainingOptions
+from pybridge.training.run_directory import RunDirectory, is_run
 
 
 class Node:
@@ -79,7 +80,7 @@ class Node:
         Args:
             source: A name of the zoo; an http(s) address of a ``model.json``, its path or folder; a `LayersModel`, Keras model or
                 ``torch.nn.Module`` in memory; a ``.keras``, ``.h5`` or ``.onnx`` file; ``keras.applications.NAME`` with its
-                ImageNet weights; the folder of a SavedModel.
+                ImageNet weights; the folder of a SavedModel, or of a run.
             input_shape: For torch and ONNX: the shape of one example, ``(3, height, width)``; for several inputs a list of
                 shapes.
             signature: Which signature of a SavedModel; ``serving_default`` by default.
@@ -93,6 +94,8 @@ class Node:
         Example:
             >>> model = node.load_model("keras.applications.MobileNetV2")
         """
+        if is_run(source):
+            _, source = RunDirectory(source).read()
         with download_progress() as report:
             found = open_model(
                 source,

@@ -17,7 +17,7 @@ from pybridge.parity.report import ParityReport
 from pybridge.parity.runs import verify_run
 from pybridge.parity.runtimes import choose
 from pybridge.parity.subjects import Subject, as_subject, input_specs
-from pybridge.training.run_directory import RUN_FILE
+from pybridge.training.run_directory import is_run
 
 
 def verify(
@@ -74,7 +74,7 @@ def verify(
         raise ValueError(f"tolerance must not be negative, but is {tolerance}")
     if training and training_epochs < 1:
         raise ValueError(f"the training that is compared needs at least 1 epoch, not {training_epochs}")
-    if isinstance(model_or_run, ImageClassifier) or _is_run(model_or_run):
+    if isinstance(model_or_run, ImageClassifier) or is_run(model_or_run):
         if against is not None:
             raise DataError("A run cannot be verified against another model", hint="Verify its model/ folder against the other.")
         epochs = training_epochs if training else None
@@ -118,7 +118,3 @@ def _opened(model: Any, options: dict[str, Any]) -> Subject:
         if isinstance(model, str | Path) and Path(model).expanduser().is_dir():
             raise ModelFormatError(f"{model} is not a run directory, nor a model: {error.message}", hint=error.hint) from error
         raise
-
-
-def _is_run(model: Any) -> bool:
-    return isinstance(model, str | Path) and "://" not in str(model) and (Path(model).expanduser() / RUN_FILE).is_file()

@@ -13,6 +13,7 @@ from typing import BinaryIO
 PARTIAL_SUFFIX = ".part"
 """Ends the name of a file that is being written, or that a killed process was writing."""
 
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
@@ -31,19 +32,23 @@ def replace_file(path: Path, content: bytes | str) -> None:
     Example:
         >>> replace_file(Path("run.json"), "{}")
     """
-    with replacing(path) as file:
+    with replacing(path, len(content)) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, size: int | None = None) -> Iterator[BinaryIO]:
     """A new file to write to, which takes the place of ``path`` when the block ends without an error.
 
     It is called ``<name>.part`` until then. Several processes may write the same file: they do so one after the other. What a
     killed one left is written anew by the next. The file has the permissions that the umask leaves of 0666.
 
+    Args:
+        path: The file.
+        size: How many bytes it will have, if that is known: said where the disk is full.
+
     Raises:
-        OSError: If the disk refuses.
+        OSError: If the disk refuses. Where it is full, the error names the file and what it needs.
     """
     partial = path.with_name(f"{path.name}{PARTIAL_SUFFIX}")
     with os.fdopen(_create_alone(partial), "wb") as file:
@@ -52,10 +57,27 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
             partial.replace(path)
+        except OSError as error:
+            written = _size_of(file)
+            partial.unlink(missing_ok=True)
+            if error.errno in _FULL:
+                raise _full(error, path, size, written) from error
+            raise
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
     sync_folder(path.parent)
+
+
+def _size_of(file: BinaryIO) -> int:
+    with suppress(OSError, ValueError):
+        return os.fstat(file.fileno()).st_size
+    return 0
+
+
+def _full(error: OSError, path: Path, size: int | None, written: int) -> OSError:
+    needed = f"{size:,} bytes" if size else f"more than {written:,} bytes"
+    return OSError(error.errno, f"{os.strerror(error.errno or 0)}: the file needs {needed}; nothing of it was left", str(path))
 
 
 def sync_folder(folder: Path) -> None:

@@ -97,6 +97,7 @@ def fit(
         with progress(to_do * len(training.used), description, "example") as bar:
             for epoch in range(len(history), options.epochs):
                 if loop.stop_training:
+                    bar.finish()
                     break
                 for callback in everyone:
                     callback.on_epoch_begin(epoch, {})

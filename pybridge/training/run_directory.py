@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from pybridge.data.preprocessing import Preprocessing
 from pybridge.errors import BridgeError, ModelFormatError
@@ -30,6 +30,9 @@ HISTORY_FILE = "history.jsonl"
 MODEL_FOLDER = "model"
 CHECKPOINT_FOLDER = "checkpoints"
 REPORT_FILE = "report.html"
+
+
+_RESTORE = "Restore the run from a copy."
 
 
 class RunFolderError(BridgeError, ValueError):
@@ -209,11 +212,13 @@ class RunDirectory:
             record = RunRecord.from_dict(plain, self._read_history())
             if record.status != "training":
                 self._check_files(plain["files"])
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ModelFormatError(
-                f"{self.path / RUN_FILE} is damaged: {type(error).__name__}: {error}",
-                hint="Restore the run from a copy.",
-            ) from error
+        except ModelFormatError:
+            raise
+        except KeyError as error:
+            raise ModelFormatError(f"{self.path / RUN_FILE} is damaged: it lacks {error}", hint=_RESTORE) from error
+        except (TypeError, AttributeError, ValueError) as error:
+            reason = str(error) if isinstance(error, ValueError) else "it holds values of a wrong kind"
+            raise ModelFormatError(f"{self.path / RUN_FILE} is damaged: {reason}", hint=_RESTORE) from error
         model = LayersModel.read(self.path / MODEL_FOLDER)
         checkpoint = read_checkpoint(self.checkpoints) if record.status == "training" else None
         if checkpoint is None:
@@ -230,14 +235,17 @@ class RunDirectory:
                 f"{self.path} is not a run directory: it has no {RUN_FILE}",
                 hint="`pybridge train FOLDER --out RUN` makes one.",
             ) from None
-        except (OSError, ValueError) as error:
-            raise ModelFormatError(f"{self.path / RUN_FILE} cannot be read: {error}") from error
+        except OSError as error:
+            raise ModelFormatError(f"{self.path / RUN_FILE} cannot be read: {error.strerror or error}") from error
+        except (ValueError, RecursionError):
+            raise ModelFormatError(f"{self.path / RUN_FILE} is damaged: it is no JSON", hint=_RESTORE) from None
         if not isinstance(plain, dict) or plain.get("format") != "pybridge-run":
             raise ModelFormatError(f"{self.path / RUN_FILE} is not a run's record")
         if plain.get("version") != FORMAT_VERSION:
+            newer = isinstance(plain.get("version"), int) and plain["version"] > FORMAT_VERSION
             raise ModelFormatError(
                 f"{self.path} has run format {plain.get('version')}; this pybridge reads {FORMAT_VERSION}",
-                hint="Update pybridge.",
+                hint="It was written by a newer pybridge: update this one." if newer else _RESTORE,
             )
         return plain
 
@@ -248,7 +256,7 @@ class RunDirectory:
         if unknown := sorted(set(read) - set(hashes)):
             raise ModelFormatError(
                 f"{self.path / RUN_FILE} has no SHA-256 of {', '.join(unknown)}, so that nobody knows whether it is the run's",
-                hint="Restore the run from a copy.",
+                hint=_RESTORE,
             )
 
     def _check(self, name: str, expected: str) -> None:
@@ -256,24 +264,32 @@ class RunDirectory:
         if not path.is_relative_to(self.path.resolve()):
             raise ModelFormatError(f"{self.path / RUN_FILE} names {name!r}, which lies outside the run")
         if not path.is_file():
-            raise ModelFormatError(f"{printable(path)} is missing", hint="Restore the run from a copy.")
+            raise ModelFormatError(f"{printable(path)} is missing", hint=_RESTORE)
         if sha256_of(path) != expected:
             raise ModelFormatError(
                 f"{printable(path)} was altered after training: its SHA-256 is not that in {RUN_FILE}",
-                hint="Restore the run from a copy.",
+                hint=_RESTORE,
             )
 
     def _read_history(self) -> list[dict[str, float]]:
         path = self.path / HISTORY_FILE
         lines = path.read_text("utf-8").splitlines(keepends=True) if path.exists() else []
         # A copy of a running training's folder may end in the middle of a line.
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        try:
+            return [json.loads(line) for line in lines if line.endswith("\n")]
+        except ValueError:
+            raise ModelFormatError(f"{path} is damaged: a line is no JSON", hint=_RESTORE) from None
 
     def _files(self) -> Iterable[str]:
         for path in self.path.rglob("*"):
             name = path.relative_to(self.path).as_posix()
             if path.is_file() and name != RUN_FILE and not path.name.startswith(".") and path.suffix != PARTIAL_SUFFIX:
                 yield name
+
+
+def is_run(source: object) -> TypeGuard[str | Path]:
+    """Whether something names the folder of a run."""
+    return isinstance(source, str | Path) and "://" not in str(source) and (Path(source).expanduser() / RUN_FILE).is_file()
 
 
 def _remove_content(folder: Path) -> None:

@@ -52,3 +52,11 @@ def test_a_download_shows_nothing_until_something_comes(
     shown = capsys.readouterr().err
     assert "Download: 100%" in shown
     assert "2.00M/2.00M" in shown
+
+
+def test_a_bar_that_ends_early_is_full(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("PYBRIDGE_PROGRESS", "1")
+    with progress(100, "Training", "example") as bar:
+        bar.update(40)
+        bar.finish()
+    assert "Training: 100%" in capsys.readouterr().err.split("\r")[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import stat
@@ -122,3 +123,12 @@ def test_the_hash_of_several_files_is_that_of_their_bytes_in_a_row(tmp_path: Pat
     (tmp_path / "all").write_bytes(b"ab" * 700_000 + b"c")
     assert sha256_of(*(tmp_path / name for name in "abc")) == sha256_of(tmp_path / "all")
     assert sha256_of(tmp_path / "b") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def test_a_full_disk_is_said_with_the_file_and_what_it_needs(tmp_path: Path) -> None:
+    for size, needs in ((12345, "needs 12,345 bytes"), (None, "needs more than")):
+        with pytest.raises(OSError, match=needs) as caught, replacing(tmp_path / "model.bin", size) as file:
+            file.write(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        assert caught.value.filename == str(tmp_path / "model.bin")
+    assert not list(tmp_path.iterdir())

@@ -183,7 +183,7 @@ def test_a_damaged_record_is_a_clear_error(run: RunDirectory, changes: dict[str,
 
 def test_a_record_that_is_no_json_is_a_clear_error(run: RunDirectory) -> None:
     (run.path / "run.json").write_text("{")
-    with pytest.raises(ModelFormatError, match="cannot be read"):
+    with pytest.raises(ModelFormatError, match="is damaged: it is no JSON"):
         run.read()
 
 
