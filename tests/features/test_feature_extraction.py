@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -136,18 +137,22 @@ def test_views_depend_on_the_seed_alone(arrays: ImageSet) -> None:
 
 
 class Dying(list[Path]):
-    """Files; Node is killed when those from the seventh on are read."""
+    """Files; Node is killed when the seventh is read."""
 
     node: pb.Node
 
     def __getitem__(self, key: Any) -> Any:
         if not isinstance(key, slice):
             return super().__getitem__(key)
-        if key.start == 6 and self.node.runner.pid is not None:
-            os.kill(self.node.runner.pid, signal.SIGKILL)
         rest = Dying(super().__getitem__(key))
         rest.node = self.node
         return rest
+
+    def __iter__(self) -> Iterator[Path]:
+        for position, file in enumerate(super().__iter__()):
+            if position == 6 and self.node.runner.pid is not None:
+                os.kill(self.node.runner.pid, signal.SIGKILL)
+            yield file
 
 
 @pytest.mark.kills_node
