@@ -142,8 +142,10 @@ function packCollection(value, where, packing, depth) {
 
 /** @param {number} value */
 function packNumber(value) {
-  if (Number.isFinite(value)) return Object.is(value, -0) ? { $number: '-0' } : value;
-  return { $number: String(value) };
+  if (Object.is(value, -0)) return { $number: '-0' };
+  // Python would take the digits of a large one for exact; JavaScript writes no more of them than tell it from its neighbours.
+  if (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value))) return { $number: String(value) };
+  return value;
 }
 
 /**
@@ -169,6 +171,7 @@ function refuseUnsendable(value, where) {
   const plain = prototype === null || Object.getPrototypeOf(prototype) === null;
   if (tag === 'Object' && plain) return;
   const kind = tag === 'Object' ? String(prototype.constructor?.name || 'object') : tag;
+  if (typeof value.predictOnBatch === 'function') throw unsendable(where, `${kind}, a model`, 'return the model itself');
   if (tag === 'Promise' || typeof value.then === 'function') throw unsendable(where, kind, 'await it first');
   if (tag === 'Error' || value instanceof Error) throw unsendable(where, kind, 'throw it, or return its message');
   if (typeof value.pipe === 'function' || typeof value.getReader === 'function') {

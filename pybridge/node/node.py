@@ -19,6 +19,7 @@ from pybridge.rpc.console import ConsoleTarget
 from pybridge.rpc.javascript import JSObject, is_model
 from pybridge.rpc.runner import Restart, Runner, RunnerRuntime
 from pybridge.rpc.values import Arguments
+from pybridge.runtime.bundle import find_bundle
 from pybridge.runtime.user_packages import default_packages, install_user_packages
 from pybridge.training.callbacks import Callback
 from pybridge.training.history import History
@@ -296,6 +297,11 @@ class Node:
             SetupError: npm failed.
         """
         return install_user_packages(packages, self.packages, scripts=scripts)
+
+    @staticmethod
+    def types_file() -> Path:
+        """The TypeScript declarations of what a script's functions receive."""
+        return find_bundle().node_runner / "index.d.ts"
 
     def _object(self, method: str, **parameters: Any) -> JSObject:
         return self.runner.call(method, parameters)  # type: ignore[no-any-return]

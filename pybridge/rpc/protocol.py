@@ -14,7 +14,7 @@ end of the offsets, then the bytes of all elements. In params, results and progr
 JSON lacks::
 
     {"$tensor": 3}              the message's tensor number 3
-    {"$number": "NaN"}          NaN, Infinity, -Infinity or -0
+    {"$number": "NaN"}          NaN, Infinity, -Infinity or -0; from Node also a whole double beyond 2^53
     {"$bigint": "9007199254740993"}   an integer that a double cannot hold
     {"$date": 1700000000000}    a Date, in milliseconds from 1970
     {"$map": [[key, value]]}    a Map

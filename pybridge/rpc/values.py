@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final, Protocol
@@ -16,6 +17,7 @@ from pybridge.rpc.tensors import Array, EncodedTensor, encode_bytes, encode_tens
 _PLACEHOLDERS: Final = frozenset({"$tensor", "$number", "$bigint", "$date", "$map", "$set", "$object", "$callback", "$literal"})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _KEYS: Final = (str, bool, int, float, type(None), datetime, np.generic)
+_LARGE: Final = re.compile(r"-?\d{1,30}(\.\d{1,30})?(e\+\d{1,3})?", re.ASCII)
 _NUMBERS: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf, "-0": -0.0}
 
 
@@ -182,6 +184,8 @@ def _unpack_placeholder(key: str, content: Any, tensors: list[Array], borrow: Ca
         return tensors[content]
     if key == "$number" and isinstance(content, str) and content in _NUMBERS:
         return _NUMBERS[content]
+    if key == "$number" and isinstance(content, str) and _LARGE.fullmatch(content):
+        return float(content)
     if key == "$bigint" and isinstance(content, str) and len(content) <= MAX_BIGINT_DIGITS:
         digits = content.removeprefix("-")
         if digits.isascii() and digits.isdigit():
