@@ -15,6 +15,7 @@ from pybridge.data.preprocessing import Preprocessing
 from pybridge.errors import ModelFormatError
 from pybridge.loading.applications import application_names, find_application
 from pybridge.loading.keras_files import application_model, keras_file_model
+from pybridge.loading.reference import Reference, onnx_reference, torch_reference
 from pybridge.loading.saved_model import SavedModel, is_saved_model, read_saved_model
 from pybridge.text import suggest
 from pybridge.tfjs.graph_model import GraphModel, is_graph_model_file
@@ -66,6 +67,7 @@ class FoundModel:
         preprocessing: What turns a photo into its input, where that is published.
         assumed: ``(mean, std)`` that models of its kind are trained with, where nothing is published.
         labels: The class names of a Teachable Machine export.
+        reference: What a converted model must answer, where the source's own runtime is at hand.
     """
 
     kind: str
@@ -75,6 +77,7 @@ class FoundModel:
     preprocessing: Preprocessing | None = None
     assumed: tuple[tuple[float, ...], tuple[float, ...]] = ((127.5,), (127.5,))
     labels: tuple[str, ...] = field(default=())
+    reference: Reference | None = field(default=None, repr=False)
 
 
 def find_model(
@@ -167,7 +170,8 @@ def _from_memory(source: Any, input_shape: Shapes | None) -> FoundModel:
         from pybridge.converters.torch.conversion import from_torch
 
         name = type(source).__name__
-        return FoundModel("torch", name, "", from_torch(source, input_shape), assumed=_TORCHVISION)
+        converted = from_torch(source, input_shape)
+        return FoundModel("torch", name, "", converted, assumed=_TORCHVISION, reference=torch_reference(source))
     module = type(source).__module__.partition(".")[0]
     hint = "Models of Keras 2 (tf_keras): save them as .h5 and give the file." if module == "tf_keras" else _FORMATS
     raise ModelFormatError(f"a {type(source).__module__}.{type(source).__qualname__} is no model", hint=hint)
@@ -202,9 +206,11 @@ def _from_path(
     if suffix in (".keras", ".h5", ".hdf5"):
         return FoundModel("keras_file", path.stem, location, keras_file_model(path, allow_lambda=allow_lambda))
     if suffix == ".onnx":
-        from pybridge.converters.onnx.conversion import from_onnx
+        from pybridge.converters.onnx.conversion import convert
 
-        return FoundModel("onnx", path.stem, location, from_onnx(path, input_shape=input_shape), assumed=_TORCHVISION)
+        model, layout = convert(path, input_shape=input_shape)
+        reference = onnx_reference(path, layout)
+        return FoundModel("onnx", path.stem, location, model, assumed=_TORCHVISION, reference=reference)
     raise ModelFormatError(f"{path} is no model that can be opened", hint=_REFUSED_FILES.get(suffix, _FORMATS))
 
 

@@ -157,7 +157,8 @@ def _drop_unknown(made: type, config: dict[str, Any], shown: Path) -> None:
     # LeakyReLU and ELU rename what they get under the older name.
     accepted.update({"alpha"} if made.__name__ in ("LeakyReLU", "ELU") else ())
     for key in [key for key in config if key not in accepted]:
-        if key not in _MEANINGLESS and config[key] not in (None, False, 1, [], {}):
+        is_neutral = config[key] is not True and config[key] in (None, False, 1, [], {})
+        if key not in _MEANINGLESS and not is_neutral:
             raise ModelFormatError(
                 f"{shown}: the layer {str(config.get('name'))[:80]!r} ({made.__name__}) has the option {key[:40]!r} of Keras 2 "
                 f"with the value {str(config[key])[:40]}, which Keras 3 does not have",

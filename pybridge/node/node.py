@@ -10,8 +10,9 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from pybridge.loading import Shapes, Source, open_model
+from pybridge.loading import Shapes, Source, find_model
 from pybridge.node.model import Model
+from pybridge.node.proof import prove
 from pybridge.node.training import train_model
 from pybridge.optimizers import OptimizerName
 from pybridge.progress import download_progress
@@ -91,6 +92,7 @@ class Node:
 
         Raises:
             ModelFormatError: There is no such model, it is damaged or unsafe, or has layers that cannot be converted.
+            ParityError: A torch module or ONNX file answers differently once it is converted; see `pybridge.node.proof`.
 
         Example:
             >>> model = node.load_model("keras.applications.MobileNetV2")
@@ -98,7 +100,7 @@ class Node:
         if is_run(source):
             _, source = RunDirectory(source).read()
         with download_progress() as report:
-            found = open_model(
+            found = find_model(
                 source,
                 input_shape=input_shape,
                 signature=signature,
@@ -106,7 +108,14 @@ class Node:
                 allow_operations=allow_operations,
                 progress=report,
             )
-        return Model(self.runner, found)
+        model = Model(self.runner, found.model)
+        if found.reference is not None:
+            try:
+                prove(model, found.reference)
+            except BaseException:
+                model.dispose()
+                raise
+        return model
 
     def train(
         self,

@@ -12,6 +12,7 @@ from pybridge.converters.building.pointwise import wrapped
 from pybridge.converters.building.values import BATCH, Constant, Operand, Value, as_value, without_batch
 from pybridge.converters.onnx.folding import Folding, is_foldable
 from pybridge.converters.onnx.inputs import FEW_BITS, INPUT_TYPES, NARROW, example_shapes, graph_inputs
+from pybridge.converters.onnx.layout import Layout
 from pybridge.converters.onnx.operations import OPERATIONS
 from pybridge.converters.onnx.reading import DAMAGED, read_constant, read_model, read_tensor, written_out
 from pybridge.converters.onnx.registry import OF_EXAMPLES, OVERFLOWING, TAKING_SHAPES, WHOLE_NUMBERS, WIDENING, Node
@@ -52,9 +53,19 @@ def from_onnx(
         >>> from_onnx("mobilenetv2.onnx").topology["class_name"]
         'Functional'
     """
+    return convert(Path(path), input_shape=input_shape, layout=layout)[0]
+
+
+def convert(
+    file: Path, *, input_shape: Sequence[int] | Sequence[Sequence[int]] | None = None, layout: str | None = None
+) -> tuple[LayersModel, Layout]:
+    """Convert an ONNX file as `from_onnx` does, and say how its tensors lie in the model.
+
+    Raises:
+        ModelFormatError: As `from_onnx`.
+    """
     if layout not in (None, "NCHW", "NHWC"):
         raise ModelFormatError(f"layout must be NCHW or NHWC, not {layout!r}", hint="Leave it out to let it be found.")
-    file = Path(path)
     try:
         model = _read(file)
         entries = graph_inputs(model.graph)
@@ -115,7 +126,7 @@ class _Conversion:
         self.folding = Folding(self.opset, self.graph.name)
         self.done: set[int] = set()
 
-    def run(self, entries: Sequence[Any], shapes: Sequence[Sequence[int]]) -> LayersModel:
+    def run(self, entries: Sequence[Any], shapes: Sequence[tuple[int, ...]]) -> tuple[LayersModel, Layout]:
         for initializer in self.graph.initializer:
             self.results[initializer.name] = self._initializer(initializer)
         if len(self.graph.sparse_initializer):
@@ -129,7 +140,25 @@ class _Conversion:
             if number not in self.done:
                 self._node(node, users)
         self.refusals.raise_all()
-        return self._finished()
+        model = self._finished()
+        return model, self._layout(entries, shapes, model)
+
+    def _layout(self, entries: Sequence[Any], shapes: Sequence[tuple[int, ...]], model: LayersModel) -> Layout:
+        taken = {str(reference[0]) for reference in model.topology["config"]["input_layers"]}
+        used = [(entry, value.layer in taken) for entry, value in zip(entries, self.builder.inputs, strict=True)]
+        kept = [entry for entry, is_used in used if is_used]
+        others = [
+            (str(entry.name), shape, int(entry.type.tensor_type.elem_type))
+            for (entry, is_used), shape in zip(used, shapes, strict=True)
+            if not is_used
+        ]
+        return Layout(
+            tuple(str(entry.name) for entry in kept),
+            tuple(int(entry.type.tensor_type.elem_type) for entry in kept),
+            tuple(others),
+            self.layout == "NHWC",
+            None if self.is_whole else self.static_batch or 1,
+        )
 
     def _finished(self) -> LayersModel:
         values: list[Value] = []
