@@ -14,6 +14,7 @@ from pybridge import zoo
 from pybridge.data.preprocessing import Preprocessing
 from pybridge.errors import ModelFormatError
 from pybridge.loading.applications import application_names, find_application
+from pybridge.loading.converter_json import read_converted
 from pybridge.loading.keras_files import application_model, keras_file_model
 from pybridge.loading.reference import Reference, onnx_reference, torch_reference
 from pybridge.loading.saved_model import SavedModel, is_saved_model, read_saved_model
@@ -221,7 +222,7 @@ def _from_tfjs(path: Path, kind: str, location: str) -> FoundModel:
         raise ModelFormatError(f"{path} holds no model", hint=_FORMATS)
     if is_graph_model_file(file):
         return FoundModel(kind, name, location, GraphModel.read(file))
-    model = LayersModel.read(file)
+    model = read_converted(file)
     metadata = _teachable_machine_metadata(file.parent)
     if metadata is None:
         return FoundModel(kind, name, location, model)

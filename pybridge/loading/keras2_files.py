@@ -119,7 +119,10 @@ def _without_modules(value: Any) -> Any:
         return [_without_modules(one) for one in value]
     if not isinstance(value, dict):
         return value
-    dropped = {"module", "registered_name", "build_config", "compile_config"} if "class_name" in value else set()
+    is_operation = str(value.get("module", "")).startswith("keras.src.ops")
+    dropped = (
+        {"module", "registered_name", "build_config", "compile_config"} if "class_name" in value and not is_operation else set()
+    )
     return {key: _without_modules(one) for key, one in value.items() if key not in dropped}
 
 

@@ -56,7 +56,7 @@ def keras_file_model(
         check_archive(copied, file)
         check_config(read_config(copied, file), file, allow_lambda=allow_lambda)
     arguments = {"file": str(copied), "shown": str(file), "allow_lambda": allow_lambda}
-    return _converted(job, arguments, [sha256_of(copied), str(allow_lambda)], str(file), tensorflow, copy.folder)
+    return convert_cached(job, arguments, [sha256_of(copied), str(allow_lambda)], str(file), copy.folder, tensorflow)
 
 
 def application_model(name: str, *, weights: str | None = "imagenet", tensorflow: TensorFlowProcess | None = None) -> LayersModel:
@@ -72,19 +72,32 @@ def application_model(name: str, *, weights: str | None = "imagenet", tensorflow
     """
     arguments = {"name": name, "weights": weights}
     identity = [name, weights or "random"]
-    model = _converted(f"{_JOBS}:open_application", arguments, identity, f"keras.applications.{name}", tensorflow)
+    model = convert_cached(f"{_JOBS}:open_application", arguments, identity, f"keras.applications.{name}", None, tensorflow)
     assert isinstance(model, LayersModel)
     return model
 
 
-def _converted(
+def convert_cached(
     job: str,
     arguments: dict[str, Any],
     identity: list[str],
     shown: str,
-    tensorflow: TensorFlowProcess | None,
     reads: Path | None = None,
+    tensorflow: TensorFlowProcess | None = None,
 ) -> LayersModel | SavedModel:
+    """Run a conversion in the TensorFlow process, or take what it made before.
+
+    Args:
+        job: ``module:function`` of the conversion, which makes ``model`` or ``saved_model`` in its folder.
+        arguments: What it takes.
+        identity: What its result depends on.
+        shown: What to call the source in errors.
+        reads: As in `run_job`.
+        tensorflow: A process that runs already.
+
+    Raises:
+        ModelFormatError: The source cannot be converted.
+    """
     folder = _place(job, identity)
     with storing(f"the converted {shown}", folder):
         make_cache_part("models")

@@ -22,6 +22,9 @@ from pybridge.errors import ModelFormatError
 from pybridge.loading.keras2_files import is_of_keras2, load_packed, load_rewritten, modern_config, with_operations
 from pybridge.loading.keras_safety import check_archive, check_config, check_size, format_of, parse_config, read_config
 from pybridge.loading.memory_limit import memory_limit
+from pybridge.loading.model_json import model_of_json
+from pybridge.tfjs.layers_model import layers_topology, parse_model_json
+from pybridge.tfjs.weights import parse_manifest, read_weights
 
 _DAMAGED = "The file is damaged or incomplete: save or download it again."
 _DISTRUST = "Do not trust where this model came from."
@@ -55,6 +58,26 @@ def open_file(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
             model.export(str(folder / "saved_model"), verbose=False)
             return {"kind": "saved_model"}
     return {"kind": "layers"}
+
+
+def open_model_json(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Converts a ``model.json`` with layers that TF.js does not have into a layers model in ``folder / "model"``.
+
+    Args:
+        folder: The job's folder.
+        arguments: ``file``, beside which its weights lie; and ``shown``, its name for people.
+
+    Raises:
+        ModelFormatError: It is damaged or unsafe, or has layers that cannot be converted.
+    """
+    file, shown = Path(arguments["file"]), Path(arguments["shown"])
+    document = parse_model_json(file.read_bytes(), str(shown))
+    described = layers_topology(document, str(shown))
+    with memory_limit():
+        weights = read_weights(parse_manifest(document.get("weightsManifest"), str(shown)), file.parent)
+        model = _loaded(lambda: model_of_json(described, weights, shown), shown)
+        from_keras(model).write(folder / "model")
+    return {}
 
 
 def open_application(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
+from pybridge.errors import ModelFormatError
 from pybridge.loading import Shapes, Source
 from pybridge.node import Node
 from pybridge.saving.formats import Format
@@ -41,7 +44,8 @@ def convert(
         How far the written model is from the source.
 
     Raises:
-        ModelFormatError: The source cannot be opened, or not be written in that format.
+        ModelFormatError: The source cannot be opened, or not be written in that format. A Keras model in memory whose layers
+            TF.js does not have is exported by Keras for ``saved_model`` and ``tfjs_graph``.
         ParityError: What was written answers differently; nothing is left behind.
 
     Example:
@@ -61,14 +65,28 @@ def convert(
                 allow_operations=allow_operations,
                 node=started,
             )
-    model = node.load_model(
-        source,
-        input_shape=input_shape,
-        signature=signature,
-        allow_lambda=allow_lambda,
-        allow_operations=allow_operations,
-    )
-    try:
-        return model.save(destination, to, precision=precision)
-    finally:
-        model.dispose()
+    with tempfile.TemporaryDirectory(prefix="pybridge-export-") as scratch:
+        try:
+            model = node.load_model(
+                source,
+                input_shape=input_shape,
+                signature=signature,
+                allow_lambda=allow_lambda,
+                allow_operations=allow_operations,
+            )
+        except ModelFormatError:
+            # Formats of graphs need no layers that TF.js has.
+            if to not in ("saved_model", "tfjs_graph") or not _is_keras_model(source):
+                raise
+            source.export(scratch, verbose=False)  # type: ignore[union-attr]
+            model = node.load_model(scratch, allow_operations=allow_operations)
+        try:
+            return model.save(destination, to, precision=precision)
+        finally:
+            model.dispose()
+
+
+def _is_keras_model(source: Source) -> bool:
+    # Who has such a model has imported Keras.
+    keras = sys.modules.get("keras")
+    return keras is not None and isinstance(source, keras.Model)

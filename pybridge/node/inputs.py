@@ -69,16 +69,29 @@ def fixed_batch(inputs: Sequence[Port], outputs: Sequence[Port], examples: int) 
     return fixed
 
 
-def examples_of(inputs: Sequence[Port]) -> dict[str, NDArray[Any]]:
-    """Random inputs of a shape that a model takes, by name; whole numbers are 0 or 1, which any table of words has."""
+def examples_of(inputs: Sequence[Port], free: int | None = None) -> dict[str, NDArray[Any]]:
+    """Random inputs of a shape that a model takes, by name; whole numbers are 0 or 1, which any table of words has.
+
+    Args:
+        inputs: Of the model.
+        free: What stands for sizes that are left open, the number of examples apart; by default 64 for images, 8 for others.
+    """
     random = np.random.default_rng(0)
     examples: dict[str, NDArray[Any]] = {}
     for port in inputs:
-        free = 64 if len(port.shape) == 4 else 8
-        shape = [(port.shape[0] or 2) if place == 0 else size or free for place, size in enumerate(port.shape)]
+        filled = free or (64 if len(port.shape) == 4 else 8)
+        shape = [(port.shape[0] or 2) if place == 0 else size or filled for place, size in enumerate(port.shape)]
         whole = port.dtype in _INTEGERS or port.dtype == "bool"
         examples[port.name] = random.integers(0, 2, shape) if whole else random.uniform(-1, 1, shape).astype(np.float32)
     return examples
+
+
+def free_sizes(inputs: Sequence[Port]) -> tuple[int | None, ...]:
+    """Sizes to try for those that a model leaves open, the smallest first: windows and strides may need larger ones."""
+    if not any(None in port.shape[1:] for port in inputs):
+        return (None,)
+    is_image = any(port.shape[1:].count(None) > 1 for port in inputs)
+    return (None, 96, 160, 320) if is_image else (None, 64, 512, 4096, 32768)
 
 
 def no_outputs(outputs: Sequence[Port]) -> Any:

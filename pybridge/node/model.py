@@ -9,8 +9,9 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
+from pybridge.errors import RemoteError
 from pybridge.loading import OpenedModel, SavedModel, lift
-from pybridge.node.inputs import as_inputs, examples_of, fixed_batch, is_whole, no_outputs
+from pybridge.node.inputs import as_inputs, examples_of, fixed_batch, free_sizes, is_whole, no_outputs
 from pybridge.progress import progress
 from pybridge.rpc.javascript import JSObject
 from pybridge.rpc.runner import Runner
@@ -21,7 +22,7 @@ from pybridge.tfjs.graph_model import GraphModel
 from pybridge.tfjs.layers_model import LayersModel, layers_topology
 from pybridge.tfjs.port import Port
 from pybridge.tfjs.precision import Precision
-from pybridge.tfjs.topology import check_topology
+from pybridge.tfjs.topology import check_topology, keeps_state
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,7 @@ class Model:
             Path(folder).expanduser(),
             format=format,
             precision=precision,
-            inputs=examples_of(self.inputs),
+            inputs=self._examples(),
             answer=self._answer,
         )
 
@@ -250,8 +251,23 @@ class Model:
             for layer in loaded["layers"]
         ]
 
+    def _examples(self) -> dict[str, NDArray[Any]]:
+        """Inputs that the model can compute."""
+        *sizes, last = free_sizes(self.inputs)
+        for size in sizes:
+            examples = examples_of(self.inputs, size)
+            try:
+                self._answer(self._source, examples)
+            # Too few steps or pixels for its windows, which TensorFlow says in its own words.
+            except RemoteError:
+                continue
+            return examples
+        return examples_of(self.inputs, last)
+
     def _answer(self, source: OpenedModel, inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        model = self if source is self._source else Model(self._shared, source)
+        # A model that keeps its state from one call to the next is compared from the beginning.
+        is_used = isinstance(source, LayersModel) and keeps_state(source.topology)
+        model = self if source is self._source and not is_used else Model(self._shared, source)
         try:
             outputs = model.predict(inputs)
         finally:

@@ -58,7 +58,7 @@ class LayersModel:
             ModelFormatError: If a file is missing, damaged or unsafe, or holds another kind of model.
         """
         file = path / "model.json" if path.is_dir() else path
-        document = parse_model_json(_read_bounded(file), str(file))
+        document = parse_model_json(read_bounded(file), str(file))
         topology = layers_topology(document, str(file))
         metadata = document.get("userDefinedMetadata")
         check_topology(topology)
@@ -182,7 +182,12 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-def _read_bounded(file: Path) -> bytes:
+def read_bounded(file: Path) -> bytes:
+    """Read a ``model.json`` that is a regular file of a usable size.
+
+    Raises:
+        ModelFormatError: It is none, or cannot be read.
+    """
     try:
         status = file.stat()
         if not stat.S_ISREG(status.st_mode):

@@ -254,6 +254,7 @@ class Conversion:
             return self._convert_model(container, layer, args, inputs, outputs)
         _check_class(layer)
         _check_dtype(layer)
+        _check_plain_weights(layer)
         given = {key: value for key, value in kwargs.items() if key != "training" and not (key == "mask" and value is None)}
         call = Call(self, container, layer, self._name_of(layer), args, given, inputs, outputs)
         return _converted(call, LAYERS.handlers(call.class_name), emit_common)
@@ -344,6 +345,13 @@ def _check_dtype(layer: Any) -> None:
             f"computes in {dtype}; TF.js computes in float32",
             'Build the model with dtype "float32" and set_weights() of this one.',
         )
+
+
+def _check_plain_weights(layer: Any) -> None:
+    """Refuse weights that are stored otherwise than they are used, in the layers inside too."""
+    for part in layer._flatten_layers():
+        if getattr(part, "lora_enabled", False) or getattr(part, "quantization_mode", None):
+            raise Refused("is quantized or has LoRA weights", "Merge them into plain weights before converting.")
 
 
 def _converted(call: Call, rewrites: Sequence[Callable[[Call], Any]], otherwise: Callable[[Call], Any]) -> list[Symbol]:

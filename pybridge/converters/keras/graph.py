@@ -9,7 +9,10 @@ from pybridge.converters.keras.emitter import Symbol
 from pybridge.converters.keras.masks import travelling_mask
 from pybridge.converters.refusals import Refused
 
-GRAPH_FORMAT = 'Save the model with format="tfjs_graph", which runs everything that TensorFlow runs, but is not trainable.'
+GRAPH_FORMAT = (
+    'pb.convert(model, folder, to="saved_model") or to="tfjs_graph" writes it as a graph, which runs everything that TensorFlow '
+    "runs, but is not trainable."
+)
 
 
 def graph_of(model: Any) -> Any:

@@ -12,7 +12,7 @@ Example:
 
 from pybridge.tfjs.topology.flat import FlatLayer, FlatTopology, parse_flat, parse_nested
 from pybridge.tfjs.topology.layers import CONTAINERS, LayerNode, Reference, Topology, Use
-from pybridge.tfjs.topology.parse import check_topology, parse_topology
+from pybridge.tfjs.topology.parse import check_topology, keeps_state, parse_topology
 
 __all__ = [
     "CONTAINERS",
@@ -23,6 +23,7 @@ __all__ = [
     "Topology",
     "Use",
     "check_topology",
+    "keeps_state",
     "parse_flat",
     "parse_nested",
     "parse_topology",

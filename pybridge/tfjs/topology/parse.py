@@ -48,6 +48,20 @@ def check_topology(topology: dict[str, Any]) -> None:
     _Parser(strict=True).model(topology, ())
 
 
+def keeps_state(topology: dict[str, Any]) -> bool:
+    """Whether a layer carries its state from one batch to the next, so that answers depend on what was asked before."""
+    stack: list[Any] = [topology]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, dict):
+            if value.get("stateful") is True:
+                return True
+            stack.extend(value.values())
+        elif isinstance(value, list):
+            stack.extend(value)
+    return False
+
+
 class _Parser:
     def __init__(self, *, strict: bool = False) -> None:
         self.count = 0
