@@ -211,7 +211,7 @@ def _sliced(tensors: Sequence[Any]) -> list[Any]:
             places.append(one)
         else:
             raise ValueError("an index that is not known")
-    return [_tensor(tensors[0]), {"class_name": "__tuple__", "items": places}]
+    return [_tensor(tensors[0]), places]
 
 
 def _node(config: dict[str, Any]) -> tuple[str, dict[int, Any]]:
