@@ -7,6 +7,7 @@ compare the two, since the machine of the day moves both.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import base64
 import json
 import os
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,16 +31,25 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 
 from pybridge.errors import NodeCrashedError  # noqa: E402
+from pybridge.node import NodePool  # noqa: E402
 from pybridge.rpc.runner import Runner  # noqa: E402
 
 CALLS = 5000
 MEGABYTES = 100
 REPEATS = 7
+ASYNC_CALLS = 10_000
+IN_FLIGHT = 200
+THREADS = 8
+CALLBACKS = 1000
+WORK_ROUNDS = 30_000_000
 
 USER_SCRIPT = """
 const big = new Float32Array(BYTES / 4).fill(1);
 exports.up = (array) => array.size;
 exports.down = () => big;
+exports.same = (value) => value;
+exports.back = async (callback, count) => { for (let i = 0; i < count; i += 1) await callback(i); };
+exports.work = (rounds) => { let x = 1; for (let i = 0; i < rounds; i += 1) x = (x * 16807) % 2147483647; return x; };
 exports.spin = function () { this.progress(process.pid); for (;;); };
 """
 BASELINE_SCRIPT = """
@@ -106,6 +117,54 @@ def speed(work: Callable[[], object], repeats: int = REPEATS) -> float:
     for _ in range(repeats):
         work()
     return MEGABYTES * 2**20 / 1e9 / statistics.median(seconds(work) for _ in range(repeats))
+
+
+def calls_per_second_of_threads(runner: Runner, parameters: dict[str, Any]) -> float:
+    """Eight threads that call as fast as they can."""
+
+    def work() -> None:
+        for _ in range(ASYNC_CALLS // THREADS):
+            runner.call("script.call", parameters)
+
+    def together() -> None:
+        threads = [threading.Thread(target=work) for _ in range(THREADS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    return ASYNC_CALLS / seconds(together)
+
+
+def calls_per_second_of_tasks(runner: Runner, parameters: dict[str, Any]) -> float:
+    """The same number of calls in one thread, two hundred of them in flight."""
+    connection = runner.start().connection
+
+    async def work(count: int) -> None:
+        for _ in range(count):
+            await connection.call_async("script.call", parameters)
+
+    async def together() -> None:
+        await asyncio.gather(*(work(ASYNC_CALLS // IN_FLIGHT) for _ in range(IN_FLIGHT)))
+
+    return ASYNC_CALLS / seconds(lambda: asyncio.run(together()))
+
+
+def callback_microseconds(runner: Runner, script: Path) -> float:
+    """A round trip from JavaScript to a Python function."""
+    parameters = {"path": str(script), "function": "back", "args": [lambda value: value, CALLBACKS]}
+    return statistics.median(seconds(lambda: runner.call("script.call", parameters)) for _ in range(REPEATS)) / CALLBACKS * 1e6
+
+
+def pool_factor(script: Path) -> float:
+    """How many times as fast two processes do a job for the processor as one."""
+
+    def job(workers: int) -> float:
+        with NodePool(workers, runtime=PlainNode()) as pool:
+            list(pool.map(script, "work", [1] * 8))
+            return seconds(lambda: list(pool.map(script, "work", [WORK_ROUNDS] * 16)))
+
+    return statistics.median(job(1) / job(2) for _ in range(3))
 
 
 def ready_milliseconds() -> float:
@@ -190,6 +249,9 @@ def measure() -> dict[str, Any]:
             up, down = speed(lambda: runner.call("echo.size", {"value": array})), speed(lambda: script_call("down"))
             up_to_script = speed(lambda: script_call("up", array))
             node_version = runner.start().node_version
+            parameters = {"path": str(script), "function": "same", "args": [1]}
+            by_threads, by_tasks = calls_per_second_of_threads(runner, parameters), calls_per_second_of_tasks(runner, parameters)
+            callback = callback_microseconds(runner, script)
         baseline = Baseline(baseline_script)
         base50, base99 = latency(lambda number: baseline.call("echo", number))
         base_up = speed(lambda: baseline.call("up", base64.b64encode(array).decode()), 2)
@@ -201,6 +263,10 @@ def measure() -> dict[str, Any]:
             "up_gb_per_s": {"pybridge": up, "baseline": base_up, "goal": ">= 2.5"},
             "up_to_script_gb_per_s": {"pybridge": up_to_script, "baseline": base_up, "goal": ">= 1"},
             "down_gb_per_s": {"pybridge": down, "baseline": base_down, "goal": ">= 2.5"},
+            "async_to_8_threads": {"pybridge": by_tasks / by_threads, "baseline": None, "goal": ">= 0.8"},
+            "async_calls_per_s": {"pybridge": by_tasks, "baseline": None, "goal": ""},
+            "callback_us": {"pybridge": callback, "baseline": None, "goal": "< 200"},
+            "pool_of_2_factor": {"pybridge": pool_factor(script), "baseline": None, "goal": ">= 1.8"},
             "ready_ms": {"pybridge": ready_milliseconds(), "baseline": None, "goal": "< 250"},
             "crash_to_exception_ms": {"pybridge": crash_milliseconds(script), "baseline": None, "goal": "< 50"},
             "orphan_gone_ms": {"pybridge": orphan_milliseconds(script), "baseline": None, "goal": "< 100"},
