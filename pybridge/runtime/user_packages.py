@@ -12,7 +12,7 @@ from pybridge.errors import SetupError
 from pybridge.runtime.commands import run
 from pybridge.runtime.find_node import find_node
 from pybridge.runtime.npm_packages import find_npm
-from pybridge.storage.cache import make_cache_part
+from pybridge.storage.cache import cache_dir, check_cached, make_cache_part
 from pybridge.storage.files import replace_file
 from pybridge.storage.locks import locked
 
@@ -23,8 +23,15 @@ _SPECIFIER: Final = re.compile(r"(@[a-z0-9~][\w.~-]*/)?[a-zA-Z0-9~][\w.~-]*(@[\w
 
 
 def default_packages() -> Path:
-    """The folder of the cache that packages are installed in."""
-    return make_cache_part("packages")
+    """The folder of the cache that packages are installed in; it need not exist yet.
+
+    Raises:
+        SetupError: It exists, and others than this user may write to it.
+    """
+    folder = cache_dir() / "packages"
+    if folder.exists():
+        check_cached(folder)
+    return folder
 
 
 def install_user_packages(packages: Sequence[str], folder: Path, *, scripts: bool) -> Path:
@@ -46,6 +53,8 @@ def install_user_packages(packages: Sequence[str], folder: Path, *, scripts: boo
         if not _SPECIFIER.fullmatch(package):
             raise ValueError(f"{package!r} is no name of a package with a version, such as 'lodash@4.17.21'")
     npm = find_npm(find_node())
+    if folder == cache_dir() / "packages":
+        make_cache_part("packages")
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / ".lock"):
         manifest = folder / "package.json"

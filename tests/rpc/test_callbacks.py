@@ -131,6 +131,16 @@ def test_functions_are_let_go_when_javascript_has_none_of_them(
     eventually(none_is_left)
 
 
+@pytest.mark.slow
+def test_thousands_of_functions_do_not_pile_up(runner: Runner, run_js: RunJs) -> None:
+    most = 0
+    lent = runner.start().connection._lent
+    for _ in range(5000):
+        run_js("return await args[0]();", lambda: 1)
+        most = max(most, len(lent))
+    assert most < 3000
+
+
 def test_what_was_not_sent_is_not_lent(runner: Runner) -> None:
     with pytest.raises(DataError):
         runner.call("echo", {"value": [print, object()]})
