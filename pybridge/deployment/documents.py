@@ -122,7 +122,7 @@ console.log(best.label, best.probability);
 - `load({{ tf }})` uses a TensorFlow.js that you loaded; `load({{ runtime: 'wasm' }})` looks for that one only.
 - JPEG, PNG, GIF, BMP and TIFF files are decoded by the package itself, to the pixels that training saw; WebP, AVIF and HEIC
   files by decoders that you install where you have such files: `npm install @jsquash/webp`, `@jsquash/avif`, `heic-decode`. That
-  of WebP gives the same pixels; those of AVIF and HEIC round colours a little otherwise than training did.
+  of WebP gives the same pixels, that of AVIF those of all but saturated colours; that of HEIC rounds colours otherwise.
 - Pictures are decoded in up to four threads, which start when they are needed and end with the process;
   `load({{ decodeThreads }})` sets how many, 0 for none.
 - The model's files lie beside the code: name this package among the external ones of a bundler (esbuild

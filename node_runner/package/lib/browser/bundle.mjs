@@ -62,6 +62,52 @@ var require_errors = __commonJS({
   }
 });
 
+// node_runner/package/lib/image/avif_colour.js
+var require_avif_colour = __commonJS({
+  "node_runner/package/lib/image/avif_colour.js"(exports, module) {
+    "use strict";
+    var FULL = { luma: 16320, offset: 32, blue: 113, greenOfBlue: 22, greenOfRed: 46, red: 90 };
+    var LIMITED = { luma: 18997, offset: -1160, blue: 128, greenOfBlue: 25, greenOfRed: 52, red: 102 };
+    function toLibyuv({ width, height, data }, { limited, subsampled }) {
+      const pixels = new Uint8ClampedArray(width * height * 3);
+      const factors = limited ? LIMITED : FULL;
+      const [lumaScale, lumaOffset, chromaScale] = limited ? [219, 16, 224] : [255, 0, 255];
+      const blues = new Int32Array(width);
+      const reds = new Int32Array(width);
+      const lumas = new Int32Array(width);
+      for (let y = 0; y < height; y++) {
+        for (let x = 0, from = 4 * y * width; x < width; x++, from += 4) {
+          const [red, green, blue] = [data[from] / 65535, data[from + 1] / 65535, data[from + 2] / 65535];
+          const luma = 0.299 * red + 0.587 * green + 0.114 * blue;
+          lumas[x] = Math.round(luma * lumaScale + lumaOffset);
+          blues[x] = Math.round(16 * ((blue - luma) / 1.772 * chromaScale + 128));
+          reds[x] = Math.round(16 * ((red - luma) / 1.402 * chromaScale + 128));
+        }
+        if (subsampled && width % 2 === 1 && width > 1) {
+          for (const chroma of [blues, reds]) chroma[width - 1] = Math.round((3 * chroma[width - 1] - chroma[width - 2]) / 2);
+        }
+        for (let x = 0, at = 3 * y * width, from = 4 * y * width; x < width; x++, at += 3, from += 4) {
+          if (isCut(data[from]) || isCut(data[from + 1]) || isCut(data[from + 2])) {
+            for (let k = 0; k < 3; k++) pixels[at + k] = Math.round(data[from + k] / 257);
+            continue;
+          }
+          const luma = Math.floor(lumas[x] * 257 * factors.luma / 65536) + factors.offset;
+          const blue = (blues[x] + 8 >> 4) - 128;
+          const red = (reds[x] + 8 >> 4) - 128;
+          pixels[at] = luma + red * factors.red >> 6;
+          pixels[at + 1] = luma - blue * factors.greenOfBlue - red * factors.greenOfRed >> 6;
+          pixels[at + 2] = luma + blue * factors.blue >> 6;
+        }
+      }
+      return pixels;
+    }
+    function isCut(value) {
+      return value === 0 || value === 65535;
+    }
+    module.exports = { toLibyuv };
+  }
+});
+
 // node_runner/package/lib/image/bmp.js
 var require_bmp = __commonJS({
   "node_runner/package/lib/image/bmp.js"(exports, module) {
@@ -691,10 +737,22 @@ var require_heif = __commonJS({
         const mirror = own.find(({ name }) => name === "imir");
         const quarters = turn ? view.getUint8(turn.start) & 3 : 0;
         const axis = mirror ? 1 + (view.getUint8(mirror.start) & 1) : 0;
-        return { width: view.getUint32(size.start + 4), height: view.getUint32(size.start + 8), orientation: ORIENTATIONS[quarters][axis] };
+        const sides = { width: view.getUint32(size.start + 4), height: view.getUint32(size.start + 8) };
+        return { ...sides, orientation: ORIENTATIONS[quarters][axis], colour: colourOf(view, own) };
       } catch {
         return null;
       }
+    }
+    function colourOf(view, properties) {
+      const coding = properties.find(({ name }) => name === "av1C");
+      const colours = properties.find(({ name, start }) => name === "colr" && view.getUint32(start) === 1852009592);
+      if (!coding || !colours) return null;
+      const flags = view.getUint8(coding.start + 2);
+      const isDeep = (flags & 64) !== 0;
+      const isGrey = (flags & 16) !== 0;
+      const matrix = view.getUint16(colours.start + 8);
+      if (isDeep || isGrey || ![5, 6].includes(matrix)) return null;
+      return { limited: (view.getUint8(colours.start + 10) & 128) === 0, subsampled: (flags & 8) !== 0 };
     }
     function* boxes(view, at, end) {
       while (at + 8 <= end) {
@@ -2359,6 +2417,7 @@ var require_decode = __commonJS({
   "node_runner/package/lib/image/decode.js"(exports, module) {
     "use strict";
     var { ImageError: ImageError2, damaged, tooLarge } = require_errors();
+    var { toLibyuv } = require_avif_colour();
     var { decodeBmp } = require_bmp();
     var { orientationIn, orientationOf, upright } = require_exif();
     var { formatOf } = require_format();
@@ -2372,6 +2431,7 @@ var require_decode = __commonJS({
     var { readWebp } = require_webp();
     var MAX_BYTES = 256 * 1024 * 1024;
     var MAX_PIXELS = 178956970;
+    var MOST_DEEP_PIXELS = 64e6;
     var NAMES = { webp: "WebP", avif: "AVIF", heic: "HEIC" };
     async function decodeImage(data, { maxPixels = MAX_PIXELS, maxBytes = MAX_BYTES } = {}, decodeForeign = refuse) {
       checkBytes(data.length, maxBytes);
@@ -2398,7 +2458,7 @@ var require_decode = __commonJS({
     async function decodeWebp(data, maxPixels, decodeForeign) {
       const { width, height, still, left, top, exif } = readWebp(data);
       if (width * height > maxPixels) throw tooLarge(width, height, maxPixels);
-      const image = await decodeForeign(still, "webp");
+      const image = await decodeForeign(still, "webp", 8);
       if (left + image.width > width || top + image.height > height) throw damaged("its picture has another size than it says");
       const pixels = new Uint8ClampedArray(width * height * 3);
       for (let y = 0; y < image.height; y++) {
@@ -2415,7 +2475,9 @@ var require_decode = __commonJS({
       const said = readHeif(data);
       if (!said) throw damaged("its size is missing");
       if (said.width * said.height > maxPixels) throw tooLarge(said.width, said.height, maxPixels);
-      const { width, height, data: rgba } = await decodeForeign(data, format);
+      const deep = said.colour !== null && said.width * said.height <= MOST_DEEP_PIXELS;
+      const { width, height, data: rgba } = await decodeForeign(data, format, deep ? 16 : 8);
+      if (rgba instanceof Uint16Array && said.colour) return upright({ width, height, pixels: toLibyuv({ width, height, data: rgba }, said.colour) }, said.orientation);
       const pixels = new Uint8ClampedArray(width * height * 3);
       for (let from = 0, at = 0; at < pixels.length; from += 4, at += 3) {
         pixels[at] = rgba[from];

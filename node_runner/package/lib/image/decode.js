@@ -1,6 +1,7 @@
 'use strict';
 
 const { ImageError, damaged, tooLarge } = require('../errors');
+const { toLibyuv } = require('./avif_colour');
 const { decodeBmp } = require('./bmp');
 const { orientationIn, orientationOf, upright } = require('./exif');
 const { formatOf } = require('./format');
@@ -20,13 +21,17 @@ const { readWebp } = require('./webp');
  * @property {Uint8Array | Uint8ClampedArray} pixels red, green and blue of each pixel, row by row
  *
  * @typedef {'webp' | 'avif' | 'heic'} Foreign formats that packages of others decode
- * @typedef {(data: Uint8Array, format: Foreign) => Promise<{width: number, height: number, data: Uint8Array | Uint8ClampedArray}>} DecodeForeign
- *   gives red, green, blue and alpha of each pixel
+ * @typedef {{width: number, height: number, data: Uint8Array | Uint8ClampedArray | Uint16Array}} Decoded red, green, blue and alpha of each pixel
+ * @typedef {(data: Uint8Array, format: Foreign, bits: 8 | 16) => Promise<Decoded>} DecodeForeign with 16 bits for each colour where the format's
+ *   decoder can do that
  */
 
 /** The limits of training. */
 const MAX_BYTES = 256 * 1024 * 1024;
 const MAX_PIXELS = 178956970;
+
+/** With 16 bits for each colour, larger ones would not fit into the memory of WebAssembly. */
+const MOST_DEEP_PIXELS = 64e6;
 
 /** @type {Record<Foreign, string>} */
 const NAMES = { webp: 'WebP', avif: 'AVIF', heic: 'HEIC' };
@@ -73,7 +78,7 @@ async function decodeImage(data, { maxPixels = MAX_PIXELS, maxBytes = MAX_BYTES 
 async function decodeWebp(data, maxPixels, decodeForeign) {
   const { width, height, still, left, top, exif } = readWebp(data);
   if (width * height > maxPixels) throw tooLarge(width, height, maxPixels);
-  const image = await decodeForeign(still, 'webp');
+  const image = await decodeForeign(still, 'webp', 8);
   if (left + image.width > width || top + image.height > height) throw damaged('its picture has another size than it says');
   const pixels = new Uint8ClampedArray(width * height * 3);
   for (let y = 0; y < image.height; y++) {
@@ -98,7 +103,9 @@ async function decodeHeif(data, format, maxPixels, decodeForeign) {
   const said = readHeif(data);
   if (!said) throw damaged('its size is missing');
   if (said.width * said.height > maxPixels) throw tooLarge(said.width, said.height, maxPixels);
-  const { width, height, data: rgba } = await decodeForeign(data, format);
+  const deep = said.colour !== null && said.width * said.height <= MOST_DEEP_PIXELS;
+  const { width, height, data: rgba } = await decodeForeign(data, format, deep ? 16 : 8);
+  if (rgba instanceof Uint16Array && said.colour) return upright({ width, height, pixels: toLibyuv({ width, height, data: rgba }, said.colour) }, said.orientation);
   const pixels = new Uint8ClampedArray(width * height * 3);
   for (let from = 0, at = 0; at < pixels.length; from += 4, at += 3) {
     pixels[at] = rgba[from];

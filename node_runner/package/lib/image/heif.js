@@ -14,7 +14,8 @@ const ORIENTATIONS = [
  * Size and orientation of the main picture of an AVIF or HEIC file (ISO/IEC 23008-12), as its properties say.
  *
  * @param {Uint8Array} data
- * @returns {{width: number, height: number, orientation: number} | null} null where it cannot be told
+ * @returns {{width: number, height: number, orientation: number, colour: import('./avif_colour').AvifColour | null} | null} null where it
+ *   cannot be told; `colour` where it is an AVIF picture of 8 bits with the usual colours
  */
 function readHeif(data) {
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
@@ -34,11 +35,29 @@ function readHeif(data) {
     const mirror = own.find(({ name }) => name === 'imir');
     const quarters = turn ? view.getUint8(turn.start) & 3 : 0;
     const axis = mirror ? 1 + (view.getUint8(mirror.start) & 1) : 0;
-    return { width: view.getUint32(size.start + 4), height: view.getUint32(size.start + 8), orientation: ORIENTATIONS[quarters][axis] };
+    const sides = { width: view.getUint32(size.start + 4), height: view.getUint32(size.start + 8) };
+    return { ...sides, orientation: ORIENTATIONS[quarters][axis], colour: colourOf(view, own) };
   } catch {
     // Read beyond the end.
     return null;
   }
+}
+
+/**
+ * @param {DataView} view
+ * @param {Box[]} properties
+ * @returns {import('./avif_colour').AvifColour | null}
+ */
+function colourOf(view, properties) {
+  const coding = properties.find(({ name }) => name === 'av1C');
+  const colours = properties.find(({ name, start }) => name === 'colr' && view.getUint32(start) === 0x6e636c78);
+  if (!coding || !colours) return null;
+  const flags = view.getUint8(coding.start + 2);
+  const isDeep = (flags & 0x40) !== 0;
+  const isGrey = (flags & 0x10) !== 0;
+  const matrix = view.getUint16(colours.start + 8);
+  if (isDeep || isGrey || ![5, 6].includes(matrix)) return null;
+  return { limited: (view.getUint8(colours.start + 10) & 0x80) === 0, subsampled: (flags & 0x08) !== 0 };
 }
 
 /**

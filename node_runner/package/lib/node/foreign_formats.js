@@ -9,8 +9,8 @@ const { ImageError, damaged } = require('../errors');
 
 /**
  * @typedef {import('../image/decode').Foreign} Foreign
- * @typedef {{width: number, height: number, data: Uint8Array | Uint8ClampedArray}} Decoded
- * @typedef {(data: Uint8Array) => Promise<Decoded>} Decoder
+ * @typedef {import('../image/decode').Decoded} Decoded
+ * @typedef {(data: Uint8Array, bits: 8 | 16) => Promise<Decoded>} Decoder
  */
 
 /** Packages that decode in WebAssembly: the decoders' own C code, and a memory that is gone with each picture. */
@@ -42,10 +42,11 @@ const decoders = {};
  *
  * @param {Uint8Array} data
  * @param {Foreign} format
+ * @param {8 | 16} bits for each colour; only the decoder of AVIF knows 16
  * @returns {Promise<Decoded>}
  * @throws {ImageError} where the decoder is not installed, or the file is damaged
  */
-async function decodeForeign(data, format) {
+async function decodeForeign(data, format, bits) {
   const decoder = decoders[format] ?? (format === 'heic' ? openHeic() : openWasm(WASM[format]));
   decoders[format] = decoder;
   let decode;
@@ -57,7 +58,7 @@ async function decodeForeign(data, format) {
     throw error;
   }
   try {
-    return await decode(data);
+    return await decode(data, bits);
   } catch {
     throw damaged('its pixels cannot be decoded');
   }
@@ -71,9 +72,9 @@ async function openWasm(which) {
   const [decoder, wasm] = placesOf(which);
   const code = new /** @type {any} */ (globalThis).WebAssembly.Module(fs.readFileSync(wasm));
   const { init, default: decode } = await import(pathToFileURL(decoder).href);
-  return async (data) => {
+  return async (data, bits) => {
     init(code);
-    return decode(data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength));
+    return decode(data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength), { bitDepth: bits });
   };
 }
 
