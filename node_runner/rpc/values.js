@@ -108,6 +108,7 @@ function packValue(value, where, packing, depth) {
   }
   if (value instanceof Date) return packDate(value, where);
   if (packing.collections && (value instanceof Map || value instanceof Set)) return packCollection(value, where, packing, depth);
+  if (typeof value.predictOnBatch === 'function') throw unsendable(where, `${value.constructor?.name}, a model`, 'return the model itself');
   if (typeof value.toJSON === 'function') return packValue(value.toJSON(), where, packing, depth + 1);
   refuseUnsendable(value, where);
   /** @type {Record<string, unknown>} */
@@ -171,7 +172,6 @@ function refuseUnsendable(value, where) {
   const plain = prototype === null || Object.getPrototypeOf(prototype) === null;
   if (tag === 'Object' && plain) return;
   const kind = tag === 'Object' ? String(prototype.constructor?.name || 'object') : tag;
-  if (typeof value.predictOnBatch === 'function') throw unsendable(where, `${kind}, a model`, 'return the model itself');
   if (tag === 'Promise' || typeof value.then === 'function') throw unsendable(where, kind, 'await it first');
   if (tag === 'Error' || value instanceof Error) throw unsendable(where, kind, 'throw it, or return its message');
   if (typeof value.pipe === 'function' || typeof value.getReader === 'function') {

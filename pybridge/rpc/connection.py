@@ -481,6 +481,8 @@ class _Crossing:
         self._connection = connection
         self._lent = lent
         self._numbers: list[int] = []
+        # Let go of earlier, they would be forgotten there before the message comes.
+        self._objects: list[JSObject] = []
 
     def lend_function(self, function: Callable[..., Any], where: str) -> int:
         number = self._lent.lend(function, where)
@@ -493,6 +495,7 @@ class _Crossing:
             value = lend(value)
         if not isinstance(value, JSObject):
             return None
+        self._objects.append(value)
         return value._number_in(self._connection, where)
 
     def undo(self) -> None:

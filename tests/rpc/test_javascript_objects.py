@@ -134,6 +134,20 @@ def test_objects_let_go_are_freed(runner: Runner, evaluate: Evaluate) -> None:
     assert runner.call("object.count") == 0
 
 
+class Lending:
+    """Has its JavaScript object made at the moment that it crosses, as models do."""
+
+    def __init__(self, evaluate: Evaluate) -> None:
+        self._evaluate = evaluate
+
+    def to_javascript(self) -> JSObject:
+        return self._evaluate("({lent: 1})")  # type: ignore[no-any-return]
+
+
+def test_an_object_made_for_a_call_lives_until_the_call_is_sent(evaluate: Evaluate) -> None:
+    assert evaluate("box.lent", box=Lending(evaluate)) == 1
+
+
 @pytest.mark.slow
 def test_many_objects_made_and_dropped_leave_nothing(runner: Runner, evaluate: Evaluate) -> None:
     for _ in range(20_000):
