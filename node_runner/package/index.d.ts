@@ -95,6 +95,31 @@ export interface Classifier {
   dispose(): void;
 }
 
+/** An input or output: a size of its shape that is null is free. */
+export interface Port {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly (number | null)[];
+}
+
+/** A model that is no classifier, of a package that says so. */
+export interface Predictor {
+  readonly manifest: Manifest;
+  readonly runtime: string;
+  readonly form: 'layers' | 'graph' | 'saved_model';
+  readonly signatures: Readonly<Record<string, { readonly inputs: readonly Port[]; readonly outputs: readonly Port[] }>>;
+  /**
+   * Takes one tensor, several in the order of the signature's inputs, or an object of them by name; gives the tensor, or for several
+   * outputs an object of them by name. All of them are the caller's to dispose of.
+   */
+  predict(
+    tensors: TensorLike | readonly TensorLike[] | Readonly<Record<string, TensorLike>>,
+    options?: { signature?: string },
+  ): Promise<any>;
+  /** Frees the model; later calls are rejected. */
+  dispose(): void;
+}
+
 export interface LoadHereOptions extends LoadOptions {
   /** Where the package's files are, if a bundler has moved its code: a path; in a browser, the address where they are served. */
   folder?: string | URL;

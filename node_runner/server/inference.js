@@ -5,6 +5,8 @@ const { quote } = require('./json');
 
 /**
  * @typedef {import('./inputs').Content} Content
+ * @typedef {import('./models/worker_process').Signature} Signature
+ * @typedef {import('./models/worker_process').Tensor} Tensor
  * @typedef {import('fastify').FastifyRequest} Request
  * @typedef {import('fastify').FastifyReply} Reply
  *
@@ -17,6 +19,7 @@ const { quote } = require('./json');
  * @property {object} [preprocessing]
  * @property {string} [runtime]
  * @property {string} [precision]
+ * @property {{signatures: Record<string, Signature>, defaultSignature: string}} [model] of a model that takes tensors
  *
  * @typedef {{version: string | number, state: string, error?: string}} VersionState `error` says why it failed
  *
@@ -27,6 +30,8 @@ const { quote } = require('./json');
  * @property {(name: string, version?: string) => Metadata} metadata
  * @property {(name: string, input: Content & {version?: string}, options: {signal: AbortSignal, deadline: number}) =>
  *   Promise<Found>} infer
+ * @property {(name: string, input: {version?: string, signature: string, inputs: Tensor[]}, options: {signal: AbortSignal, deadline: number}) =>
+ *   Promise<{version: string, outputs: Tensor[]}>} compute
  * @property {(name?: string) => boolean} ready
  * @property {(name?: string) => Promise<unknown>} reload
  * @property {(options: {drain: boolean, timeoutMs: number}) => Promise<unknown>} close
@@ -73,6 +78,29 @@ function metadataOf(service, name, version) {
  */
 async function infer(service, reply, { name, version, content }) {
   checkCount(service, 'images' in content ? content.images.length : content.tensor.shape[0]);
+  return resultOf(await inTime(service, reply, (options) => modelsOf(service).infer(name, { version, ...content }, options)));
+}
+
+/**
+ * Answers for tensors, of a model that takes them.
+ *
+ * @param {Service} service
+ * @param {Reply} reply
+ * @param {{name: string, version?: string, signature: string, inputs: Tensor[]}} question
+ * @returns {Promise<{version: string, outputs: Tensor[]}>}
+ */
+async function compute(service, reply, { name, ...question }) {
+  return inTime(service, reply, (options) => modelsOf(service).compute(name, question, options));
+}
+
+/**
+ * @template T
+ * @param {Service} service
+ * @param {Reply} reply
+ * @param {(options: {signal: AbortSignal, deadline: number}) => Promise<T>} ask
+ * @returns {Promise<T>}
+ */
+async function inTime(service, reply, ask) {
   const seconds = service.options.requestTimeout;
   const aborting = new AbortController();
   const leave = () => {
@@ -82,9 +110,8 @@ async function infer(service, reply, { name, version, content }) {
   reply.raw.on('close', leave);
   const timer = setTimeout(late, seconds * 1000);
   try {
-    const asked = modelsOf(service).infer(name, { version, ...content }, { signal: aborting.signal, deadline: Date.now() + seconds * 1000 });
-    const found = await Promise.race([asked, rejection(aborting.signal)]);
-    return resultOf(found);
+    const asked = ask({ signal: aborting.signal, deadline: Date.now() + seconds * 1000 });
+    return await Promise.race([asked, rejection(aborting.signal)]);
   } finally {
     clearTimeout(timer);
     reply.raw.off('close', leave);
@@ -129,4 +156,4 @@ function ranking(row) {
   return row.map((_, i) => i).sort((a, b) => row[b] - row[a]);
 }
 
-module.exports = { checkCount, infer, metadataOf, modelsOf, ranking };
+module.exports = { checkCount, compute, infer, metadataOf, modelsOf, ranking };

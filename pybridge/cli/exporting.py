@@ -34,7 +34,7 @@ def add(verbs: Verbs) -> None:
     deploying = verbs.add(
         "deploy", _deploy, "make an npm package for Node services", "pybridge deploy run service/model --images photos/"
     )
-    deploying.add_argument("run_dir", type=Path, metavar="RUN")
+    deploying.add_argument("run_dir", metavar="RUN", help="a run, or a model as `pybridge convert` takes it")
     deploying.add_argument("dest", type=Path, metavar="DEST", help="a new folder, or that of an earlier package")
     deploying.add_argument("--precision", default="float32", choices=PACKAGE_PRECISIONS, help="of the weights")
     deploying.add_argument("--images", type=Path, metavar="FOLDER", help="photos to prove parity and measure the precision on")
@@ -74,6 +74,7 @@ def _convert(options: argparse.Namespace) -> int:
 def _deploy(options: argparse.Namespace) -> int:
     set_up()
     from pybridge.deployment import deploy, describe_drift
+    from pybridge.deployment.model_package import shown_signatures
 
     package = deploy(
         options.run_dir,
@@ -86,11 +87,14 @@ def _deploy(options: argparse.Namespace) -> int:
         max_drift=options.max_drift,
         force=options.force,
     )
-    measured = package.manifest["precision_drift"]
+    measured = package.manifest.get("precision_drift")
     drift = f"drift    {options.precision}: {describe_drift(measured)}\n" if measured else ""
+    if "signatures" in package.manifest:
+        attempt = "\n".join(f"takes    {line}" for line in shown_signatures(package.manifest))
+    else:
+        attempt = f"try it   node -e \"require('{package.path}').load().then(c => c.classify('photo.jpg')).then(console.log)\""
     text = (
-        f"package  {package.path}  ({package.name}, {package.bytes / 1e6:.1f} MB)\n{drift}"
-        f"try it   node -e \"require('{package.path}').load().then(c => c.classify('photo.jpg')).then(console.log)\"\n"
+        f"package  {package.path}  ({package.name}, {package.bytes / 1e6:.1f} MB)\n{drift}{attempt}\n"
         f"pack it  npm pack {package.path}"
     )
     answer(options, package.to_dict(), text)

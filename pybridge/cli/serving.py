@@ -19,7 +19,9 @@ def add(verbs: Verbs) -> None:
         "answer over HTTP: TensorFlow Serving's REST API, KServe's protocol v2, and plain images",
         "pybridge serve run\ncurl --data-binary @photo.jpg localhost:8501/classify\npybridge serve cats=run1 dogs=run2",
     )
-    serving.add_argument("models", nargs="+", metavar="RUN", help="a run, or a deployed package; NAME=RUN for each of several")
+    serving.add_argument(
+        "models", nargs="+", metavar="RUN", help="a run, a deployed package, or a model; NAME=RUN for each of several"
+    )
     serving.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1: only this machine)")
     for name in ("port", "workers"):
         option = known.numbers[name]

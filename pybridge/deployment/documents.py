@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pybridge.deployment.drift import describe_drift
@@ -70,6 +70,36 @@ def package_json(name: str, version: str, description: str, layers: str | None =
         "devDependencies": {**_SERVED_ON, **_SERVER},
     }
     return (json.dumps(document, indent=2) + "\n").encode()
+
+
+def model_readme(name: str, manifest: Mapping[str, Any]) -> bytes:
+    """What the package of a model that is no classifier is, and how it is used."""
+    signatures = manifest["signatures"][manifest["default_signature"]]
+    example = ", ".join(f"{json.dumps(port['name'])}: tensor" for port in signatures["inputs"])
+    shown = "\n".join(
+        f"- {markdown_code(each)}: takes {_ports(ports['inputs'])}, gives {_ports(ports['outputs'])}"
+        for each, ports in manifest["signatures"].items()
+    )
+    return f"""# {name}
+
+A model that takes tensors, packed by pybridge {manifest["versions"]["pybridge"]}. Its signatures:
+
+{shown}
+
+```js
+const {{ load }} = require('{name}');
+
+const model = await load();
+const output = await model.predict({{ {example} }}); // a tensor, or for several outputs tensors by name
+```
+
+`predict(tensors, {{ signature }})` takes one tensor, several in order, or an object by name. `npm install && npm start` serves it
+as TensorFlow Serving does (`POST /v1/models/NAME:predict`, `:regress`) and as KServe's protocol v2.
+""".encode()
+
+
+def _ports(ports: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(markdown_code(f"{port['name']} {port['dtype']} {port['shape']}".replace("None", "any")) for port in ports)
 
 
 def readme(name: str, manifest: Mapping[str, Any]) -> bytes:

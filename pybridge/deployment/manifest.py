@@ -18,7 +18,7 @@ MANIFEST_FILE = "manifest.json"
 DESCRIPTION_FILE = "model/classifier.json"
 """What the weights mean, once more and with a hash: the package compares what its manifest says of it."""
 
-_DESCRIBED = ("labels", "preprocessing", "model", "saved_model", "check")
+_DESCRIBED = ("labels", "preprocessing", "model", "saved_model", "check", "kind", "signatures", "default_signature")
 
 CHECK_HEIGHT, CHECK_WIDTH = 96, 128
 
@@ -43,7 +43,7 @@ def file_hashes(folder: Path) -> dict[str, dict[str, Any]]:
 
 def description(manifest: Mapping[str, Any]) -> bytes:
     """The content of `DESCRIPTION_FILE`: labels, preprocessing, the model's forms and its answer for one picture."""
-    return (json.dumps({name: manifest[name] for name in _DESCRIBED}, indent=1) + "\n").encode()
+    return (json.dumps({name: manifest[name] for name in _DESCRIBED if name in manifest}, indent=1) + "\n").encode()
 
 
 def check_picture(class_names: Sequence[str]) -> ImageSet:

@@ -30,6 +30,7 @@ from pybridge.deployment.manifest import (
     description,
     file_hashes,
 )
+from pybridge.deployment.model_package import is_model, write_model_package
 from pybridge.deployment.weight_equalization import equalized
 from pybridge.errors import DataError, ParityError
 from pybridge.graphs import Program
@@ -69,7 +70,7 @@ class DeployedPackage:
 
 
 def deploy(
-    run: str | Path,
+    run: Any,
     dest: str | Path,
     *,
     precision: PackagePrecision = "float32",
@@ -81,12 +82,12 @@ def deploy(
     force: bool = False,
     node: Node | None = None,
 ) -> DeployedPackage:
-    """Writes an npm package that classifies images in a Node service as the run does.
+    """Writes an npm package that classifies images in a Node service as the run does, or predicts as a model does.
 
     The package appears in one step: until then ``dest`` is as it was. An earlier package in ``dest`` is replaced.
 
     Args:
-        run: A run directory.
+        run: A run directory; or any model that `Node.load_model` opens, whose package then takes and gives tensors.
         dest: A new or empty folder, or one with an earlier package.
         precision: How weights are stored: ``float32``, ``float16`` (half the size) or ``uint8`` (a quarter).
         images: Images to prove parity and to measure the precision on: best those that training was judged by, as a folder
@@ -116,6 +117,9 @@ def deploy(
     name = package_name(dest.name) if name is None else name
     _check_arguments(precision, images, saved_model, name, version, max_drift, force)
     check_destination(dest)
+    if is_model(run):
+        manifest = write_model_package(run, dest, precision=precision, name=name, version=version, node=node)
+        return DeployedPackage(dest, name, manifest, _size(dest))
     result = TrainingResult.read(RunDirectory(run))
     record, model = result.record, result.model
     with Session(None if node is None else node.runner) as session, session.tensorflow():
@@ -165,9 +169,13 @@ def deploy(
             labels = f"{len(record.class_names)} labels"
             layers = manifest["model"]["layers"]
             (folder / "package.json").write_bytes(package_json(name, version, f"An image classifier with {labels}", layers))
-            size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+            size = _size(folder)
             check_destination(dest)
     return DeployedPackage(dest, name, manifest, size)
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _check_arguments(

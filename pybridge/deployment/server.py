@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from pybridge.deployment.documents import package_name
 from pybridge.deployment.manifest import is_own
+from pybridge.deployment.model_package import is_model, newest_saved_model
 from pybridge.deployment.package import deploy
 from pybridge.deployment.server_options import server_options
 from pybridge.errors import BridgeError, DataError, SetupError
@@ -107,13 +108,14 @@ def serve(
     force: bool = False,
     startup_timeout: float = 300.0,
 ) -> Server:
-    """Starts a server for image classifiers, and returns once it answers.
+    """Starts a server for image classifiers and other models, and returns once it answers.
 
     It speaks TensorFlow Serving's REST API, KServe's protocol v2, and takes images at ``/classify``; ``/openapi.json`` has all.
     Runs are deployed into a temporary folder first, with the SavedModel form, so that they answer with the bits of training.
 
     Args:
-        models: A run directory, a deployed package, a folder with packages named ``1``, ``2``, ...; or several by name.
+        models: A run directory, a deployed package, a folder with packages or SavedModels named ``1``, ``2``, ..., or any model
+            that `Node.load_model` opens; or several by name.
         host: The address to listen on; only this machine reaches the default.
         port: 0 lets the system choose.
         workers: Processes that compute, for each model.
@@ -201,12 +203,19 @@ def _prepare(models: Models, stack: contextlib.ExitStack, images: Any, force: bo
         if not server_options().model_name.fullmatch(name):
             raise DataError(f"{name!r} is not a name for a model", hint="Use letters, digits, hyphens and dots.")
         source = Path(folder).expanduser().absolute()
-        if (source / RUN_FILE).is_file():
+        newest = newest_saved_model(source)
+        if newest is not None or is_model(folder):
+            place = place or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pybridge-serve-")))
+            dest = place / name if newest is None else place / name / str(int(newest.name))
+            deploy(folder if newest is None else newest, dest, name=package_name(name))
+            source = place / name
+        elif (source / RUN_FILE).is_file():
             place = place or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pybridge-serve-")))
             source = deploy(source, place / name, saved_model=True, name=package_name(name), images=images, force=force).path
         elif not _holds_packages(source):
             raise DataError(
-                f"{folder} is neither a run nor a deployed package", hint="Make one with: pybridge train, pybridge deploy"
+                f"{folder} is neither a run nor a deployed package, nor a model",
+                hint="Make one with: pybridge train, pybridge deploy",
             )
         arguments.append(f"{name}={source}")
     return arguments

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import re
@@ -134,6 +135,25 @@ def read_saved_model(folder: Path, signature: str | None = None, *, allow_operat
                 hint=f"Node.js can feed {', '.join(_FEEDABLE)}. Export a signature that casts its input.",
             )
     return SavedModel(copy.folder, source, chosen, inputs, outputs, copy, tuple(allow_operations or ()))
+
+
+def read_signatures(model: SavedModel) -> dict[str, tuple[tuple[Port, ...], tuple[Port, ...]]]:
+    """All signatures of a model that Node can feed, with their inputs and outputs.
+
+    Example:
+        >>> list(read_signatures(read_saved_model(Path("half_plus_two"))))
+        ['serving_default']
+    """
+    graph = _serving_graph(_mapped(model.folder / GRAPH_FILE), model.source)
+    found = {}
+    for name, body in sorted(entries(graph, 5), key=lambda entry: entry[0]):
+        if name.startswith("__"):
+            continue
+        with contextlib.suppress(ValueError):
+            inputs, outputs = _ports(body, 1, known_rank=True), _ports(body, 2)
+            if inputs and outputs and all(port.dtype in _FEEDABLE for port in inputs):
+                found[name] = (inputs, outputs)
+    return found
 
 
 def content_files(folder: Path) -> list[Path]:

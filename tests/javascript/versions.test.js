@@ -141,6 +141,6 @@ test('a version with a label is loaded beside the newest', async (context) => {
   const { models, ask } = await serving(context, versions('labels', 3), { labels: { good: '2' } });
   assert.equal((await ask()).version, '3');
   assert.equal((await ask('2')).version, '2');
-  assert.deepEqual(models.list()[0].labels, { good: '2' });
+  assert.deepEqual(models.list()[0].labels, { stable: '3', good: '2' });
   await assert.rejects(ask('1'), { code: 'NOT_FOUND' });
 });

@@ -221,7 +221,7 @@ def test_the_description_is_valid_openapi_and_names_what_there_is(server: Server
     document = requests.get(f"{server.url}/openapi.json", timeout=20).json()
     validate(document)
     for path, operations in document["paths"].items():
-        address = path.replace("{name}", "tiny").replace("{version}", "1")
+        address = path.replace("{name}", "tiny").replace("{version}", "1").replace("{label}", "stable")
         if "get" in operations:
             assert requests.get(f"{server.url}{address}", timeout=20).status_code == 200, path
         else:

@@ -10,7 +10,7 @@ const MOST_FILES = 10000;
 
 /** What the weights mean, once more and among the files with hashes: what `manifest.json` says of it must be the same. */
 const DESCRIPTION = 'model/classifier.json';
-const DESCRIBED = /** @type {const} */ (['labels', 'preprocessing', 'model', 'saved_model', 'check']);
+const DESCRIBED = /** @type {const} */ (['labels', 'preprocessing', 'model', 'saved_model', 'check', 'kind', 'signatures', 'default_signature']);
 
 /**
  * Checks what a `manifest.json` holds before anything is done with it.
@@ -24,6 +24,7 @@ function checkManifest(value) {
   if (typeof value !== 'object' || value === null || manifest.format !== 'pybridge-package') {
     throw new IntegrityError('manifest.json is not that of a package of pybridge');
   }
+  if (isModel(value)) return checkModelManifest(/** @type {any} */ (value));
   if (manifest.version !== 1) throw new DeployError(`manifest.json has the unknown version ${manifest.version}`, 'ERR_INTEGRITY');
   const { labels, files, model, preprocessing } = manifest;
   const complete = Array.isArray(labels) && labels.length > 0 && labels.every((label) => typeof label === 'string');
@@ -35,6 +36,50 @@ function checkManifest(value) {
   if (!side(height) || !side(width) || !Array.isArray(mean) || !Array.isArray(std)) {
     throw new IntegrityError('manifest.json has an impossible preprocessing');
   }
+  return checkFiles(manifest);
+}
+
+/**
+ * @param {any} manifest
+ * @returns {manifest is import('./predictor').ModelManifest} whether it is that of a model that takes tensors
+ */
+function isModel(manifest) {
+  return manifest.kind === 'model';
+}
+
+/**
+ * @param {any} manifest of a model that takes tensors
+ * @returns {any}
+ */
+function checkModelManifest(manifest) {
+  const { version, files, model, saved_model: form, signatures, default_signature: first, check } = manifest;
+  if (version !== 1) throw new DeployError(`manifest.json has the unknown version ${version}`, 'ERR_INTEGRITY');
+  const port = (/** @type {any} */ each) =>
+    isObject(each) && typeof each.name === 'string' && typeof each.dtype === 'string' && Array.isArray(each.shape) &&
+    each.shape.every((/** @type {unknown} */ size) => size === null || (Number.isInteger(size) && Number(size) >= 0));
+  const ports = (/** @type {any} */ list) => Array.isArray(list) && list.length > 0 && list.every(port);
+  const texts = (/** @type {any} */ list, /** @type {any} */ like) => Array.isArray(list) && list.length === like.length && list.every((each) => typeof each === 'string');
+  const complete =
+    isObject(files) && isObject(signatures) && Object.hasOwn(signatures, String(first)) &&
+    Object.values(signatures).every((/** @type {any} */ each) => isObject(each) && ports(each.inputs) && ports(each.outputs)) &&
+    (model === null || (isObject(model) && texts(model.inputs, signatures[first].inputs) && texts(model.outputs, signatures[first].outputs))) &&
+    (form === null ||
+      (isObject(form) && isObject(form.signatures) &&
+        Object.entries(form.signatures).every(
+          ([name, each]) => Object.hasOwn(signatures, name) && texts(/** @type {any} */ (each).inputs, signatures[name].inputs) && texts(/** @type {any} */ (each).outputs, signatures[name].outputs),
+        ))) &&
+    (model !== null || form !== null) &&
+    (check === null || (isObject(check) && Array.isArray(check.inputs) && check.inputs.length === signatures[first].inputs.length && Array.isArray(check.outputs)));
+  if (!complete) throw new IntegrityError('manifest.json is incomplete: deploy the model again');
+  return checkFiles(manifest);
+}
+
+/**
+ * @param {Manifest} manifest
+ * @returns {Manifest}
+ */
+function checkFiles(manifest) {
+  const { files } = manifest;
   const names = Object.keys(files);
   if (names.length > MOST_FILES) throw new IntegrityError(`manifest.json names ${names.length} files`);
   const needed = neededFiles(manifest);
@@ -55,7 +100,7 @@ async function checkDescription(manifest, read) {
   // Packages of earlier versions have none.
   if (!Object.hasOwn(manifest.files, DESCRIPTION)) return;
   const packed = parse(await read(DESCRIPTION), DESCRIPTION);
-  const altered = DESCRIBED.find((name) => !equal(manifest[name] ?? null, packed?.[name] ?? null));
+  const altered = DESCRIBED.find((name) => !equal(/** @type {any} */ (manifest)[name] ?? null, packed?.[name] ?? null));
   if (altered !== undefined) throw new IntegrityError(`manifest.json was altered: its ${altered} is not what was packed. Install or deploy the package again`);
 }
 
@@ -79,8 +124,8 @@ function equal(a, b) {
  * @returns {string[]} the files that it refers to
  */
 function neededFiles(manifest) {
-  const { file, layers } = manifest.model;
-  return [file, ...(layers ? [layers] : []), ...savedModels(manifest)];
+  const { file, layers = null } = manifest.model ?? { file: null };
+  return [...(file === null ? [] : [file]), ...(layers ? [layers] : []), ...savedModels(manifest)];
 }
 
 /**
@@ -89,6 +134,7 @@ function neededFiles(manifest) {
  */
 function savedModels({ saved_model: form }) {
   if (!form) return [];
+  if ('folder' in form) return [`${form.folder}/saved_model.pb`];
   if (!isObject(form) || !Array.isArray(form.stages)) throw new IntegrityError('manifest.json has an impossible saved_model');
   const parts = form.images ? [form.images, ...form.stages] : form.stages;
   return parts.map((part) => `${part?.folder}/saved_model.pb`);
@@ -115,7 +161,7 @@ async function modelHandler(manifest, read) {
   const document = parse(await read(manifest.model.file), manifest.model.file);
   const folder = manifest.model.file.split('/').slice(0, -1).join('/');
   const groups = document.weightsManifest;
-  if (document.format !== 'layers-model' || !Array.isArray(groups)) throw new IntegrityError(`${manifest.model.file} holds no layers model`);
+  if (!isObject(document.modelTopology) || !Array.isArray(groups)) throw new IntegrityError(`${manifest.model.file} holds no model`);
   const specs = [];
   const parts = [];
   for (const group of groups) {
@@ -132,7 +178,8 @@ async function modelHandler(manifest, read) {
     weights.set(part, at);
     at += part.length;
   }
-  const artifacts = { modelTopology: document.modelTopology, format: document.format, weightSpecs: specs, weightData: weights.buffer };
+  const { modelTopology, format, signature, userDefinedMetadata } = document;
+  const artifacts = { modelTopology, format, signature, userDefinedMetadata, weightSpecs: specs, weightData: weights.buffer };
   return { load: async () => artifacts };
 }
 
@@ -157,4 +204,4 @@ function isObject(value) {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-module.exports = { checkDescription, checkManifest, checkName, modelHandler, neededFiles, parse };
+module.exports = { checkDescription, checkManifest, checkName, isModel, modelHandler, neededFiles, parse };

@@ -43,6 +43,7 @@ const { Model } = require('./model');
  * @property {{intervalMs: number} | false} [reload] how often to look for new versions; false for never
  *
  * @typedef {{version?: string | number, images: Uint8Array[]} | {version?: string | number, tensor: {shape: number[], data: Float32Array}}} Input
+ * @typedef {import('./worker_process').Tensor} Tensor
  * @typedef {{signal?: AbortSignal, deadline?: number}} InferOptions `deadline` in milliseconds since the epoch
  */
 
@@ -127,19 +128,53 @@ class Models extends EventEmitter {
    * @throws {ServiceError} of any code; the signal's reason where it is aborted
    */
   async infer(name, input, options = {}) {
+    const { served, results } = await this.#ask(name, input.version, options, (facts) => {
+      if (facts.model) throw badInput('The model takes tensors, and not images');
+      return 'tensor' in input ? fromTensor(input.tensor, facts) : fromImages(input.images);
+    });
+    const { labels } = /** @type {Facts} */ (served.facts);
+    const probabilities = new Float32Array(results.length * labels.length);
+    results.forEach((row, i) => probabilities.set(/** @type {Float32Array} */ (row), i * labels.length));
+    return { version: served.version, classes: labels, probabilities };
+  }
+
+  /**
+   * Of a model that takes tensors.
+   *
+   * @param {string} name
+   * @param {{version?: string, signature: string, inputs: Tensor[]}} input in the order of the signature's inputs
+   * @param {InferOptions} [options]
+   * @returns {Promise<{version: string, outputs: Tensor[]}>} in the order of its outputs
+   * @throws {ServiceError} of any code; the signal's reason where it is aborted
+   */
+  async compute(name, { version, signature, inputs }, options = {}) {
+    const byteLength = inputs.reduce((sum, { data }) => sum + data.byteLength, 0);
+    const { served, results } = await this.#ask(name, version, options, ({ model }) => {
+      if (!model) throw badInput('The model takes images, and not tensors of its own');
+      return [{ signature, inputs, byteLength }];
+    });
+    return { version: served.version, outputs: /** @type {{outputs: Tensor[]}} */ (results[0]).outputs };
+  }
+
+  /**
+   * @param {string} name
+   * @param {string | number | undefined} version
+   * @param {InferOptions} options
+   * @param {(facts: Facts) => Item[]} itemsFor
+   */
+  async #ask(name, version, options, itemsFor) {
     for (let attempt = 1; ; attempt++) {
       if (this.#closing) throw new ServiceError('UNAVAILABLE', 'The server is ending', { retryAfterSeconds: 1 });
-      const served = this.#model(name).version(input.version);
-      const facts = /** @type {Facts} */ (served.facts);
-      const items = 'tensor' in input ? fromTensor(input.tensor, facts) : fromImages(input.images);
+      const served = this.#model(name).version(version);
+      const items = itemsFor(/** @type {Facts} */ (served.facts));
       try {
-        return { version: served.version, classes: facts.labels, probabilities: await served.infer(items, options) };
+        return { served, results: await served.infer(items, options) };
       } catch (error) {
         const { code, moved } = /** @type {any} */ (error);
         // Clients that ask again at once when they are refused would take the processor from those that are answered.
         if (code === 'OVERLOADED') await sleep(REFUSAL_MS);
         // While it waited, its version broke and another one took over.
-        if (!moved || input.version !== undefined || attempt === MOST_ATTEMPTS || this.#closing) throw error;
+        if (!moved || version !== undefined || attempt === MOST_ATTEMPTS || this.#closing) throw error;
       }
     }
   }

@@ -54,11 +54,11 @@ class Model {
     return { name: this.name, versions: this.#tracks().flatMap((track) => track.list()), labels: this.labels() };
   }
 
-  /** @returns {Record<string, string>} the version of each label; `stable` and `canary` where requests are divided */
+  /** @returns {Record<string, string>} the version of each label; `stable` is the newest, beside which there may be a `canary` */
   labels() {
     const { canary, labels = {} } = this.#place;
     const stable = this.#stable()?.version;
-    return { ...(canary && stable ? { stable, canary: canary.version } : {}), ...labels };
+    return { ...(stable && { stable }), ...(canary && { canary: canary.version }), ...labels };
   }
 
   /**

@@ -2,12 +2,13 @@
 
 /**
  * @typedef {import('./worker_process').Item} Item
+ * @typedef {Exclude<import('./worker_process').Result, {code: string}>} Answered
  *
  * @typedef {object} Request the images of one client
  * @property {Item[]} items
  * @property {number[]} pixels of each, that come of decoding it
  * @property {number} next the first that is not taken yet
- * @property {(position: number, probabilities: Float32Array) => void} answer
+ * @property {(position: number, result: Answered) => void} answer
  * @property {(error: Error) => void} fail
  * @property {number} since when it came, as `performance.now()` has it
  * @property {() => boolean} settled whether its client has an answer, an error, or left

@@ -133,7 +133,7 @@ class ServedVersion {
   /**
    * @param {Item[]} items
    * @param {{signal?: AbortSignal, deadline?: number}} options
-   * @returns {Promise<Float32Array>} the probabilities of all, image by image
+   * @returns {Promise<import('./request_queue').Answered[]>} of each
    * @throws {ServiceError}
    */
   async infer(items, { signal, deadline }) {
@@ -141,8 +141,8 @@ class ServedVersion {
     const pixels = items.map((item) => pixelsToDecode(item, this.#settings.maxPixels));
     this.#checkRoom(items, pixels);
     return new Promise((resolve, reject) => {
-      const classes = /** @type {Facts} */ (this.facts).labels.length;
-      const values = new Float32Array(items.length * classes);
+      /** @type {import('./request_queue').Answered[]} */
+      const values = new Array(items.length);
       let missing = items.length;
       let settled = false;
       /** @type {(() => void)[]} */
@@ -160,8 +160,8 @@ class ServedVersion {
         pixels,
         next: 0,
         settled: () => settled,
-        answer: (position, probabilities) => {
-          values.set(probabilities, position * classes);
+        answer: (position, result) => {
+          values[position] = result;
           if (--missing === 0) settle(() => resolve(values));
         },
         fail: (error) => settle(() => reject(error)),
@@ -311,7 +311,7 @@ class ServedVersion {
     this.#report('batch', { name: this.name, version: this.version, size: tasks.length, queued: this.#queue.size, milliseconds, waits });
     tasks.forEach(({ request, position }, i) => {
       const result = results[i];
-      if (result instanceof Float32Array) request.answer(position, result);
+      if (!('code' in result)) request.answer(position, result);
       else {
         this.totals.failures += 1;
         request.fail(asServiceError(result, position, request.items.length));
@@ -446,7 +446,7 @@ class ServedVersion {
  * @returns {number}
  */
 function pixelsToDecode(item, maxPixels = Infinity) {
-  const pixels = item instanceof Float32Array ? 0 : (pixelsOf(item) ?? 0);
+  const pixels = item instanceof Uint8Array ? (pixelsOf(item) ?? 0) : 0;
   return pixels > maxPixels ? 0 : pixels;
 }
 

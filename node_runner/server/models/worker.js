@@ -43,6 +43,7 @@ async function load({ folder, runtime, tensorflow, maxPixels, maxBytes, decodeTi
   classifier = await loadFrom(folder, { ...how, registerLayers, checkGraph });
   if (digestOf(folder) !== digest) throw new Error('the package was replaced while it was being loaded');
   const { manifest } = classifier;
+  if (manifest.kind === 'model') return { facts: factsOfModel(classifier, digest) };
   const facts = {
     labels: manifest.labels,
     inputHeight: manifest.preprocessing.height,
@@ -54,6 +55,17 @@ async function load({ folder, runtime, tensorflow, maxPixels, maxBytes, decodeTi
     digest,
   };
   return { facts };
+}
+
+/**
+ * @param {any} predictor
+ * @param {string} digest
+ * @returns {Facts}
+ */
+function factsOfModel({ manifest, runtime, form, signatures }, digest) {
+  const none = { labels: [], inputHeight: 0, inputWidth: 0, preprocessing: {} };
+  const model = { signatures, defaultSignature: manifest.default_signature };
+  return { ...none, model, precision: manifest.model?.precision ?? 'float32', runtime, form, digest };
 }
 
 /** @param {any} tf */
@@ -81,6 +93,21 @@ function digestOf(folder) {
  * @returns {Promise<Result[]>}
  */
 async function compute(items) {
+  const found = [];
+  if (classifier.signatures) {
+    for (const { signature, inputs } of /** @type {import('./worker_process').Tensors[]} */ (items)) {
+      found.push(await classifier.compute(signature, inputs).then((/** @type {any} */ outputs) => ({ outputs }), describe));
+    }
+    return found;
+  }
+  return computeImages(items);
+}
+
+/**
+ * @param {Item[]} items
+ * @returns {Promise<Result[]>}
+ */
+async function computeImages(items) {
   /** @type {(Float32Array | Error)[]} */
   const found = await classifier.settle(items);
   return found.map((outcome) => (outcome instanceof Error ? describe(outcome) : outcome));

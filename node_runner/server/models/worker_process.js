@@ -4,8 +4,12 @@ const { fork } = require('child_process');
 const path = require('path');
 
 /**
- * @typedef {Uint8Array | Float32Array} Item an encoded image, or a preprocessed one
- * @typedef {Float32Array | {code: string, message: string}} Result its probabilities, or why it cannot be used
+ * @typedef {{shape: number[], dtype: string, data: any}} Tensor
+ * @typedef {{signature: string, inputs: Tensor[], byteLength: number}} Tensors for a model that takes them
+ * @typedef {Uint8Array | Float32Array | Tensors} Item an encoded image, or a preprocessed one
+ * @typedef {{name: string, dtype: string, shape: (number | null)[]}} Port
+ * @typedef {{inputs: Port[], outputs: Port[]}} Signature
+ * @typedef {Float32Array | {outputs: Tensor[]} | {code: string, message: string}} Result its probabilities or outputs, or why it cannot be used
  *
  * @typedef {object} Facts about a loaded package
  * @property {string[]} labels
@@ -16,6 +20,7 @@ const path = require('path');
  * @property {string} runtime
  * @property {string} form
  * @property {string} digest SHA-256 of its manifest
+ * @property {{signatures: Record<string, Signature>, defaultSignature: string}} [model] of a model that takes tensors and is no classifier
  *
  * @typedef {object} LoadOptions
  * @property {string} folder of the package

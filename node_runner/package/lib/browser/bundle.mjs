@@ -3108,7 +3108,7 @@ var require_manifest = __commonJS({
     var DESCRIPTION = "model/classifier.json";
     var DESCRIBED = (
       /** @type {const} */
-      ["labels", "preprocessing", "model", "saved_model", "check"]
+      ["labels", "preprocessing", "model", "saved_model", "check", "kind", "signatures", "default_signature"]
     );
     function checkManifest(value) {
       const manifest = (
@@ -3118,6 +3118,10 @@ var require_manifest = __commonJS({
       if (typeof value !== "object" || value === null || manifest.format !== "pybridge-package") {
         throw new IntegrityError2("manifest.json is not that of a package of pybridge");
       }
+      if (isModel(value)) return checkModelManifest(
+        /** @type {any} */
+        value
+      );
       if (manifest.version !== 1) throw new DeployError2(`manifest.json has the unknown version ${manifest.version}`, "ERR_INTEGRITY");
       const { labels, files, model, preprocessing } = manifest;
       const complete = Array.isArray(labels) && labels.length > 0 && labels.every((label) => typeof label === "string");
@@ -3129,6 +3133,33 @@ var require_manifest = __commonJS({
       if (!side(height) || !side(width) || !Array.isArray(mean) || !Array.isArray(std)) {
         throw new IntegrityError2("manifest.json has an impossible preprocessing");
       }
+      return checkFiles(manifest);
+    }
+    function isModel(manifest) {
+      return manifest.kind === "model";
+    }
+    function checkModelManifest(manifest) {
+      const { version, files, model, saved_model: form, signatures, default_signature: first, check } = manifest;
+      if (version !== 1) throw new DeployError2(`manifest.json has the unknown version ${version}`, "ERR_INTEGRITY");
+      const port = (each) => isObject(each) && typeof each.name === "string" && typeof each.dtype === "string" && Array.isArray(each.shape) && each.shape.every((size) => size === null || Number.isInteger(size) && Number(size) >= 0);
+      const ports = (list) => Array.isArray(list) && list.length > 0 && list.every(port);
+      const texts = (list, like) => Array.isArray(list) && list.length === like.length && list.every((each) => typeof each === "string");
+      const complete = isObject(files) && isObject(signatures) && Object.hasOwn(signatures, String(first)) && Object.values(signatures).every((each) => isObject(each) && ports(each.inputs) && ports(each.outputs)) && (model === null || isObject(model) && texts(model.inputs, signatures[first].inputs) && texts(model.outputs, signatures[first].outputs)) && (form === null || isObject(form) && isObject(form.signatures) && Object.entries(form.signatures).every(
+        ([name, each]) => Object.hasOwn(signatures, name) && texts(
+          /** @type {any} */
+          each.inputs,
+          signatures[name].inputs
+        ) && texts(
+          /** @type {any} */
+          each.outputs,
+          signatures[name].outputs
+        )
+      )) && (model !== null || form !== null) && (check === null || isObject(check) && Array.isArray(check.inputs) && check.inputs.length === signatures[first].inputs.length && Array.isArray(check.outputs));
+      if (!complete) throw new IntegrityError2("manifest.json is incomplete: deploy the model again");
+      return checkFiles(manifest);
+    }
+    function checkFiles(manifest) {
+      const { files } = manifest;
       const names = Object.keys(files);
       if (names.length > MOST_FILES) throw new IntegrityError2(`manifest.json names ${names.length} files`);
       const needed = neededFiles(manifest);
@@ -3140,7 +3171,11 @@ var require_manifest = __commonJS({
     async function checkDescription(manifest, read) {
       if (!Object.hasOwn(manifest.files, DESCRIPTION)) return;
       const packed = parse(await read(DESCRIPTION), DESCRIPTION);
-      const altered = DESCRIBED.find((name) => !equal(manifest[name] ?? null, packed?.[name] ?? null));
+      const altered = DESCRIBED.find((name) => !equal(
+        /** @type {any} */
+        manifest[name] ?? null,
+        packed?.[name] ?? null
+      ));
       if (altered !== void 0) throw new IntegrityError2(`manifest.json was altered: its ${altered} is not what was packed. Install or deploy the package again`);
     }
     function equal(a, b) {
@@ -3149,11 +3184,12 @@ var require_manifest = __commonJS({
       return Array.isArray(a) === Array.isArray(b) && names.length === Object.keys(b).length && names.every((name) => Object.hasOwn(b, name) && equal(a[name], b[name]));
     }
     function neededFiles(manifest) {
-      const { file, layers } = manifest.model;
-      return [file, ...layers ? [layers] : [], ...savedModels(manifest)];
+      const { file, layers = null } = manifest.model ?? { file: null };
+      return [...file === null ? [] : [file], ...layers ? [layers] : [], ...savedModels(manifest)];
     }
     function savedModels({ saved_model: form }) {
       if (!form) return [];
+      if ("folder" in form) return [`${form.folder}/saved_model.pb`];
       if (!isObject(form) || !Array.isArray(form.stages)) throw new IntegrityError2("manifest.json has an impossible saved_model");
       const parts = form.images ? [form.images, ...form.stages] : form.stages;
       return parts.map((part) => `${part?.folder}/saved_model.pb`);
@@ -3166,7 +3202,7 @@ var require_manifest = __commonJS({
       const document = parse(await read(manifest.model.file), manifest.model.file);
       const folder = manifest.model.file.split("/").slice(0, -1).join("/");
       const groups = document.weightsManifest;
-      if (document.format !== "layers-model" || !Array.isArray(groups)) throw new IntegrityError2(`${manifest.model.file} holds no layers model`);
+      if (!isObject(document.modelTopology) || !Array.isArray(groups)) throw new IntegrityError2(`${manifest.model.file} holds no model`);
       const specs = [];
       const parts = [];
       for (const group of groups) {
@@ -3183,7 +3219,8 @@ var require_manifest = __commonJS({
         weights.set(part, at);
         at += part.length;
       }
-      const artifacts = { modelTopology: document.modelTopology, format: document.format, weightSpecs: specs, weightData: weights.buffer };
+      const { modelTopology, format, signature, userDefinedMetadata } = document;
+      const artifacts = { modelTopology, format, signature, userDefinedMetadata, weightSpecs: specs, weightData: weights.buffer };
       return { load: async () => artifacts };
     }
     function parse(bytes, name) {
@@ -3196,7 +3233,7 @@ var require_manifest = __commonJS({
     function isObject(value) {
       return typeof value === "object" && value !== null && !Array.isArray(value);
     }
-    module.exports = { checkDescription, checkManifest, checkName, modelHandler, neededFiles, parse };
+    module.exports = { checkDescription, checkManifest, checkName, isModel, modelHandler, neededFiles, parse };
   }
 });
 

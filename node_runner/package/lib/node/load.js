@@ -6,10 +6,12 @@ const { fileURLToPath } = require('url');
 
 const { Classifier, selfCheck } = require('../classifier');
 const { DeployError } = require('../errors');
-const { modelHandler } = require('../manifest');
+const { isModel, modelHandler } = require('../manifest');
 const { checkOptions } = require('../options');
+const { Predictor, checkAnswers } = require('../predictor');
 const { readImage, readPackage } = require('./package_files');
 const { openSavedModel } = require('./saved_model');
+const { openTensors } = require('./tensor_engine');
 const { findTensorflow, nameOf } = require('./tensorflow');
 const { checkSeconds, checkThreads, defaultThreads, preparerInThreads } = require('./decoding_pool');
 
@@ -33,7 +35,7 @@ const OPTIONS = ['tf', 'runtime', 'form', 'check', 'decodeThreads', 'decodeTimeo
  * What loads a package: checks its files, loads its model, and compares its answer for one picture with Python's.
  *
  * @param {string[]} files of the package, the first of which lies in its folder
- * @returns {(options?: LoadOptions & {folder?: string}) => Promise<Classifier>} `folder` says where the package's files are, where a
+ * @returns {(options?: LoadOptions & {folder?: string}) => Promise<any>} a Classifier, or of a model that is none a Predictor; `folder` says where the package's files are, where a
  *   bundler has moved its code
  */
 function loaderOf([first]) {
@@ -51,7 +53,7 @@ function loaderOf([first]) {
  * @param {string} folder
  * @param {LoadOptions & {registerLayers?: (tf: any) => unknown, checkGraph?: CheckGraph}} [options] `registerLayers` makes layer classes known
  *   that TensorFlow.js lacks, in place of the file that such a package has for it; `checkGraph` is asked before TensorFlow opens a graph
- * @returns {Promise<Classifier>}
+ * @returns {Promise<Classifier | Predictor>} for a package of a model that is no classifier the latter
  */
 async function loadFrom(folder, options = {}) {
   checkOptions(options, ['registerLayers', 'checkGraph', ...OPTIONS], 'loadFrom');
@@ -74,7 +76,7 @@ function checkFolder(folder) {
  * @param {{code: boolean, checkGraph?: CheckGraph}} parts whether the package's own code runs, and what is to look at its graphs
  * @param {LoadOptions} options
  * @param {(tf: any, file: string) => unknown} registerLayers
- * @returns {Promise<Classifier>}
+ * @returns {Promise<Classifier | Predictor>}
  */
 async function open(folder, parts, options, registerLayers) {
   const { tf: given, runtime: wanted = 'auto', form = 'auto', check = true, decodeThreads = defaultThreads(), maxPixels, maxBytes } = options;
@@ -82,16 +84,32 @@ async function open(folder, parts, options, registerLayers) {
   checkThreads(decodeThreads);
   const { manifest, read } = await readPackage(folder, parts);
   const { tf, runtime } = given ? { tf: given, runtime: nameOf(given) } : await findTensorflow(wanted);
-  const engine = openSavedForm(tf, runtime, form, manifest, folder, parts.checkGraph && { read, check: parts.checkGraph }) ?? (await openLayers(tf, runtime, manifest, read, registerLayers));
+  const checked = parts.checkGraph && { read, check: parts.checkGraph };
+  if (isModel(manifest)) {
+    const tensors = await openTensors(tf, runtime, form, manifest, read, registerLayers, folder, checked);
+    return ready(new Predictor(manifest, tensors), check, checkAnswers);
+  }
+  const engine = openSavedForm(tf, runtime, form, manifest, folder, checked) ?? (await openLayers(tf, runtime, manifest, read, registerLayers));
   const preparer = (/** @type {any} */ preprocessing, /** @type {any} */ most) => preparerInThreads(preprocessing, most, decodeThreads, decodeTimeout);
   const classifier = new Classifier(manifest, engine, { readFile: readImage, preparer, maxPixels, maxBytes });
+  return ready(classifier, check, selfCheck);
+}
+
+/**
+ * @template {{dispose: () => void}} T
+ * @param {T} made
+ * @param {boolean} check
+ * @param {(made: T) => Promise<unknown>} compare
+ * @returns {Promise<T>}
+ */
+async function ready(made, check, compare) {
   try {
-    if (check) await selfCheck(classifier);
+    if (check) await compare(made);
   } catch (error) {
-    classifier.dispose();
+    made.dispose();
     throw error;
   }
-  return classifier;
+  return made;
 }
 
 /**

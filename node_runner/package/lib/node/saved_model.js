@@ -25,11 +25,10 @@ const { orientationOf } = require('../image/exif');
  *   another one
  */
 function openSavedModel(tf, form, folder, checked) {
-  const backend = typeof tf.backend === 'function' ? tf.backend() : undefined;
-  const binding = backend?.binding;
-  if (!form || !binding || binding.TF_Version !== form.tensorflow) return null;
-  const load = (/** @type {string} */ place) => binding.loadSavedModel(place, 'serve');
-  const open = (/** @type {string} */ name) => (checked ? openChecked(name, checked, load) : load(path.join(folder, name)));
+  const native = form && nativeOf(tf, form.tensorflow);
+  if (!form || !native) return null;
+  const { backend, binding } = native;
+  const open = (/** @type {string} */ name) => openSession(binding, name, folder, checked);
   const stages = form.stages.map((stage) => ({ ...stage, session: open(stage.folder) }));
   const images = form.images && { ...form.images, session: open(form.images.folder) };
 
@@ -88,15 +87,29 @@ function openSavedModel(tf, form, folder, checked) {
 }
 
 /**
+ * @param {any} tf
+ * @param {string} version of TensorFlow
+ * @returns {{backend: any, binding: any} | null} null where it computes on another one
+ */
+function nativeOf(tf, version) {
+  const backend = typeof tf.backend === 'function' ? tf.backend() : undefined;
+  const binding = backend?.binding;
+  return binding && binding.TF_Version === version ? { backend, binding } : null;
+}
+
+/**
  * What was checked is what TensorFlow opens: a copy in a folder that only this user may read, without whatever else lies beside it.
  *
- * @template T
+ * @param {any} binding
  * @param {string} name of the graph's folder
- * @param {Checked} checked
- * @param {(place: string) => T} load
- * @returns {T}
+ * @param {string} folder of the package
+ * @param {Checked} [checked]
+ * @returns {number} the session
  */
-function openChecked(name, { read, check }, load) {
+function openSession(binding, name, folder, checked) {
+  const load = (/** @type {string} */ place) => binding.loadSavedModel(place, 'serve');
+  if (!checked) return load(path.join(folder, name));
+  const { read, check } = checked;
   const file = `${name}/saved_model.pb`;
   const bytes = read(file);
   check(bytes, file);
@@ -109,4 +122,4 @@ function openChecked(name, { read, check }, load) {
   }
 }
 
-module.exports = { openSavedModel };
+module.exports = { nativeOf, openSavedModel, openSession };

@@ -11,11 +11,12 @@
 const { LENGTH_HEADER, splitBody, takeBytes, writeElements } = require('./binary_tensors');
 const { INFERENCE_REFUSALS, PARAMETERS, file, json, object, operation, reference } = require('../../description');
 const { badInput } = require('../../errors');
-const { infer, metadataOf, modelsOf, ranking } = require('../../inference');
+const { compute, infer, metadataOf, modelsOf, ranking } = require('../../inference');
 const { field, isObject, kindOf, parseObject, quote } = require('../../json');
 const { readInput } = require('./inputs');
 const repository = require('./repository');
 const schemas = require('./schemas');
+const tensors = require('./tensors');
 
 /**
  * @typedef {import('../../inference').Service} Service
@@ -115,12 +116,29 @@ function metadata(service, request) {
  * @param {string} [version]
  */
 function describeModel(service, name, version) {
-  const { inputHeight, inputWidth, labels, ...rest } = metadataOf(service, name, version);
-  const versions = modelsOf(service).list().find((model) => model.name === name)?.versions ?? [];
+  const { inputHeight, inputWidth, labels, model, ...rest } = metadataOf(service, name, version);
+  const versions = modelsOf(service).list().find((each) => each.name === name)?.versions ?? [];
   return {
     name,
     versions: versions.filter(({ state }) => state === 'AVAILABLE').map((each) => String(each.version)),
     platform: `pybridge_${rest.runtime ?? 'tfjs'}`,
+    ...(model ? tensorsOf(model) : imagesOf(inputHeight, inputWidth, labels)),
+  };
+}
+
+/** @param {NonNullable<import('../../inference').Metadata['model']>} model */
+function tensorsOf({ signatures, defaultSignature }) {
+  const { inputs, outputs } = signatures[defaultSignature];
+  return { inputs: tensors.described(inputs), outputs: tensors.described(outputs), parameters: {} };
+}
+
+/**
+ * @param {number} inputHeight
+ * @param {number} inputWidth
+ * @param {string[]} labels
+ */
+function imagesOf(inputHeight, inputWidth, labels) {
+  return {
     inputs: [
       { name: 'image_bytes', datatype: 'BYTES', shape: [-1] },
       { name: 'pixels', datatype: 'UINT8', shape: [-1, -1, -1, 3] },
@@ -144,31 +162,55 @@ async function ask(service, request, reply) {
   const size = metadataOf(service, name, version);
   const { json: head, rest } = splitBody(/** @type {Buffer} */ (request.body ?? Buffer.alloc(0)), request.headers[LENGTH_HEADER]);
   const body = parseObject(head);
+  if (size.model) return askTensors(service, reply, { name, version, body, rest, model: size.model });
   const inputs = field(body, 'inputs');
   if (!Array.isArray(inputs) || inputs.length !== 1) {
     throw badInput(`'inputs' must be an array of one input (image_bytes, pixels or preprocessed), not ${kindOf(inputs)}`);
   }
   parametersOf(inputs[0], 'inputs[0].');
   const [bytes] = takeBytes(inputs, rest);
-  const wanted = wantedOutputs(body);
-  const id = field(body, 'id');
-  if (id !== undefined && typeof id !== 'string') throw badInput(`'id' must be a string, not ${kindOf(id)}`);
+  const wanted = wantedOutputs(body, OUTPUTS);
+  const id = idOf(body);
   const result = await infer(service, reply, { name, version, content: readInput(inputs[0], bytes, size, service.options) });
   return write(reply, wanted, result, { model_name: name, model_version: result.version, ...(id === undefined ? {} : { id }) });
 }
 
 /**
+ * @param {Service} service
+ * @param {import('fastify').FastifyReply} reply
+ * @param {{name: string, version?: string, body: Record<string, unknown>, rest: Buffer, model: NonNullable<import('../../inference').Metadata['model']>}} question
+ */
+async function askTensors(service, reply, { name, version, body, rest, model }) {
+  const signature = model.signatures[model.defaultSignature];
+  const inputs = tensors.inputsOf(body, rest, signature);
+  const wanted = wantedOutputs(body, signature.outputs.map((port) => port.name));
+  if (wanted.some(({ classes }) => classes > 0)) throw badInput('The model has no labels for the parameter classification');
+  const id = idOf(body);
+  const found = await compute(service, reply, { name, version, signature: model.defaultSignature, inputs });
+  const { outputs, parts } = tensors.outputsOf(found.outputs, signature, wanted);
+  return send(reply, { model_name: name, model_version: found.version, ...(id === undefined ? {} : { id }), outputs }, parts);
+}
+
+/** @param {Record<string, unknown>} body */
+function idOf(body) {
+  const id = field(body, 'id');
+  if (id !== undefined && typeof id !== 'string') throw badInput(`'id' must be a string, not ${kindOf(id)}`);
+  return id;
+}
+
+/**
  * @param {Record<string, unknown>} body
+ * @param {string[]} names of the outputs that there are
  * @returns {Wanted[]}
  */
-function wantedOutputs(body) {
+function wantedOutputs(body, names) {
   const outputs = field(body, 'outputs');
   const allBinary = isWanted(parametersOf(body, ''), 'binary_data_output', '') ?? false;
-  if (outputs === undefined || (Array.isArray(outputs) && outputs.length === 0)) return OUTPUTS.map((name) => ({ name, binary: allBinary, classes: 0 }));
-  if (!Array.isArray(outputs) || outputs.length > OUTPUTS.length) throw badInput(`'outputs' must be an array of at most ${OUTPUTS.length}, not ${kindOf(outputs)}`);
+  if (outputs === undefined || (Array.isArray(outputs) && outputs.length === 0)) return names.map((name) => ({ name, binary: allBinary, classes: 0 }));
+  if (!Array.isArray(outputs) || outputs.length > names.length) throw badInput(`'outputs' must be an array of at most ${names.length}, not ${kindOf(outputs)}`);
   return outputs.map((output, i) => {
     const name = field(output, 'name');
-    if (!OUTPUTS.includes(/** @type {string} */ (name))) throw badInput(`outputs[${i}].name must be one of ${OUTPUTS.join(', ')}, not ${kindOf(name)}`);
+    if (!names.includes(/** @type {string} */ (name))) throw badInput(`outputs[${i}].name must be one of ${names.join(', ')}, not ${kindOf(name)}`);
     const parameters = parametersOf(output, `outputs[${i}].`);
     if (field(parameters, 'shared_memory_region') !== undefined) throw badInput('Shared memory is not supported; send tensors in the request');
     const classes = field(parameters, 'classification') ?? 0;
@@ -216,7 +258,15 @@ function write(reply, wanted, result, head) {
     parts.push(bytes);
     return { ...output, parameters: { binary_data_size: bytes.length } };
   });
-  const answer = { ...head, outputs };
+  return send(reply, { ...head, outputs }, parts);
+}
+
+/**
+ * @param {import('fastify').FastifyReply} reply
+ * @param {object} answer
+ * @param {Buffer[]} parts tensors that come behind it
+ */
+function send(reply, answer, parts) {
   if (parts.length === 0) return answer;
   const header = Buffer.from(JSON.stringify(answer));
   reply.header(LENGTH_HEADER, String(header.length)).type('application/octet-stream');

@@ -11,9 +11,10 @@
 const { HIDDEN, INFERENCE_REFUSALS, PARAMETERS, json, object, operation, reference } = require('../../description');
 const { badInput, notFound } = require('../../errors');
 const { fromBase64, pixels, preprocessed } = require('../../inputs');
-const { infer, checkCount, metadataOf, modelsOf, ranking } = require('../../inference');
+const { infer, checkCount, compute, metadataOf, modelsOf, ranking } = require('../../inference');
 const { field, isObject, kindOf, parseObject, quote } = require('../../json');
 const { SCHEMAS } = require('./schemas');
+const tensors = require('./tensors');
 
 /**
  * @typedef {import('../../inference').Service} Service
@@ -81,11 +82,15 @@ function addModel(router, service, base, suffix, parameters) {
   });
   router.add('POST', `${base}::predict`, predicts, (request, reply) => predict(service, request, reply));
   router.add('POST', `${base}::classify`, classifies, (request, reply) => classify(service, request, reply));
-  router.add('POST', `${base}::regress`, HIDDEN, (request) => {
-    const { name, version } = address(service, request);
-    metadataOf(service, name, version);
-    throw badInput(`The model ${quote(name)} classifies; it has no regression signature. Use :predict or :classify`);
+  const regresses = operation({
+    id: `regress${suffix}`,
+    summary: 'A number for each example, of a model that gives one.',
+    params,
+    body: { content: json(reference('RegressRequest')) },
+    content: json(reference('RegressResponse')),
+    refusals: INFERENCE_REFUSALS,
   });
+  router.add('POST', `${base}::regress`, regresses, (request, reply) => regress(service, request, reply));
 }
 
 /**
@@ -94,7 +99,14 @@ function addModel(router, service, base, suffix, parameters) {
  * @param {import('../../inference').Reply} reply
  */
 async function predict(service, request, reply) {
-  const { name, version, size, body, signature } = questionOf(service, request);
+  const { name, version, size, body } = questionOf(service, request);
+  if (size.model) {
+    const asked = tensors.signatureOf(body, size.model);
+    const { inputs, rows: count } = tensors.questionOf(body, size.model.signatures[asked]);
+    const { outputs } = await compute(service, reply, { name, version, signature: asked, inputs });
+    return tensors.answerOf(outputs, size.model.signatures[asked], count);
+  }
+  const signature = signatureOf(body);
   const { key, rows } = rowsOf(body, signature);
   const { rows: predictions } = await infer(service, reply, { name, version, content: contentOf(rows, signature, size, service, key) });
   return { [key === 'instances' ? 'predictions' : 'outputs']: predictions };
@@ -106,9 +118,24 @@ async function predict(service, request, reply) {
  * @param {import('../../inference').Reply} reply
  */
 async function classify(service, request, reply) {
-  const { name, version, size, body, signature } = questionOf(service, request);
-  const found = await infer(service, reply, { name, version, content: examplesOf(body, size, service, signature) });
+  const { name, version, size, body } = questionOf(service, request);
+  if (size.model) throw badInput(`The model ${quote(name)} has no labels to classify with. Use :predict`);
+  const found = await infer(service, reply, { name, version, content: examplesOf(body, size, service, signatureOf(body)) });
   return { result: labelled(found) };
+}
+
+/**
+ * @param {Service} service
+ * @param {import('../../inference').Request} request
+ * @param {import('../../inference').Reply} reply
+ */
+async function regress(service, request, reply) {
+  const { name, version, size, body } = questionOf(service, request);
+  if (!size.model) throw badInput(`The model ${quote(name)} classifies; it has no regression signature. Use :predict or :classify`);
+  const asked = tensors.signatureOf(body, size.model);
+  const { inputs, rows } = tensors.examplesOf(body, size.model.signatures[asked]);
+  const { outputs } = await compute(service, reply, { name, version, signature: asked, inputs });
+  return tensors.regressionOf(outputs, size.model.signatures[asked], rows);
 }
 
 /**
@@ -120,7 +147,7 @@ function questionOf(service, request) {
   // An unknown model is refused before its body is parsed.
   const size = metadataOf(service, name, version);
   const body = parseObject(/** @type {Buffer} */ (request.body ?? Buffer.alloc(0)));
-  return { name, version, size, body, signature: signatureOf(body) };
+  return { name, version, size, body };
 }
 
 /**
@@ -161,7 +188,10 @@ function status(service, name, version) {
  * @param {string | undefined} version
  */
 function metadata(service, name, version) {
-  const { inputHeight, inputWidth, labels, version: number } = metadataOf(service, name, version);
+  const { inputHeight, inputWidth, labels, model, version: number } = metadataOf(service, name, version);
+  if (model) {
+    return { model_spec: { name, signature_name: '', version: String(number) }, metadata: { signature_def: { signature_def: tensors.signatureDefs(model) } } };
+  }
   const tensor = (/** @type {string} */ tensorName, /** @type {string} */ dtype, /** @type {number[]} */ shape) => ({
     dtype,
     tensor_shape: { dim: shape.map((size) => ({ size: String(size), name: '' })), unknown_rank: false },
