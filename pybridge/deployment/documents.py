@@ -9,6 +9,7 @@ from typing import Any
 
 from pybridge.deployment.drift import describe_drift
 from pybridge.deployment.javascript import BROWSER_FILE
+from pybridge.report.metrics import wilson_interval
 from pybridge.text import markdown_code
 
 # tfjs 4.10 is the first whose layers read the weights of a model as they are written today; 5 does not exist yet.
@@ -19,6 +20,20 @@ _SERVED_ON = {"@tensorflow/tfjs": "^4.22.0", "@tensorflow/tfjs-backend-wasm": "^
 # What decodes WebP, AVIF and HEIC files; each where a service has such files.
 _DECODERS = {"@jsquash/avif": "^2.1.1", "@jsquash/webp": "^1.5.0", "heic-decode": "^2.1.0"}
 _PEERS = ("@tensorflow/tfjs", "@tensorflow/tfjs-backend-wasm", "@tensorflow/tfjs-node")
+
+
+def _quality(manifest: Mapping[str, Any]) -> str:
+    metrics, judged = manifest["metrics"], manifest["judged"]
+    images = judged["images"]
+    low, high = wilson_interval(round(metrics["accuracy"] * images), images)
+    where = {
+        "validation": f"the {images} images kept to judge by",
+        "held-out folds": f"all {images} images, each judged by a head that had not seen it",
+    }.get(judged["by"], f"the {images} images that it was trained on, which is no measure of new ones")
+    balanced = metrics.get("balanced_accuracy")
+    return f"Accuracy {metrics['accuracy']:.4f} (95 % interval {low:.3f} to {high:.3f}) on {where}" + (
+        "" if balanced is None else f"; balanced over the classes {balanced:.4f}"
+    )
 
 
 def package_name(text: str) -> str:
@@ -115,7 +130,7 @@ def readme(name: str, manifest: Mapping[str, Any]) -> bytes:
         f"- Weights: {manifest['model']['precision']}",
     ]
     if accuracy is not None:
-        facts.append(f"- Accuracy on images that it had not learned from: {accuracy:.4f}")
+        facts.append(f"- {_quality(manifest)}")
     if measured := manifest["precision_drift"]:
         facts.append(f"- Against float32 weights: {describe_drift(measured)}")
     text = f"""# {name}

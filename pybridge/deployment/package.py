@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,6 +150,7 @@ def deploy(
                 },
                 "saved_model": form and {"tensorflow": session.runtime.tensorflow_version, **form},
                 "metrics": record.metrics,
+                "judged": _judged(record.data),
                 "parity": parity,
                 "precision_drift": measured.drift,
                 "check": {
@@ -172,6 +173,12 @@ def deploy(
             size = _size(folder)
             check_destination(dest)
     return DeployedPackage(dest, name, manifest, size)
+
+
+def _judged(data: Mapping[str, Any]) -> dict[str, Any]:
+    """On which images the metrics were measured, and what they were to the model."""
+    counts = [sum(data.get(part, {}).values()) for part in ("validation", "training")]
+    return {"by": data.get("judged_by"), "images": data.get("judged_images", counts[0] or counts[1])}
 
 
 def _size(folder: Path) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 from pathlib import Path
@@ -47,6 +48,17 @@ def test_nothing_of_the_machine_is_in_the_package(package: DeployedPackage, tiny
             content = file.read_bytes()
             assert b"secret.jpg" not in content
             assert str(tiny_run.parent).encode() not in content
+
+
+def test_its_readme_says_how_good_it_is_and_how_sure_that_is(package: DeployedPackage, trained: pb.ImageClassifier) -> None:
+    text = (package.path / "README.md").read_text("utf-8")
+    found = re.search(
+        r"Accuracy (\S+) \(95 % interval (\S+) to (\S+)\) on .*?(\d+) images.*; balanced over the classes (\S+)", text
+    )
+    assert found is not None
+    accuracy, low, high, _, balanced = (float(each) for each in found.groups())
+    assert (accuracy, balanced) == pytest.approx((trained.metrics_["accuracy"], trained.metrics_["balanced_accuracy"]), abs=1e-4)
+    assert low <= accuracy <= high
 
 
 def test_equal_runs_give_equal_packages(package: DeployedPackage, tiny_run: Path, node: pb.Node, tmp_path: Path) -> None:

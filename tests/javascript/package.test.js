@@ -1,7 +1,7 @@
 'use strict';
 
 const assert = require('node:assert/strict');
-const { spawn } = require('node:child_process');
+const { spawn, spawnSync } = require('node:child_process');
 const { once } = require('node:events');
 const fs = require('node:fs');
 const http = require('node:http');
@@ -205,6 +205,19 @@ test('the demo answers under the names of this machine alone', async (context) =
     });
   assert.equal(await statusFor('localhost:1234'), 200);
   assert.equal(await statusFor('evil.example'), 403);
+});
+
+test('a slower TensorFlow.js than the installed one is taken with a warning that says why', () => {
+  const service = path.join(home, 'service');
+  fs.cpSync(folder, path.join(service, 'classifier'), { recursive: true });
+  const modules = path.join(service, 'node_modules', '@tensorflow');
+  fs.mkdirSync(path.join(modules, 'tfjs-node'), { recursive: true });
+  fs.writeFileSync(path.join(modules, 'tfjs-node', 'index.js'), "throw new Error('The addon was not built');");
+  for (const name of ['tfjs', 'tfjs-backend-wasm']) fs.symlinkSync(path.resolve(__dirname, '..', '..', 'node_modules', '@tensorflow', name), path.join(modules, name));
+  const script = "require('./classifier').load().then((classifier) => (console.log(classifier.runtime), process.exit()))";
+  const { stdout, stderr } = spawnSync(process.execPath, ['-e', script], { cwd: service, encoding: 'utf8' });
+  assert.equal(stdout.trim().split('\n').at(-1), 'wasm', stderr);
+  assert.match(stderr, /slower TensorFlow\.js is taken than the installed one \(tfjs-node: The addon was not built\)/);
 });
 
 test('a server runs nothing of a package that it serves', async () => {

@@ -27,6 +27,10 @@ async function main() {
     };
     await page.setInputFiles('#files', files);
     const chosen = await figures(files.length);
+    // A phone, and a label without a place to break.
+    await page.$eval('.row span', (label) => (label.textContent = 'x'.repeat(100)));
+    await page.setViewportSize({ width: 360, height: 640 });
+    const narrow = await page.evaluate(() => globalThis.document.documentElement.scrollWidth);
     await page.setInputFiles('#files', bad);
     await page.waitForSelector('#status.error');
     const complaint = await page.textContent('#status');
@@ -38,7 +42,7 @@ async function main() {
     }, fs.readFileSync(files[0]).toString('base64'));
     await page.dispatchEvent('#drop', 'drop', { dataTransfer: transfer });
     const dropped = await figures(1);
-    process.stdout.write(JSON.stringify({ chosen, complaint, dropped, errors }));
+    process.stdout.write(JSON.stringify({ chosen, complaint, dropped, errors, narrow }));
   } finally {
     await browser.close();
   }

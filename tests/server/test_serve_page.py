@@ -50,6 +50,7 @@ def test_pictures_chosen_or_dropped_get_pythons_answers(
     shown = json.loads(done.stdout)
     assert shown["errors"] == []
     assert "not an image" in shown["complaint"]
+    assert shown["narrow"] <= 360, "no scrolling to the side on a phone"
     rows = [{row["label"]: row["probability"] for row in rows} for rows in shown["chosen"]]
     found = np.array([[each[name] for name in trained.class_names_] for each in rows], np.float32)
     assert np.array_equal(found, expected)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
+from graph_files import image_classifier
 
 import pybridge as pb
 from pybridge.deployment import Server
@@ -66,8 +67,15 @@ def pair_file(pair: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(half_plus_two: Path, pair_file: Path) -> Iterator[Server]:
-    with pb.serve({"half_plus_two": half_plus_two, "pair": pair_file}, limits={"reload": 0}, log_level="silent") as running:
+def graph_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A TF.js graph model, from an image to probabilities."""
+    return image_classifier(tmp_path_factory.mktemp("graphs") / "graph")
+
+
+@pytest.fixture(scope="module")
+def server(half_plus_two: Path, pair_file: Path, graph_file: Path) -> Iterator[Server]:
+    models = {"half_plus_two": half_plus_two, "pair": pair_file, "graph": graph_file}
+    with pb.serve(models, limits={"reload": 0}, log_level="silent") as running:
         yield running
 
 
@@ -110,6 +118,13 @@ def test_several_inputs_and_outputs_are_those_of_keras(server: Server, pair: Any
     assert np.allclose(columns["kind"], kind, atol=1e-6)
 
 
+def test_a_graph_model_of_tfjs_answers_as_in_node(server: Server, graph_file: Path, node: pb.Node) -> None:
+    images = np.random.default_rng(0).uniform(-1, 1, (2, 16, 16, 3)).astype(np.float32)
+    expected = node.load_model(str(graph_file)).predict(images)
+    found = post(server, "/v1/models/graph:predict", {"instances": images.tolist()})["predictions"]
+    assert np.allclose(found, expected, atol=1e-6)
+
+
 def test_kserve_takes_and_gives_tensors_in_json_and_in_binary(server: Server, pair: Any) -> None:
     tritonclient = pytest.importorskip("tritonclient.http")
     client = tritonclient.InferenceServerClient(server.url.removeprefix("http://"))
@@ -129,7 +144,7 @@ def test_kserve_takes_and_gives_tensors_in_json_and_in_binary(server: Server, pa
     assert client.get_model_config("pair")["input"][0] == {"name": "left", "data_type": "TYPE_FP32", "dims": [3]}
     (statistics,) = client.get_inference_statistics("pair")["model_stats"]
     assert statistics["inference_count"] >= 2
-    assert {each["name"] for each in client.get_model_repository_index()} == {"half_plus_two", "pair"}
+    assert {each["name"] for each in client.get_model_repository_index()} == {"half_plus_two", "pair", "graph"}
 
 
 @pytest.mark.parametrize(

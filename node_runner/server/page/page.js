@@ -52,7 +52,7 @@
     shown.addEventListener('load', () => URL.revokeObjectURL(shown.src));
     const rows = answers.map(({ label, probability }) => {
       const share = `${(probability * 100).toFixed(1)} %`;
-      const row = element('div', { className: 'row' }, element('span', {}, label), element('progress', { value: probability }), element('span', {}, share));
+      const row = element('div', { className: 'row' }, element('span', {}, label), element('progress', { value: probability, ariaLabel: label }), element('span', {}, share));
       Object.assign(row.dataset, { label, probability: String(probability) });
       return row;
     });

@@ -10,8 +10,7 @@ const { DeployError } = require('../errors');
 
 const RUNTIMES = ['tfjs-node', 'wasm', 'cpu'];
 
-/** @type {Record<string, string>} */
-const PACKAGES = { 'tfjs-node': '@tensorflow/tfjs-node', wasm: '@tensorflow/tfjs-backend-wasm', cpu: '@tensorflow/tfjs' };
+const PACKAGES = ['@tensorflow/tfjs-node', '@tensorflow/tfjs', '@tensorflow/tfjs-backend-wasm'];
 
 // Written out one by one, and each in a `try`: so tools that find out which modules a program needs take those that are installed.
 /** @type {Record<string, () => any>} */
@@ -60,7 +59,7 @@ async function findTensorflow(wanted) {
       const reason = `${runtime}: ${String(message).split('\n')[0]}`;
       reasons.push(reason);
       // Whoever installed it expects its speed.
-      const missing = code === 'MODULE_NOT_FOUND' && String(message).includes(`'${PACKAGES[runtime]}'`);
+      const missing = code === 'MODULE_NOT_FOUND' && PACKAGES.some((name) => String(message).includes(`'${name}'`));
       if (wanted === 'auto' && runtime !== 'cpu' && !missing) process.emitWarning(`A slower TensorFlow.js is taken than the installed one (${reason})`);
     }
   }
