@@ -42,12 +42,21 @@ def browser_entry(files: Iterable[str]) -> bytes:
         files: Names of what `load` fetches, relative to the package.
     """
     addresses = "\n".join(f"  '{name}': new URL('./{name}', import.meta.url).href," for name in files)
-    return f"""import {{ loaderOf }} from './{_BROWSER_BUNDLE}';
+    return f"""import {{ loaderOf, DeployError }} from './{_BROWSER_BUNDLE}';
 
 export {{ pixelsOf, DeployError, ImageError, IntegrityError }} from './{_BROWSER_BUNDLE}';
 
-// Addresses for bundlers, in a function since not all bundles know their own.
-export const load = (options) => loaderOf(options?.folder === undefined ? addresses() : {{}})(options);
+export const load = async (options) => loaderOf(options?.folder === undefined ? here() : {{}})(options);
+
+function here() {{
+  try {{
+    return addresses();
+  }} catch {{
+    // Bundles in the form of a script know no address of their own.
+    const message = 'This bundle does not know where it lies: say where the package is served with load({{ folder }})';
+    throw new DeployError(message, 'ERR_RUNTIME');
+  }}
+}}
 
 const addresses = () => ({{
 {addresses}

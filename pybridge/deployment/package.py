@@ -156,6 +156,7 @@ def deploy(
                 "check": {
                     "width": CHECK_WIDTH,
                     "height": CHECK_HEIGHT,
+                    "labels": list(record.class_names),
                     "probabilities": [float(value) for value in measured.check],
                     "tolerance": CHECK_TOLERANCE,
                 },

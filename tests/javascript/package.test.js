@@ -98,6 +98,13 @@ for (const [what, change] of Object.entries({
   });
 }
 
+test('labels in another order than Python had are seen by what it answered, too', async () => {
+  const place = copy('reversed');
+  const { check, labels } = structuredClone(manifest);
+  writeManifest(place, { ...manifest, files: undescribed(manifest), labels: labels.reverse(), check: { ...check, labels: manifest.labels } });
+  await assert.rejects(loadFrom(place, OPTIONS), { name: 'IntegrityError', message: /other labels/ });
+});
+
 test('fewer labels than the model has outputs are seen where nothing else says how many there are', async () => {
   const place = copy('few');
   const files = undescribed(manifest);

@@ -16,7 +16,7 @@ const { predictBatch } = require('./predict_batch');
  * @property {Preprocessing} preprocessing
  * @property {{file: string, layers: string | null}} model
  * @property {SavedModelForm | null} saved_model
- * @property {{width: number, height: number, probabilities: number[], tolerance: number}} check
+ * @property {{width: number, height: number, labels?: string[], probabilities: number[], tolerance: number}} check `labels` whose they are
  * @property {Record<string, string>} versions
  * @property {Record<string, {sha256: string, bytes: number}>} files
  *
@@ -191,7 +191,10 @@ class Classifier {
  * @returns {Promise<number>} the largest difference of a probability
  */
 async function selfCheck(classifier) {
-  const { width, height, probabilities, tolerance } = classifier.manifest.check;
+  const { width, height, labels = classifier.labels, probabilities, tolerance } = classifier.manifest.check;
+  if (labels.length !== classifier.labels.length || labels.some((label, i) => label !== classifier.labels[i])) {
+    throw new IntegrityError('manifest.json has other labels than those that Python answered with. Install or deploy the package again');
+  }
   const [found] = await classifier.settle([{ data: checkPicture(width, height), width, height }]);
   if (found instanceof Error) throw found;
   const { length } = classifier.labels;

@@ -3055,7 +3055,10 @@ var require_classifier = __commonJS({
       }
     };
     async function selfCheck(classifier) {
-      const { width, height, probabilities, tolerance } = classifier.manifest.check;
+      const { width, height, labels = classifier.labels, probabilities, tolerance } = classifier.manifest.check;
+      if (labels.length !== classifier.labels.length || labels.some((label, i) => label !== classifier.labels[i])) {
+        throw new IntegrityError2("manifest.json has other labels than those that Python answered with. Install or deploy the package again");
+      }
       const [found] = await classifier.settle([{ data: checkPicture(width, height), width, height }]);
       if (found instanceof Error) throw found;
       const { length } = classifier.labels;
