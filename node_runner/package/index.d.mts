@@ -95,11 +95,11 @@ export interface Classifier {
   dispose(): void;
 }
 
-/** An input or output: a size of its shape that is null is free. */
+/** An input or output: a size of its shape that is null is free, and so is a shape. */
 export interface Port {
   readonly name: string;
   readonly dtype: string;
-  readonly shape: readonly (number | null)[];
+  readonly shape: readonly (number | null)[] | null;
 }
 
 /** A model that is no classifier, of a package that says so. */

@@ -75,7 +75,7 @@ function fromNumbers(numbers, shape, port) {
  * @param {Port} port
  */
 function checkShape(shape, { name, shape: expected }) {
-  if (shape.length === expected.length && expected.every((size, i) => size === null || size === shape[i])) return;
+  if (expected === null || (shape.length === expected.length && expected.every((size, i) => size === null || size === shape[i]))) return;
   throw badInput(`${name} must have the shape [${expected.map((size) => size ?? -1).join(', ')}], not [${shape.join(', ')}]`);
 }
 

@@ -199,7 +199,8 @@ def _freeze(opened: SavedModel, signatures: dict[str, tuple[tuple[Port, ...], tu
 
 
 def _described(ports: tuple[Port, ...]) -> list[dict[str, Any]]:
-    return [{"name": port.name, "dtype": port.dtype, "shape": list(port.shape)} for port in ports]
+    # Of a tensor that may have any number of dimensions there is no shape.
+    return [{"name": port.name, "dtype": port.dtype, "shape": None if port.any_rank else list(port.shape)} for port in ports]
 
 
 def _check(model: Model) -> dict[str, Any] | None:
@@ -232,7 +233,7 @@ def shown_signatures(manifest: dict[str, Any]) -> list[str]:
     """
 
     def shown(ports: list[dict[str, Any]]) -> str:
-        sizes = (", ".join("any" if size is None else str(size) for size in port["shape"]) for port in ports)
+        sizes = (", ".join("any" if size is None else str(size) for size in port["shape"] or ["..."]) for port in ports)
         return ", ".join(f"{printable(port['name'])} {port['dtype']} [{size}]" for port, size in zip(ports, sizes, strict=True))
 
     return [

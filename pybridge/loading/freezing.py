@@ -115,7 +115,10 @@ def _plain(function: Any, ports: dict[str, Any]) -> Any:
         outputs = function(**given)
         return [_as_tfjs(outputs[port["name"]]) for port in ports["outputs"]]
 
-    specs = [tf.TensorSpec(port["shape"], _TFJS.get(port["dtype"], port["dtype"])) for port in ports["inputs"]]
+    specs = [
+        tf.TensorSpec(None if port.get("any_rank") else port["shape"], _TFJS.get(port["dtype"], port["dtype"]))
+        for port in ports["inputs"]
+    ]
     return tf.function(call, autograph=False).get_concrete_function(*specs)
 
 

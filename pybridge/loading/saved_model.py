@@ -150,7 +150,7 @@ def read_signatures(model: SavedModel) -> dict[str, tuple[tuple[Port, ...], tupl
         if name.startswith("__"):
             continue
         with contextlib.suppress(ValueError):
-            inputs, outputs = _ports(body, 1, known_rank=True), _ports(body, 2)
+            inputs, outputs = _ports(body, 1), _ports(body, 2)
             if inputs and outputs and all(port.dtype in _FEEDABLE for port in inputs):
                 found[name] = (inputs, outputs)
     return found

@@ -39,9 +39,15 @@ def half_plus_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
         def count(self, n: Any) -> dict[str, Any]:
             return {"twice": 2 * n, "even": tf.equal(n % 2, 0)}
 
+        @tf.function(input_signature=[tf.TensorSpec(None, name="x"), tf.TensorSpec([], name="by")])  # type: ignore[untyped-decorator]
+        def scale(self, x: Any, by: Any) -> dict[str, Any]:
+            return {"y": x * by}
+
     module = HalfPlusTwo()
     folder = tmp_path_factory.mktemp("served") / "half_plus_two"
-    tf.saved_model.save(module, str(folder / "00000123"), {"serving_default": module.half, "count": module.count})
+    tf.saved_model.save(
+        module, str(folder / "00000123"), {"serving_default": module.half, "count": module.count, "scale": module.scale}
+    )
     return folder
 
 
@@ -99,9 +105,11 @@ def test_half_plus_two_answers_as_tensorflow_serving_documents_it(server: Server
 def test_a_model_has_its_own_signatures(server: Server) -> None:
     found = post(server, "/v1/models/half_plus_two:predict", {"signature_name": "count", "instances": [3, 4]})
     assert found == {"predictions": [{"even": False, "twice": 6}, {"even": True, "twice": 8}]}
+    scaled = {"signature_name": "scale", "inputs": {"x": [[1.0, 2.0]], "by": 3.0}}
+    assert post(server, "/v1/models/half_plus_two:predict", scaled) == {"outputs": [[3.0, 6.0]]}
     metadata = requests.get(f"{server.url}/v1/models/half_plus_two/metadata", timeout=20).json()
     signatures = metadata["metadata"]["signature_def"]["signature_def"]
-    assert set(signatures) == {"serving_default", "count"}
+    assert set(signatures) == {"serving_default", "count", "scale"}
     assert signatures["count"]["inputs"]["n"]["dtype"] == "DT_INT64"
     assert signatures["serving_default"]["outputs"]["y"]["tensor_shape"]["dim"] == [{"size": "-1", "name": ""}]
 
@@ -154,7 +162,7 @@ def test_kserve_takes_and_gives_tensors_in_json_and_in_binary(server: Server, pa
         ("half_plus_two:predict", {"instances": ["one"]}, "x must hold numbers"),
         ("half_plus_two:predict", {"instances": [{"z": 1}]}, "must have the fields x"),
         ("half_plus_two:predict", {"instances": []}, "an entry for each example"),
-        ("half_plus_two:predict", {"signature_name": "none", "instances": [1]}, "count, serving_default"),
+        ("half_plus_two:predict", {"signature_name": "none", "instances": [1]}, "count, scale, serving_default"),
         ("half_plus_two:predict", {"signature_name": "count", "instances": [1.5]}, "whole numbers"),
         ("half_plus_two:predict", {"instances": [1e39]}, "float32"),
         ("half_plus_two:classify", {"examples": [{"x": 1}]}, "no labels"),

@@ -55,8 +55,9 @@ function checkModelManifest(manifest) {
   const { version, files, model, saved_model: form, signatures, default_signature: first, check } = manifest;
   if (version !== 1) throw new DeployError(`manifest.json has the unknown version ${version}`, 'ERR_INTEGRITY');
   const port = (/** @type {any} */ each) =>
-    isObject(each) && typeof each.name === 'string' && typeof each.dtype === 'string' && Array.isArray(each.shape) &&
-    each.shape.every((/** @type {unknown} */ size) => size === null || (Number.isInteger(size) && Number(size) >= 0));
+    isObject(each) && typeof each.name === 'string' && typeof each.dtype === 'string' &&
+    (each.shape === null ||
+      (Array.isArray(each.shape) && each.shape.every((/** @type {unknown} */ size) => size === null || (Number.isInteger(size) && Number(size) >= 0))));
   const ports = (/** @type {any} */ list) => Array.isArray(list) && list.length > 0 && list.every(port);
   const texts = (/** @type {any} */ list, /** @type {any} */ like) => Array.isArray(list) && list.length === like.length && list.every((each) => typeof each === 'string');
   const complete =

@@ -6,7 +6,7 @@ const { checkOptions } = require('./options');
 /**
  * A model that is no classifier: it takes tensors and gives tensors, by the names of its signatures.
  *
- * @typedef {{name: string, dtype: string, shape: (number | null)[]}} Port a size that is null is free
+ * @typedef {{name: string, dtype: string, shape: (number | null)[] | null}} Port a size that is null is free, and so is a shape
  * @typedef {{inputs: Port[], outputs: Port[]}} Signature
  *
  * @typedef {object} ModelManifest what `manifest.json` says of such a model
@@ -133,10 +133,10 @@ function named(given, inputs) {
  */
 function checkTensor(tensor, { name, dtype, shape }) {
   const expected = TENSOR_TYPES[dtype] ?? dtype;
-  const fits = isTensor(tensor) && tensor.dtype === expected && tensor.shape.length === shape.length && shape.every((size, i) => size === null || size === tensor.shape[i]);
-  if (fits) return;
+  const like = (/** @type {number[]} */ given) => shape === null || (given.length === shape.length && shape.every((size, i) => size === null || size === given[i]));
+  if (isTensor(tensor) && tensor.dtype === expected && like(tensor.shape)) return;
   const found = isTensor(tensor) ? `a ${tensor.dtype} tensor of shape [${tensor.shape.join(', ')}]` : typeof tensor;
-  throw new DeployError(`The input ${name} must be a ${expected} tensor of shape [${shape.map((size) => size ?? 'any').join(', ')}], not ${found}`, 'ERR_INPUT');
+  throw new DeployError(`The input ${name} must be a ${expected} tensor of shape [${shape?.map((size) => size ?? 'any').join(', ') ?? '...'}], not ${found}`, 'ERR_INPUT');
 }
 
 /** @param {any} value */

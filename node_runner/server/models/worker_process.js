@@ -7,7 +7,7 @@ const path = require('path');
  * @typedef {{shape: number[], dtype: string, data: any}} Tensor
  * @typedef {{signature: string, inputs: Tensor[], byteLength: number}} Tensors for a model that takes them
  * @typedef {Uint8Array | Float32Array | Tensors} Item an encoded image, or a preprocessed one
- * @typedef {{name: string, dtype: string, shape: (number | null)[]}} Port
+ * @typedef {{name: string, dtype: string, shape: (number | null)[] | null}} Port
  * @typedef {{inputs: Port[], outputs: Port[]}} Signature
  * @typedef {Float32Array | {outputs: Tensor[]} | {code: string, message: string}} Result its probabilities or outputs, or why it cannot be used
  *

@@ -3144,7 +3144,7 @@ var require_manifest = __commonJS({
     function checkModelManifest(manifest) {
       const { version, files, model, saved_model: form, signatures, default_signature: first, check } = manifest;
       if (version !== 1) throw new DeployError2(`manifest.json has the unknown version ${version}`, "ERR_INTEGRITY");
-      const port = (each) => isObject(each) && typeof each.name === "string" && typeof each.dtype === "string" && Array.isArray(each.shape) && each.shape.every((size) => size === null || Number.isInteger(size) && Number(size) >= 0);
+      const port = (each) => isObject(each) && typeof each.name === "string" && typeof each.dtype === "string" && (each.shape === null || Array.isArray(each.shape) && each.shape.every((size) => size === null || Number.isInteger(size) && Number(size) >= 0));
       const ports = (list) => Array.isArray(list) && list.length > 0 && list.every(port);
       const texts = (list, like) => Array.isArray(list) && list.length === like.length && list.every((each) => typeof each === "string");
       const complete = isObject(files) && isObject(signatures) && Object.hasOwn(signatures, String(first)) && Object.values(signatures).every((each) => isObject(each) && ports(each.inputs) && ports(each.outputs)) && (model === null || isObject(model) && texts(model.inputs, signatures[first].inputs) && texts(model.outputs, signatures[first].outputs)) && (form === null || isObject(form) && isObject(form.signatures) && Object.entries(form.signatures).every(

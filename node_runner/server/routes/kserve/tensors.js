@@ -18,7 +18,7 @@ const { checkShape, fromBytes, fromNumbers, toBytes, typeOf, valuesOf } = requir
  * @returns {{name: string, datatype: string, shape: number[]}[]}
  */
 function described(ports) {
-  return ports.map(({ name, dtype, shape }) => ({ name, datatype: typeOf(dtype).kserve, shape: shape.map((size) => size ?? -1) }));
+  return ports.map(({ name, dtype, shape }) => ({ name, datatype: typeOf(dtype).kserve, shape: (shape ?? [null]).map((size) => size ?? -1) }));
 }
 
 /**

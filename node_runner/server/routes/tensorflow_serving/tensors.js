@@ -127,7 +127,7 @@ function byName(ports, valueOf) {
 function signatureDefs({ signatures }) {
   const tensor = (/** @type {Port} */ { name, dtype, shape }) => ({
     dtype: typeOf(dtype).tensorflow,
-    tensor_shape: { dim: shape.map((size) => ({ size: String(size ?? -1), name: '' })), unknown_rank: false },
+    tensor_shape: { dim: (shape ?? []).map((size) => ({ size: String(size ?? -1), name: '' })), unknown_rank: shape === null },
     name: `${name}:0`,
   });
   const tensors = (/** @type {Port[]} */ ports) => Object.fromEntries(ports.map((port) => [port.name, tensor(port)]));
