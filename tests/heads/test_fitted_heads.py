@@ -61,8 +61,9 @@ def test_softmax_regression_is_that_of_scikit_learn(node: pb.Node, program: Prog
     x, targets = blobs((30, 20, 10))
     weights = np.random.default_rng(1).uniform(0.2, 2, len(x)) if weighted else np.ones(len(x))
     head = fit(node, program, x, targets, weights, setting=SOFTMAX)
-    theirs = LogisticRegression(C=head.c, tol=1e-10, max_iter=10_000).fit(x, targets, weights / weights.mean())
-    np.testing.assert_allclose(probabilities(head, x), theirs.predict_proba(x), atol=2e-4)
+    exact = x.astype(np.float64)
+    theirs = LogisticRegression(C=head.c, tol=1e-10, max_iter=10_000).fit(exact, targets, weights / weights.mean())
+    np.testing.assert_allclose(probabilities(head, x), theirs.predict_proba(exact), atol=2e-4)
 
 
 @pytest.mark.parametrize("channels", [12, 80])
