@@ -42,6 +42,7 @@ def test_a_model_arrives_as_a_layers_model(node: pb.Node, script: Path) -> None:
     np.testing.assert_allclose(node.call(script, "predict", model, X), model.predict(X), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_model_made_in_javascript_comes_back(node: pb.Node, script: Path, tmp_path: Path) -> None:
     made = node.call(script, "make")
     assert isinstance(made, pb.Model)

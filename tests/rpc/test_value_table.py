@@ -105,6 +105,7 @@ values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(value=values)
 def test_any_value_crosses_both_ways_unchanged(same: JSObject, value: Any) -> None:
