@@ -81,6 +81,9 @@ _PROOFS = {
     "| `evaluate`, `predict`, `deploy`, `serve`": {
         "javascript/package.test.js": ["a server runs nothing of a package that it serves"]
     },
+    "| the same with an ONNX file": {
+        "converters/test_from_onnx.py": ["test_weights_outside_the_folder_are_refused", "test_damaged_files_are_refused"]
+    },
     "A SavedModel is a program": {_OPERATIONS: ["test_a_graph_with_any_other_operation_is_refused_by_its_name"]},
     "- The list is": {
         _OPERATIONS: [
@@ -180,6 +183,7 @@ _PROOFS = {
             "test_the_largest_picture_is_the_same_in_training_package_and_server",
         ],
     },
+    "WebP, AVIF, TIFF and HEIC files": {"data/test_structure.py": ["test_a_file_that_asks_for_too_much_is_refused"]},
     "The package decodes in threads": {
         _SLOW: [
             "a picture that takes too long ends its thread, and the next one is decoded",
