@@ -76,7 +76,7 @@ def package_json(name: str, version: str, description: str, layers: str | None =
         "imports": {"#classifier": "./index.js", **({"#layers": f"./{layers}"} if layers else {})},
         "type": "commonjs",
         "sideEffects": False,
-        "files": ["index.*", BROWSER_FILE, "demo*", "lib", "model", "saved_model", "server", "manifest.json"],
+        "files": ["index.*", BROWSER_FILE, "demo*", "lib", "model", "graph", "saved_model", "server", "manifest.json"],
         "bin": {name.rpartition("/")[2]: "./server/main.js"},
         "scripts": {"demo": "node demo.js", "start": "node server/main.js"},
         "engines": {"node": ">=18"},
@@ -165,6 +165,8 @@ console.log(best.label, best.probability);
   probabilities.
 - `dispose()`, `labels`, `manifest`, `runtime`.
 - `load({{ tf }})` uses a TensorFlow.js that you loaded; `load({{ runtime: 'wasm' }})` looks for that one only.
+- The model comes as layers, to be trained further in any TensorFlow.js (`model/`), and, where that is possible, as a graph with
+  fused operations (`graph/`), which runs on other backends than tfjs-node's; `load({{ form: 'layers' }})` takes the first.
 - JPEG, PNG, GIF, BMP and TIFF files are decoded by the package itself, to the pixels that training saw; WebP, AVIF and HEIC
   files by decoders that you install where you have such files: `npm install @jsquash/webp`, `@jsquash/avif`, `heic-decode`. That
   of WebP gives the same pixels, that of AVIF those of all but saturated colours; that of HEIC rounds colours otherwise.

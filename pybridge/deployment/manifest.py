@@ -18,7 +18,7 @@ MANIFEST_FILE = "manifest.json"
 DESCRIPTION_FILE = "model/classifier.json"
 """What the weights mean, once more and with a hash: the package compares what its manifest says of it."""
 
-_DESCRIBED = ("labels", "preprocessing", "model", "saved_model", "check", "kind", "signatures", "default_signature")
+_DESCRIBED = ("labels", "preprocessing", "model", "graph", "saved_model", "check", "kind", "signatures", "default_signature")
 
 CHECK_HEIGHT, CHECK_WIDTH = 96, 128
 

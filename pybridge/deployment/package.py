@@ -18,6 +18,7 @@ from pybridge.classifier.trained import TrainedClassifier, TrainingResult
 from pybridge.deployment.destination import check_destination
 from pybridge.deployment.documents import package_json, package_name, readme
 from pybridge.deployment.drift import MAX_DRIFT, check_drift, drift, image_set
+from pybridge.deployment.graph_form import write_graph_form
 from pybridge.deployment.javascript import BROWSER_FILE, browser_entry, package_sources
 from pybridge.deployment.manifest import (
     CHECK_HEIGHT,
@@ -148,6 +149,7 @@ def deploy(
                     "parameters": model.parameters,
                     "sha256": model.sha256(),
                 },
+                "graph": write_graph_form(model, folder, session) if precision == "float32" else None,
                 "saved_model": form and {"tensorflow": session.runtime.tensorflow_version, **form},
                 "metrics": record.metrics,
                 "judged": _judged(record.data),
@@ -163,7 +165,8 @@ def deploy(
                 "versions": {**record.versions, "pybridge": __version__},
             }
             (folder / DESCRIPTION_FILE).write_bytes(description(manifest))
-            fetched = sorted(file.relative_to(folder).as_posix() for file in (folder / "model").iterdir())
+            forms = (folder / "model", folder / "graph")
+            fetched = sorted(file.relative_to(folder).as_posix() for form in forms if form.exists() for file in form.iterdir())
             (folder / BROWSER_FILE).write_bytes(browser_entry([MANIFEST_FILE, *fetched]))
             (folder / "README.md").write_bytes(readme(name, manifest))
             manifest["files"] = file_hashes(folder)

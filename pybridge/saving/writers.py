@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pybridge.errors import BridgeError, ModelFormatError, SetupError
-from pybridge.graphs import TensorFlowProcess
+from pybridge.graphs import shared_tensorflow
 from pybridge.loading import OpenedModel, SavedModel
 from pybridge.loading.saved_model import content_files
 from pybridge.runtime import ensure
@@ -108,7 +108,7 @@ def copy_saved_model(model: SavedModel, folder: Path) -> None:
 
 
 def _run(scratch: Path, job: str, arguments: dict[str, Any], module: str = _JOBS) -> dict[str, Any]:
-    with TensorFlowProcess(ensure().environment()) as process:
+    with shared_tensorflow(ensure().environment()) as process:
         return process.run(scratch, f"{module}:{job}", arguments)
 
 

@@ -141,6 +141,14 @@ def test_lower_precision_is_smaller_and_its_drift_is_measured(
     assert lower.manifest["parity"]["passed"]
     full, half = (sum(file.stat().st_size for file in each.path.glob("model/*.bin")) for each in (package, lower))
     assert half == full / 2
+    assert lower.manifest["graph"] is None, "folding would round weights that were rounded already"
+
+
+def test_a_package_has_the_fused_graph_of_its_model(package: DeployedPackage) -> None:
+    assert package.manifest["graph"] == {"file": "graph/model.json"}
+    operations = {node["op"] for node in json.loads((package.path / "graph" / "model.json").read_text())["modelTopology"]["node"]}
+    assert "_FusedConv2D" in operations
+    assert "BiasAdd" not in operations
 
 
 def test_drift_says_how_many_labels_change() -> None:

@@ -216,7 +216,7 @@ def test_photos_get_pythons_labels_without_native_code_and_its_bits_with_its_ten
     project = install(package.path, runtime, tmp_path / "service")
     answers = classify(project, photos, runtime="wasm")
     found, expected = probabilities(answers, classifier.class_names_), classifier.predict_proba(photos)
-    assert (answers["runtime"], answers["form"]) == ("wasm", "layers")
+    assert (answers["runtime"], answers["form"]) == ("wasm", "graph")
     assert (found.argmax(axis=1) == expected.argmax(axis=1)).all()
     assert np.abs(found - expected).max() < 1e-5
     runner = HERE.parents[1] / "node_runner" / "tensorflow"

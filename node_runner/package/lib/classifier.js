@@ -15,6 +15,7 @@ const { predictBatch } = require('./predict_batch');
  * @property {string[]} labels
  * @property {Preprocessing} preprocessing
  * @property {{file: string, layers: string | null}} model
+ * @property {{file: string} | null} [graph] the fused form
  * @property {SavedModelForm | null} saved_model
  * @property {{width: number, height: number, labels?: string[], probabilities: number[], tolerance: number}} check `labels` whose they are
  * @property {Record<string, string>} versions
@@ -27,7 +28,7 @@ const { predictBatch } = require('./predict_batch');
  * @typedef {object} Engine what computes
  * @property {any} tf the TensorFlow.js namespace
  * @property {string} runtime its name for people, such as `tfjs-node` or `wasm`
- * @property {string} form `layers` or `saved_model`
+ * @property {string} form `graph`, `layers` or `saved_model`
  * @property {(batch: any) => any} predict from a preprocessed batch to probabilities, which the caller disposes of
  * @property {(files: Uint8Array[]) => any} [predictFiles] from encoded JPEG and PNG files to probabilities, likewise; throws where one
  *   of them cannot be decoded

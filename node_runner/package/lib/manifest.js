@@ -10,7 +10,7 @@ const MOST_FILES = 10000;
 
 /** What the weights mean, once more and among the files with hashes: what `manifest.json` says of it must be the same. */
 const DESCRIPTION = 'model/classifier.json';
-const DESCRIBED = /** @type {const} */ (['labels', 'preprocessing', 'model', 'saved_model', 'check', 'kind', 'signatures', 'default_signature']);
+const DESCRIBED = /** @type {const} */ (['labels', 'preprocessing', 'model', 'graph', 'saved_model', 'check', 'kind', 'signatures', 'default_signature']);
 
 /**
  * Checks what a `manifest.json` holds before anything is done with it.
@@ -126,7 +126,9 @@ function equal(a, b) {
  */
 function neededFiles(manifest) {
   const { file, layers = null } = manifest.model ?? { file: null };
-  return [...(file === null ? [] : [file]), ...(layers ? [layers] : []), ...savedModels(manifest)];
+  const { graph } = manifest;
+  if (graph && !isObject(graph)) throw new IntegrityError('manifest.json has an impossible graph');
+  return [...(file === null ? [] : [file]), ...(layers ? [layers] : []), ...(graph ? [graph.file] : []), ...savedModels(manifest)];
 }
 
 /**
@@ -152,17 +154,18 @@ function checkName(name) {
 }
 
 /**
- * Reads a `model.json` and its weights into what `tf.loadLayersModel` takes.
+ * Reads a `model.json` and its weights into what `tf.loadLayersModel` or `tf.loadGraphModel` takes.
  *
  * @param {Manifest} manifest
  * @param {(name: string) => Promise<Uint8Array> | Uint8Array} read a file of the package, its hash already checked
+ * @param {string} [file] which one; that of the layers by default
  * @returns {Promise<any>} an IOHandler
  */
-async function modelHandler(manifest, read) {
-  const document = parse(await read(manifest.model.file), manifest.model.file);
-  const folder = manifest.model.file.split('/').slice(0, -1).join('/');
+async function modelHandler(manifest, read, file = manifest.model.file) {
+  const document = parse(await read(file), file);
+  const folder = file.split('/').slice(0, -1).join('/');
   const groups = document.weightsManifest;
-  if (!isObject(document.modelTopology) || !Array.isArray(groups)) throw new IntegrityError(`${manifest.model.file} holds no model`);
+  if (!isObject(document.modelTopology) || !Array.isArray(groups)) throw new IntegrityError(`${file} holds no model`);
   const specs = [];
   const parts = [];
   for (const group of groups) {
@@ -182,6 +185,17 @@ async function modelHandler(manifest, read) {
   const { modelTopology, format, signature, userDefinedMetadata } = document;
   const artifacts = { modelTopology, format, signature, userDefinedMetadata, weightSpecs: specs, weightData: weights.buffer };
   return { load: async () => artifacts };
+}
+
+/**
+ * @param {any} tf
+ * @param {Manifest} manifest of a package that has the graph form
+ * @param {(name: string) => Promise<Uint8Array> | Uint8Array} read
+ * @returns {Promise<{predict: (batch: any) => any, dispose: () => void}>}
+ */
+async function graphEngine(tf, manifest, read) {
+  const model = await tf.loadGraphModel(await modelHandler(manifest, read, manifest.graph?.file));
+  return { predict: (batch) => model.predict(batch), dispose: () => model.dispose() };
 }
 
 /**
@@ -205,4 +219,4 @@ function isObject(value) {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-module.exports = { checkDescription, checkManifest, checkName, isModel, modelHandler, neededFiles, parse };
+module.exports = { checkDescription, checkManifest, checkName, graphEngine, isModel, modelHandler, neededFiles, parse };

@@ -3111,7 +3111,7 @@ var require_manifest = __commonJS({
     var DESCRIPTION = "model/classifier.json";
     var DESCRIBED = (
       /** @type {const} */
-      ["labels", "preprocessing", "model", "saved_model", "check", "kind", "signatures", "default_signature"]
+      ["labels", "preprocessing", "model", "graph", "saved_model", "check", "kind", "signatures", "default_signature"]
     );
     function checkManifest(value) {
       const manifest = (
@@ -3188,7 +3188,9 @@ var require_manifest = __commonJS({
     }
     function neededFiles(manifest) {
       const { file, layers = null } = manifest.model ?? { file: null };
-      return [...file === null ? [] : [file], ...layers ? [layers] : [], ...savedModels(manifest)];
+      const { graph } = manifest;
+      if (graph && !isObject(graph)) throw new IntegrityError2("manifest.json has an impossible graph");
+      return [...file === null ? [] : [file], ...layers ? [layers] : [], ...graph ? [graph.file] : [], ...savedModels(manifest)];
     }
     function savedModels({ saved_model: form }) {
       if (!form) return [];
@@ -3201,11 +3203,11 @@ var require_manifest = __commonJS({
       if (typeof name === "string" && SAFE_NAME.test(name)) return name;
       throw new IntegrityError2(`${JSON.stringify(String(name).slice(0, 200))} is not the name of a file inside of the package`);
     }
-    async function modelHandler(manifest, read) {
-      const document = parse(await read(manifest.model.file), manifest.model.file);
-      const folder = manifest.model.file.split("/").slice(0, -1).join("/");
+    async function modelHandler(manifest, read, file = manifest.model.file) {
+      const document = parse(await read(file), file);
+      const folder = file.split("/").slice(0, -1).join("/");
       const groups = document.weightsManifest;
-      if (!isObject(document.modelTopology) || !Array.isArray(groups)) throw new IntegrityError2(`${manifest.model.file} holds no model`);
+      if (!isObject(document.modelTopology) || !Array.isArray(groups)) throw new IntegrityError2(`${file} holds no model`);
       const specs = [];
       const parts = [];
       for (const group of groups) {
@@ -3226,6 +3228,10 @@ var require_manifest = __commonJS({
       const artifacts = { modelTopology, format, signature, userDefinedMetadata, weightSpecs: specs, weightData: weights.buffer };
       return { load: async () => artifacts };
     }
+    async function graphEngine(tf, manifest, read) {
+      const model = await tf.loadGraphModel(await modelHandler(manifest, read, manifest.graph?.file));
+      return { predict: (batch) => model.predict(batch), dispose: () => model.dispose() };
+    }
     function parse(bytes, name) {
       try {
         return JSON.parse(new TextDecoder().decode(bytes));
@@ -3236,7 +3242,7 @@ var require_manifest = __commonJS({
     function isObject(value) {
       return typeof value === "object" && value !== null && !Array.isArray(value);
     }
-    module.exports = { checkDescription, checkManifest, checkName, isModel, modelHandler, neededFiles, parse };
+    module.exports = { checkDescription, checkManifest, checkName, graphEngine, isModel, modelHandler, neededFiles, parse };
   }
 });
 
@@ -3247,7 +3253,7 @@ var require_load = __commonJS({
     var { Classifier, selfCheck } = require_classifier();
     var { DeployError: DeployError2, ImageError: ImageError2, IntegrityError: IntegrityError2 } = require_errors();
     var { pixelsOf: pixelsOf2 } = require_size();
-    var { checkDescription, checkManifest, modelHandler, parse } = require_manifest();
+    var { checkDescription, checkManifest, graphEngine, modelHandler, parse } = require_manifest();
     var { checkOptions } = require_options();
     var OPTIONS = ["tf", "folder", "check", "maxPixels", "maxBytes"];
     function loaderOf2(addresses) {
@@ -3263,15 +3269,8 @@ var require_load = __commonJS({
           return bytes;
         };
         await checkDescription(manifest, read);
-        if (manifest.model.layers) await runScript(await read(manifest.model.layers), tf);
-        const model = await tf.loadLayersModel(await modelHandler(manifest, read));
-        const engine = {
-          tf,
-          runtime: String(tf.getBackend()),
-          form: "layers",
-          predict: (batch) => model.predict(batch),
-          dispose: () => model.dispose()
-        };
+        const { form, ...model } = manifest.graph && tf.loadGraphModel ? { form: "graph", ...await graphEngine(tf, manifest, read) } : await layersEngine(tf, manifest, read);
+        const engine = { tf, runtime: String(tf.getBackend()), form, ...model };
         const classifier = new Classifier(manifest, engine, { maxPixels: options.maxPixels, maxBytes: options.maxBytes });
         try {
           if (options.check ?? true) await selfCheck(classifier);
@@ -3281,6 +3280,11 @@ var require_load = __commonJS({
         }
         return classifier;
       };
+    }
+    async function layersEngine(tf, manifest, read) {
+      if (manifest.model.layers) await runScript(await read(manifest.model.layers), tf);
+      const model = await tf.loadLayersModel(await modelHandler(manifest, read));
+      return { form: "layers", predict: (batch) => model.predict(batch), dispose: () => model.dispose() };
     }
     async function findTensorflow() {
       let tf = (

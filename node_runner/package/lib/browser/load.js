@@ -3,7 +3,7 @@
 const { Classifier, selfCheck } = require('../classifier');
 const { DeployError, ImageError, IntegrityError } = require('../errors');
 const { pixelsOf } = require('../image/size');
-const { checkDescription, checkManifest, modelHandler, parse } = require('../manifest');
+const { checkDescription, checkManifest, graphEngine, modelHandler, parse } = require('../manifest');
 const { checkOptions } = require('../options');
 
 /**
@@ -36,15 +36,8 @@ function loaderOf(addresses) {
       return bytes;
     };
     await checkDescription(manifest, read);
-    if (manifest.model.layers) await runScript(await read(manifest.model.layers), tf);
-    const model = await tf.loadLayersModel(await modelHandler(manifest, read));
-    const engine = {
-      tf,
-      runtime: String(tf.getBackend()),
-      form: 'layers',
-      predict: (/** @type {any} */ batch) => model.predict(batch),
-      dispose: () => model.dispose(),
-    };
+    const { form, ...model } = manifest.graph && tf.loadGraphModel ? { form: 'graph', ...(await graphEngine(tf, manifest, read)) } : await layersEngine(tf, manifest, read);
+    const engine = { tf, runtime: String(tf.getBackend()), form, ...model };
     const classifier = new Classifier(manifest, engine, { maxPixels: options.maxPixels, maxBytes: options.maxBytes });
     try {
       if (options.check ?? true) await selfCheck(classifier);
@@ -54,6 +47,18 @@ function loaderOf(addresses) {
     }
     return classifier;
   };
+}
+
+/**
+ * @param {any} tf
+ * @param {import('../classifier').Manifest} manifest
+ * @param {(name: string) => Promise<Uint8Array>} read
+ * @returns {Promise<{form: string, predict: (batch: any) => any, dispose: () => void}>}
+ */
+async function layersEngine(tf, manifest, read) {
+  if (manifest.model.layers) await runScript(await read(manifest.model.layers), tf);
+  const model = await tf.loadLayersModel(await modelHandler(manifest, read));
+  return { form: 'layers', predict: (batch) => model.predict(batch), dispose: () => model.dispose() };
 }
 
 /** @returns {Promise<any>} that of the bundle, else that of a script in the page */

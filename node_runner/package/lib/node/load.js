@@ -6,7 +6,7 @@ const { fileURLToPath } = require('url');
 
 const { Classifier, selfCheck } = require('../classifier');
 const { DeployError } = require('../errors');
-const { isModel, modelHandler } = require('../manifest');
+const { graphEngine, isModel, modelHandler } = require('../manifest');
 const { checkOptions } = require('../options');
 const { Predictor, checkAnswers } = require('../predictor');
 const { readImage, readPackage } = require('./package_files');
@@ -23,7 +23,7 @@ const OPTIONS = ['tf', 'runtime', 'form', 'check', 'decodeThreads', 'decodeTimeo
  * @typedef {object} LoadOptions
  * @property {any} [tf] the TensorFlow.js to use; by default the one that is installed
  * @property {import('./tensorflow').RuntimeName} [runtime] which to look for where `tf` is not given
- * @property {'auto' | 'layers' | 'saved_model'} [form]
+ * @property {'auto' | 'graph' | 'layers' | 'saved_model'} [form]
  * @property {boolean} [check] whether to compare with Python on a picture that the package knows; true by default
  * @property {number} [decodeThreads] how many threads may decode; 0 for none but the one that calls
  * @property {number} [decodeTimeout] seconds that a thread may take for one picture
@@ -89,7 +89,10 @@ async function open(folder, parts, options, registerLayers) {
     const tensors = await openTensors(tf, runtime, form, manifest, read, registerLayers, folder, checked);
     return ready(new Predictor(manifest, tensors), check, checkAnswers);
   }
-  const engine = openSavedForm(tf, runtime, form, manifest, folder, checked) ?? (await openLayers(tf, runtime, manifest, read, registerLayers));
+  const engine =
+    openSavedForm(tf, runtime, form, manifest, folder, checked) ??
+    (await openGraph(tf, runtime, form, manifest, read)) ??
+    (await openLayers(tf, runtime, manifest, read, registerLayers));
   const preparer = (/** @type {any} */ preprocessing, /** @type {any} */ most) => preparerInThreads(preprocessing, most, decodeThreads, decodeTimeout);
   const classifier = new Classifier(manifest, engine, { readFile: readImage, preparer, maxPixels, maxBytes });
   return ready(classifier, check, selfCheck);
@@ -122,11 +125,26 @@ async function ready(made, check, compare) {
  * @returns {import('../classifier').Engine | null} null where the other form is to be used
  */
 function openSavedForm(tf, runtime, form, manifest, folder, checked) {
-  const saved = form === 'layers' ? null : openSavedModel(tf, manifest.saved_model, folder, checked);
+  const saved = form === 'layers' || form === 'graph' ? null : openSavedModel(tf, manifest.saved_model, folder, checked);
   if (saved) return { tf, runtime, form: 'saved_model', ...saved };
   if (form !== 'saved_model') return null;
   const needed = manifest.saved_model ? `tfjs-node on TensorFlow ${manifest.saved_model.tensorflow}` : 'a package deployed with it';
   throw new DeployError(`The SavedModel form needs ${needed}`, 'ERR_RUNTIME');
+}
+
+/**
+ * @param {any} tf
+ * @param {string} runtime
+ * @param {string} form
+ * @param {import('../classifier').Manifest} manifest
+ * @param {(name: string) => Uint8Array} read
+ * @returns {Promise<import('../classifier').Engine | null>} null where the layers are to be used: TensorFlow fuses operations itself
+ */
+async function openGraph(tf, runtime, form, manifest, read) {
+  const suits = manifest.graph && runtime !== 'tfjs-node' && typeof tf.loadGraphModel === 'function';
+  if (form === 'layers' || (form === 'auto' && !suits)) return null;
+  if (!manifest.graph) throw new DeployError('The graph form needs a package that was deployed with it', 'ERR_RUNTIME');
+  return { tf, runtime, form: 'graph', ...(await graphEngine(tf, manifest, read)) };
 }
 
 /**

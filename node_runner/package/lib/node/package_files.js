@@ -10,7 +10,7 @@ const { checkDescription, checkManifest, neededFiles, parse } = require('../mani
 
 /** @typedef {import('../classifier').Manifest} Manifest */
 
-const DATA = /^(model|saved_model)\//;
+const DATA = /^(model|graph|saved_model)\//;
 // What is for people and their tools; nothing of it is read here.
 const NOT_READ = /\.(md|html|d\.ts|d\.mts)$|^demo/;
 
