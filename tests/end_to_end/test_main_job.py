@@ -48,6 +48,7 @@ def check_run(pybridge: CommandLine, run: str, photos: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_whole_job_with_the_default_base(pybridge: CommandLine, waste: Path, other_waste: Path) -> None:
     check_whole_job(pybridge, "efficientnet_lite0", waste, other_waste, tune=True)
 
