@@ -17,6 +17,8 @@ import pybridge as pb
 from pybridge.heads import EPSILON, normalized, softmax
 from pybridge.training.head import append_classifier
 
+pytestmark = pytest.mark.slow
+
 Pixels = tuple[NDArray[np.uint8], NDArray[np.int64]]
 New = Callable[..., pb.ImageClassifier]
 

@@ -19,6 +19,8 @@ from pybridge.data import ImageSet
 from pybridge.training.options import seconds
 from pybridge.training.run_directory import RunRecord
 
+pytestmark = pytest.mark.slow
+
 New = Callable[..., pb.ImageClassifier]
 
 

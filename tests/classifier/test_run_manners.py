@@ -21,6 +21,8 @@ from pybridge.deployment.server import named_models
 from pybridge.errors import BridgeError, DataError, ModelFormatError
 from pybridge.training.run_directory import RunDirectory, RunFolderError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def new(node: pb.Node) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +34,11 @@ def prepare(runtime: Runtime) -> Prepare:
     def run(files: Sequence[Path], preprocessings: Sequence[Preprocessing]) -> dict[str, Any]:
         given = {"files": [str(file) for file in files], "preprocessings": [each.to_dict() for each in preprocessings]}
         command = [str(runtime.node), str(HERE / "prepare_files.js")]
-        done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, timeout=280, check=True)
+        # The decoders of other formats are among the packages of the runner.
+        environment = {**os.environ, **runtime.environment()}
+        done = subprocess.run(
+            command, input=json.dumps(given), env=environment, capture_output=True, text=True, timeout=280, check=True
+        )
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 

@@ -21,6 +21,8 @@ from pybridge.training.history import History
 from pybridge.training.loop import FitState
 from pybridge.training.run_directory import RunDirectory, RunRecord
 
+pytestmark = pytest.mark.slow
+
 START = tiny.convolutional_classifier()
 LEARNED = replace(START, weights={name: value + np.float32(1) for name, value in START.weights.items()})
 ROW = {"epoch": 1, "loss": 0.5, "val_loss": 0.25}
@@ -100,7 +102,6 @@ def test_a_kill_as_a_run_begins_leaves_no_run_or_one_that_loads(tmp_path: Path) 
             assert same_weights(run, START)
 
 
-@pytest.mark.slow
 def test_a_run_that_was_killed_as_it_began_can_be_resumed(tmp_path: Path) -> None:
     for run in states_of_kills(begin, tmp_path / "nothing", tmp_path):
         # The folder is looked at before the base model: this error says that the folder was accepted.
@@ -126,7 +127,6 @@ def test_a_kill_as_a_run_is_finished_never_loses_what_was_learned(tmp_path: Path
         assert not run.is_finished() or run.read()[0].status == "finished"
 
 
-@pytest.mark.slow
 def test_what_a_kill_left_behind_does_not_disturb_a_later_end(tmp_path: Path, begun: Path) -> None:
     finish_epoch(RunDirectory(begun))
     for run in states_of_kills(finish, begun, tmp_path):

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 import pybridge as pb
 
+pytestmark = pytest.mark.slow
+
 W = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
 B = np.arange(3, dtype=np.float32)
 X = np.random.default_rng(1).normal(size=(5, 4)).astype(np.float32)
@@ -85,7 +87,6 @@ OPERATIONS: dict[str, tuple[dict[str, Any], Any]] = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_an_operation_of_tensorflow_is_known(node: pb.Node, tmp_path: Path, name: str) -> None:
     entry, expected = OPERATIONS[name]
@@ -99,7 +100,6 @@ def test_an_operation_that_nobody_knows_is_named(node: pb.Node, tmp_path: Path) 
         node.load_model(file)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("class_name", ["Sequential", "Functional"])
 def test_what_keras_3_describes_opens(node: pb.Node, tmp_path: Path, class_name: str) -> None:
     x = keras.Input((4,), name="x")
@@ -115,7 +115,6 @@ def test_what_keras_3_describes_opens(node: pb.Node, tmp_path: Path, class_name:
     np.testing.assert_allclose(node.load_model(file).predict(X), np.asarray(model(X)), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.slow
 def test_layers_for_preprocessing_do_what_they_do_in_prediction(node: pb.Node, tmp_path: Path) -> None:
     mean, variance = np.arange(4, dtype=np.float32), np.arange(1, 5, dtype=np.float32)
     entries = [entrance(4), layer("Normalization", "n", axis=[-1], mean=None, variance=None), dense(None)]
@@ -142,7 +141,6 @@ def test_python_code_in_it_does_not_run(node: pb.Node, tmp_path: Path) -> None:
         node.load_model(written(tmp_path, "Sequential", {"name": "s", "layers": entries}, {}))
 
 
-@pytest.mark.slow
 def test_a_missing_weight_is_named(node: pb.Node, tmp_path: Path) -> None:
     entries = [entrance(4), layer("RandomFlip", "flip", mode="horizontal"), dense(None)]
     file = written(tmp_path, "Sequential", {"name": "s", "layers": entries}, {"d/kernel": W})

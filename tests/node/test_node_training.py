@@ -14,6 +14,8 @@ from pybridge.errors import BridgeError, DataError, ModelFormatError
 from pybridge.tfjs.layers_model import LayersModel
 from pybridge.tfjs.surgery import append_head
 
+pytestmark = pytest.mark.slow
+
 RANDOM = np.random.default_rng(3)
 X = RANDOM.normal(size=(60, 3)).astype(np.float32)
 LINE = X @ np.array([1.0, -2.0, 0.5], np.float32) + 3
@@ -110,7 +112,6 @@ def test_a_diverging_training_leaves_the_model_as_it_was(node: pb.Node) -> None:
     np.testing.assert_array_equal(model.predict(X), 0)
 
 
-@pytest.mark.slow
 def test_batch_normalization_that_trains_moves_its_statistics_and_frozen_ones_stay(node: pb.Node, pixels: Any) -> None:
     images = pixels[0][:, :16, :16] / 255
     for trainable in (True, False):
@@ -156,7 +157,6 @@ def test_classes_are_classes_to_a_softmax_whose_output_is_reshaped(node: pb.Node
     assert set(history.history) >= {"loss", "accuracy"}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["compiled", "layers"])
 def test_a_callback_may_change_the_rate_and_end_training(node: pb.Node, engine: str) -> None:
     class Slow(pb.callbacks.Callback):
@@ -171,7 +171,6 @@ def test_a_callback_may_change_the_rate_and_end_training(node: pb.Node, engine: 
     assert history.engine == engine
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["compiled", "layers"])
 def test_a_class_that_weighs_nothing_is_not_learned(node: pb.Node, engine: str) -> None:
     classes = (np.arange(60) % 3 > 0).astype(int)
@@ -181,7 +180,6 @@ def test_a_class_that_weighs_nothing_is_not_learned(node: pb.Node, engine: str) 
         assert (model.predict(0 * X).argmax(axis=1) == 0).all()
 
 
-@pytest.mark.slow
 def test_all_options_of_training_act_alike_in_both_engines(node: pb.Node) -> None:
     classes = np.digitize(X[:, 0], [-0.5, 0.5])
     options = [

@@ -17,6 +17,8 @@ from pybridge.data import ImageSet, Preprocessing
 from pybridge.errors import BridgeError
 from pybridge.session import Session
 
+pytestmark = pytest.mark.slow
+
 SOURCES = [Preprocessing(16, 16), tiny.convolution()]
 
 
