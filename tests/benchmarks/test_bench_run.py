@@ -14,7 +14,7 @@ from pybridge.benchmark.sizes import QUICK
 from pybridge.benchmark.table import markdown
 
 # Each peer of each work is a process that imports TensorFlow.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.exhaustive]
 
 SIZES = replace(
     QUICK,

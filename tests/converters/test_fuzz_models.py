@@ -148,6 +148,7 @@ def test_thousands_of_damaged_files_are_refused_or_read(seeds: Path, canary: Pat
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("bounded_memory")
+@pytest.mark.exhaustive
 def test_damaged_models_are_rebuilt_in_keras_or_refused(seeds: Path, canary: Path, tmp_path: Path) -> None:
     import keras
 

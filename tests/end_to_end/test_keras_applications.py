@@ -40,8 +40,7 @@ NAMES = (
 )
 # Their sisters have more of the same layers.
 ONE_OF_A_FAMILY = (
-    *("ConvNeXtTiny", "DenseNet121", "EfficientNetB0", "EfficientNetV2B0", "InceptionResNetV2", "InceptionV3", "MobileNet"),
-    *("MobileNetV2", "MobileNetV3Small", "NASNetMobile", "ResNet50", "ResNet50V2", "VGG16", "Xception"),
+    *("ConvNeXtTiny", "DenseNet121", "EfficientNetB0", "InceptionV3", "MobileNetV2", "MobileNetV3Small", "ResNet50V2", "VGG16"),
 )
 
 

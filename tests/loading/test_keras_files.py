@@ -215,6 +215,7 @@ def test_weights_alone_are_no_model(keras_model: Any, tmp_path: Path, tensorflow
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_missing_weights_of_an_application_say_where_to_put_them(cache: Path, tmp_path: Path) -> None:
     """Without a network: all requests go to a port where nobody listens."""
     offline = {"https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9", "KERAS_HOME": str(tmp_path)}

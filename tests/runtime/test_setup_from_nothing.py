@@ -38,6 +38,7 @@ def commands_that_mention(folder):
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.exhaustive
 def test_two_processes_that_set_up_at_once_end_with_one_runtime_that_works(empty_cache, python):
     processes = [python(SET_UP) for _ in range(2)]
     outputs = [process.communicate() for process in processes]
@@ -71,6 +72,7 @@ def test_a_set_up_killed_in_each_phase_is_done_again_by_the_next(empty_cache, py
     assert doctor().ok, str(doctor())
 
 
+@pytest.mark.exhaustive
 def test_force_compiles_anew_what_is_there(cache_with_packages, monkeypatch):
     first = ensure()
     before = first.addon.stat().st_mtime_ns

@@ -132,7 +132,7 @@ def _partial(workload: Workload, plan: dict[str, Any]) -> Repetition:
 
         return _timed(node, fit)
 
-    tune(0)
+    tune(1)
     return lambda: tune(plan["epochs"])
 
 

@@ -34,8 +34,12 @@ async function readPackage(folder, { code }) {
   const manifest = checkManifest(parse(bytes, 'manifest.json'));
   /** @type {Map<string, Uint8Array>} */
   const contents = new Map();
-  const needed = neededFiles(manifest);
+  // Whoever keeps the layers alone, beside a single file say, does without the faster form.
+  const { graph } = manifest;
+  const withGraph = graph && (await exists(path.join(root, graph.file)));
+  const needed = neededFiles({ ...manifest, graph: withGraph ? graph : null });
   for (const [name, expected] of Object.entries(manifest.files)) {
+    if (!withGraph && name.startsWith('graph/')) continue;
     const isData = DATA.test(name) || needed.includes(name);
     if (!isData && (!code || NOT_READ.test(name) || !(await exists(path.join(root, name))))) continue;
     const content = await readInside(root, name, expected.bytes);
@@ -50,7 +54,7 @@ async function readPackage(folder, { code }) {
     return content;
   };
   await checkDescription(manifest, read);
-  return { manifest, read };
+  return { manifest: withGraph ? manifest : { ...manifest, graph: null }, read };
 }
 
 /** @param {string} file */
