@@ -247,3 +247,11 @@ def test_a_graph_that_tensorflow_js_cannot_run_is_refused(node: pb.Node, tmp_pat
     with pytest.raises(ModelFormatError, match="TensorFlow\\.js cannot run the model as a graph: Cannot compute the outputs"):
         node.load_model(network).save(tmp_path / "graph", "tfjs_graph")
     assert not (tmp_path / "graph").exists()
+
+
+@needs_tensorflowjs
+@pytest.mark.slow
+def test_grappler_writes_the_graph_of_a_saved_model(node: pb.Node, model: pb.Model, tmp_path: Path) -> None:
+    model.save(tmp_path / "saved", "saved_model")
+    assert node.load_model(tmp_path / "saved").save(tmp_path / "graph", "tfjs_graph").max_rel_diff < 1e-5
+    assert node.load_model(tmp_path / "graph").save(tmp_path / "layers").max_rel_diff < 1e-5
