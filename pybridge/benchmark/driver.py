@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ from pybridge.benchmark.sizes import Plan, Sizes
 from pybridge.progress import Progress
 from pybridge.runtime import Runtime, cache_dir
 from pybridge.runtime.bundle import find_bundle
+from pybridge.runtime.commands import python_module
 from pybridge.runtime.free_memory import free_memory
 
 _MEMORY_SHARE = 0.85
@@ -186,7 +186,7 @@ def _command(peer: Peer, folder: Path, runtime: Runtime, stack: ExitStack) -> tu
         environment["TF_ENABLE_ONEDNN_OPTS"] = str(int(peer.onednn))
     if javascript:
         return [str(runtime.node), str(scripts / peer.program)], environment
-    return [sys.executable, "-m", f"pybridge.benchmark.peers.{peer.program}"], environment
+    return python_module(f"pybridge.benchmark.peers.{peer.program}"), environment
 
 
 def _copy_runtime(cache: Path) -> None:

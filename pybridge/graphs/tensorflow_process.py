@@ -27,9 +27,10 @@ from typing import Any
 
 from pybridge import errors
 from pybridge.errors import BridgeError, CallTimeoutError
+from pybridge.runtime.commands import python_code
 from pybridge.runtime.sandbox import Confinement, confine, sandbox_version
 
-_CHILD = "import sys; from pybridge.graphs.tensorflow_process import main; main(int(sys.argv[1]), sys.argv[2])"
+_CHILD = "from pybridge.graphs.tensorflow_process import main; main(int(sys.argv[1]), sys.argv[2])"
 
 Job = Callable[[Path, dict[str, Any]], dict[str, Any]]
 
@@ -163,7 +164,7 @@ class _Child:
         self._done = os.fdopen(done, "rb", buffering=0)
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _CHILD, str(notify), confinement.to_json() if confinement else ""],
+                python_code(_CHILD, str(notify), confinement.to_json() if confinement else ""),
                 stdin=subprocess.PIPE,
                 stdout=self._output,
                 stderr=self._output,

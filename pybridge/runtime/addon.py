@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pybridge.errors import SetupError
 from pybridge.runtime.bundle import Bundle
-from pybridge.runtime.commands import Outcome, run
+from pybridge.runtime.commands import Outcome, python_module, run
 from pybridge.runtime.find_node import NodeExecutable
 from pybridge.runtime.probe import probe_addon
 from pybridge.runtime.python_tensorflow import PythonTensorflow
@@ -103,7 +103,7 @@ def find_compilers() -> list[Compiler]:
         if program := shutil.which(name):
             found.setdefault((program,), Compiler((program,), "PATH"))
     if importlib.util.find_spec("ziglang") is not None:
-        command = (sys.executable, "-m", "ziglang", "c++")
+        command = tuple(python_module("ziglang", "c++"))
         found[command] = Compiler(command, "ziglang")
     return list(found.values())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -110,6 +111,22 @@ def run(
                     report(f"{title} {time.monotonic() - started:.0f} s")
                 continue
             return Outcome(process.returncode, stdout, stderr, time.monotonic() - started)
+
+
+def python_code(code: str, *arguments: str | Path) -> list[str]:
+    """The command that runs code in another Python, which looks for modules where this one's are, never in the working directory.
+
+    ``python -c`` and ``python -m`` look there first: a ``json.py`` in a folder that came from elsewhere would run.
+
+    Example:
+        >>> subprocess.run(python_code("import sys; print(sys.argv[1])", "word"))
+    """
+    return [sys.executable, "-c", f"import sys; sys.path[:] = filter(None, sys.path); {code}", *map(str, arguments)]
+
+
+def python_module(name: str, *arguments: str | Path) -> list[str]:
+    """The same for a module that runs as a program, as ``python -m`` runs it."""
+    return python_code(f"import runpy; runpy.run_module({name!r}, run_name='__main__', alter_sys=True)", *arguments)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pybridge.runtime.bundle import find_bundle
+from pybridge.runtime.commands import python_code
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION_FLAG = 1
@@ -51,8 +52,8 @@ _SYSTEM = (
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/dri", "/dev/kfd")
 _LIBRARIES = ("tensorflow", "keras", "numpy", "h5py")
 _CONFINED = (
-    "import os, sys; from pybridge.runtime.sandbox import Confinement, confine; "
-    "confine(Confinement.from_json(sys.argv[1])); os.execv(sys.argv[2], sys.argv[2:])"
+    "sys.path.insert(0, sys.argv[1]); import os; from pybridge.runtime.sandbox import Confinement, confine; "
+    "confine(Confinement.from_json(sys.argv[2])); os.execv(sys.argv[3], sys.argv[3:])"
 )
 
 
@@ -153,7 +154,7 @@ def confined_command(command: Sequence[str | Path], confinement: Confinement) ->
     words = [str(word) for word in command]
     if not sandbox_version():
         return words
-    return [sys.executable, "-c", _CONFINED, confinement.to_json(), *words]
+    return python_code(_CONFINED, Path(__file__).parents[2], confinement.to_json(), *words)
 
 
 def search_path() -> list[Path]:

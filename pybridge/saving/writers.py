@@ -19,6 +19,7 @@ from pybridge.graphs import shared_tensorflow
 from pybridge.loading import OpenedModel, SavedModel
 from pybridge.loading.saved_model import content_files
 from pybridge.runtime import ensure
+from pybridge.runtime.commands import python_module
 from pybridge.storage.folders import scratch_beside
 from pybridge.tfjs.graph_model import GraphModel, write_graph_model
 from pybridge.tfjs.layers_model import LayersModel
@@ -125,7 +126,7 @@ def _run_converter(source: Path, signature: str, target: Path, precision: Precis
     arguments = json.dumps({"source": str(source), "signature": signature, "target": str(target), "precision": precision})
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     done = subprocess.run(
-        [sys.executable, "-m", "pybridge.saving.graph_converter", arguments],
+        python_module("pybridge.saving.graph_converter", arguments),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

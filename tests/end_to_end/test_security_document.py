@@ -228,6 +228,13 @@ _PROOFS = {
         ],
         "report/test_run_page.py": ["test_whatever_users_name_is_only_text"],
     },
+    "The Python processes that pybridge starts": {
+        "runtime/test_python_children.py": [
+            "test_code_and_modules_are_not_taken_from_there",
+            "test_a_confined_program_starts_there",
+            "test_the_tensorflow_process_works_there",
+        ]
+    },
     "The native addon, npm packages": {
         "storage/test_trust.py": ["test_no_part_of_an_unsafe_cache_is_used"],
         "storage/test_files.py": ["test_a_file_has_the_permissions_that_the_umask_leaves"],
