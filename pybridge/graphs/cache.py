@@ -47,11 +47,11 @@ def programs_for(
     """
     folder = cache_part("programs")
     keys = [_key(source, runtime) for source in sources]
-    found = [_find(folder / key) for key in keys]
+    found = [find_program(folder / key) for key in keys]
     if all(found):
         return [program for program in found if program]
     with tracing_folder() as scratch:
-        missing = {key: source for key, source in zip(keys, sources, strict=True) if not _find(folder / key)}
+        missing = {key: source for key, source in zip(keys, sources, strict=True) if not find_program(folder / key)}
         if missing:
             with nullcontext(tensorflow) if tensorflow else shared_tensorflow(runtime.environment()) as process:
                 _trace(scratch, missing, process)
@@ -62,7 +62,7 @@ def programs_for(
 
 def are_cached(sources: Sequence[Preprocessing | LayersModel], runtime: Runtime) -> bool:
     """Whether `programs_for` would trace nothing."""
-    return all(_find(cache_part("programs") / _key(source, runtime)) for source in sources)
+    return all(find_program(cache_part("programs") / _key(source, runtime)) for source in sources)
 
 
 @contextmanager
@@ -99,7 +99,8 @@ def _key(source: Preprocessing | LayersModel, runtime: Runtime) -> str:
     return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
 
 
-def _find(folder: Path) -> Program | None:
+def find_program(folder: Path) -> Program | None:
+    """The program in a folder of the cache, or None where there is none that is whole."""
     check_cached(folder)
     try:
         return Program.read(folder)

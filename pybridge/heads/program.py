@@ -6,11 +6,11 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from pybridge.errors import ModelFormatError
 from pybridge.graphs import Program, TensorFlowProcess, shared_tensorflow
-from pybridge.graphs.cache import TRACING_VERSION, tracing_folder
+from pybridge.graphs.cache import TRACING_VERSION, find_program, tracing_folder
+from pybridge.progress import progress
 from pybridge.runtime import Runtime
-from pybridge.storage.cache import cache_part, check_cached, keep_in_cache
+from pybridge.storage.cache import cache_part, keep_in_cache
 from pybridge.storage.hashes import sha256_of
 
 _SOURCE = Path(__file__).parent / "tracing.py"
@@ -27,20 +27,22 @@ def head_program(runtime: Runtime, tensorflow: TensorFlowProcess | None = None) 
         BridgeError: TensorFlow's process failed.
     """
     folder = _folder(runtime)
-    found = _find(folder)
+    found = find_program(folder)
     if found is not None:
         return found
     with tracing_folder() as scratch:
-        if _find(folder) is None:
-            with nullcontext(tensorflow) if tensorflow else shared_tensorflow(runtime.environment()) as process:
+        if find_program(folder) is None:
+            lent = nullcontext(tensorflow) if tensorflow else shared_tensorflow(runtime.environment())
+            with lent as process, progress(1, "Tracing the head (once)", "job") as bar:
                 process.run(scratch, "pybridge.heads.program:trace", {})
+                bar.update()
             keep_in_cache(scratch / "program", folder)
     return Program.read(folder)
 
 
 def is_head_cached(runtime: Runtime) -> bool:
     """Whether `head_program` would trace nothing."""
-    return _find(_folder(runtime)) is not None
+    return find_program(_folder(runtime)) is not None
 
 
 def trace(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -54,11 +56,3 @@ def trace(folder: Path, arguments: dict[str, Any]) -> dict[str, Any]:
 def _folder(runtime: Runtime) -> Path:
     # The graph is what its source says.
     return cache_part("programs") / f"heads-{TRACING_VERSION}-{runtime.tensorflow_version}-{sha256_of(_SOURCE)[:24]}"
-
-
-def _find(folder: Path) -> Program | None:
-    check_cached(folder)
-    try:
-        return Program.read(folder)
-    except ModelFormatError:
-        return None

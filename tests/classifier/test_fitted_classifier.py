@@ -23,14 +23,6 @@ Pixels = tuple[NDArray[np.uint8], NDArray[np.int64]]
 New = Callable[..., pb.ImageClassifier]
 
 
-@pytest.fixture
-def new(node: pb.Node) -> New:
-    def make(**settings: Any) -> pb.ImageClassifier:
-        return pb.ImageClassifier(tiny.convolution(), node=node, **{"seed": 0, **settings})
-
-    return make
-
-
 def test_every_photo_is_judged_by_a_head_that_had_not_seen_it(new: New, photos: Path, tmp_path: Path) -> None:
     classifier = new()
     history = classifier.fit(photos, run_dir=tmp_path / "run")

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny
 
 import pybridge as pb
 from pybridge.classifier.advice import advise
@@ -22,14 +21,6 @@ from pybridge.training.run_directory import RunRecord
 pytestmark = pytest.mark.slow
 
 New = Callable[..., pb.ImageClassifier]
-
-
-@pytest.fixture
-def new(node: pb.Node) -> New:
-    def make(**settings: Any) -> pb.ImageClassifier:
-        return pb.ImageClassifier(tiny.convolution(), node=node, **{"seed": 0, **settings})
-
-    return make
 
 
 def test_balanced_fine_tunes_and_keeps_what_is_better(new: New, photos: Path, tmp_path: Path) -> None:
