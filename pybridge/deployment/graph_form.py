@@ -17,6 +17,7 @@ from pybridge.graphs.cache import tracing_folder
 from pybridge.loading import OpenedModel
 from pybridge.node.inputs import examples_of
 from pybridge.node.model import Model
+from pybridge.progress import progress
 from pybridge.saving.saving import save_model
 from pybridge.session import Session
 from pybridge.storage.cache import cache_part, check_cached, keep_in_cache
@@ -49,8 +50,9 @@ def write_graph_form(model: LayersModel, folder: Path, session: Session) -> dict
     check_cached(kept)
     if not (kept / "model.json").is_file():
         try:
-            with tracing_folder() as scratch, session.tensorflow():
+            with tracing_folder() as scratch, session.tensorflow(), progress(1, "Fusing the model (once)", "job") as bar:
                 _make(model, scratch / "graph", session)
+                bar.update()
                 keep_in_cache(scratch / "graph", kept)
         except (ModelFormatError, ParityError) as error:
             logger.info("The package has no fused form: %s", error.message)

@@ -143,7 +143,7 @@ function openSavedForm(tf, runtime, form, manifest, folder, checked) {
 async function openGraph(tf, runtime, form, manifest, read) {
   const suits = manifest.graph && runtime !== 'tfjs-node' && typeof tf.loadGraphModel === 'function';
   if (form === 'layers' || (form === 'auto' && !suits)) return null;
-  if (!manifest.graph) throw new DeployError('The graph form needs a package that was deployed with it', 'ERR_RUNTIME');
+  if (!manifest.graph) throw new DeployError("The package has no graph form: take form: 'layers', or deploy the run again in float32", 'ERR_RUNTIME');
   return { tf, runtime, form: 'graph', ...(await graphEngine(tf, manifest, read)) };
 }
 
